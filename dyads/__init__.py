@@ -1,0 +1,1 @@
+"""Data: what a dialogue is on disk, media IO, the synthetic world and adapters for real sets."""

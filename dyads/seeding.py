@@ -1,0 +1,22 @@
+"""Random generators addressed by (seed, stage, position), so that randomness never depends on history."""
+
+import hashlib
+
+import numpy as np
+import torch
+
+
+def derive(seed: int, stage: str, *position: int | str) -> int:
+    """A 63-bit integer that depends on every part of the address and on nothing else."""
+    digest = hashlib.sha256(repr((int(seed), stage, position)).encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
+
+
+def rng(seed: int, stage: str, *position: int | str) -> np.random.Generator:
+    """A NumPy generator for one place in the run."""
+    return np.random.Generator(np.random.PCG64(derive(seed, stage, *position)))
+
+
+def torch_generator(seed: int, stage: str, *position: int | str) -> torch.Generator:
+    """A CPU torch generator for one place in the run; draw on the CPU and move, so that devices agree."""
+    return torch.Generator().manual_seed(derive(seed, stage, *position))
