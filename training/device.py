@@ -1,0 +1,102 @@
+"""Which device computes, in which precision, among which processes, and from which seed."""
+
+import atexit
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+from dyads.errors import ConfigError
+from dyads.seeding import derive
+
+
+def pick_device(wanted: str | torch.device | None = None) -> torch.device:
+    """`wanted`, else the environment's `ECHO_DEVICE`, else the GPU of this process, else the CPU."""
+    name = str(wanted or os.environ.get("ECHO_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu"))
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"device {name!r} is unknown; use cpu, cuda or cuda:<index>.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device {name!r} was asked for, but torch sees no GPU; set ECHO_DEVICE=cpu.")
+    if device.type == "cuda" and device.index is None:
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
+    return device
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager:
+    """Mixed precision: `bf16` computes matrix products in bfloat16, weights and losses stay float32."""
+    if precision == "bf16":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    if precision == "fp32":
+        return nullcontext()
+    raise ConfigError(f"precision is {precision!r}, but must be 'fp32' or 'bf16'.")
+
+
+@contextmanager
+def seeded(seed: int, stage: str, *position: int | str) -> Iterator[None]:
+    """Global torch randomness from one address, restored afterwards: `with seeded(seed, "init"): Network(...)`."""
+    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(derive(seed, stage, *position))
+        yield
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes that train together under torchrun; a lone process is rank 0 of 1."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def is_main(self) -> bool:
+        """Only the main process writes files."""
+        return self.rank == 0
+
+    def barrier(self) -> None:
+        if self.size > 1:
+            dist.barrier()
+
+    def from_main(self, value: object) -> object:
+        """The main process's JSON-like `value`, on every process."""
+        if self.size == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def mean(self, value: float, device: torch.device) -> float:
+        """Mean over processes."""
+        if self.size == 1:
+            return value
+        total = torch.tensor(value, dtype=torch.float64, device=device)
+        dist.all_reduce(total)
+        return total.item() / self.size
+
+
+def is_main_process() -> bool:
+    """False only in the second and later processes of a torchrun."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
+def join_world(device: torch.device) -> World:
+    """Join the processes torchrun started (gloo on CPUs, nccl on GPUs); alone otherwise."""
+    size = int(os.environ.get("WORLD_SIZE", 1))
+    if size == 1:
+        return World()
+    if not dist.is_initialized():
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(minutes=30))
+        atexit.register(_leave_world)
+    return World(dist.get_rank(), dist.get_world_size())
+
+
+def _leave_world() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()

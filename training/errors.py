@@ -1,0 +1,11 @@
+"""Errors of training and generation that the user can mend, each one sentence."""
+
+from dyads.errors import UserError
+
+
+class TrainingError(UserError):
+    """A training cannot go on: its loss or gradient is not finite, or its folder is in use."""
+
+
+class MethodError(UserError):
+    """A method broke the contract: wrong frames, or weights that do not fit."""

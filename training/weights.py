@@ -1,0 +1,76 @@
+"""Weights as safetensors files: written atomically, and loaded only where names and shapes agree."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from dyads.files import atomic_path
+from training.device import is_main_process
+from training.errors import MethodError
+
+
+def save_weights(path: Path | str, module: nn.Module, meta: dict[str, Any] | None = None) -> None:
+    """Write a module's state as safetensors, atomically; `meta` goes into the header as JSON. Rank 0 only."""
+    if not is_main_process():
+        return
+    tensors, seen = {}, set()
+    for name, tensor in module.state_dict().items():
+        tensor = tensor.detach().cpu().contiguous()
+        pointer = tensor.untyped_storage().data_ptr()
+        tensors[name] = tensor.clone() if pointer in seen else tensor  # safetensors refuses shared memory
+        seen.add(pointer)
+    header = {"meta": json.dumps(meta or {}, sort_keys=True, allow_nan=False)}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata=header)
+
+
+def read_meta(path: Path | str) -> dict[str, Any]:
+    """The `meta` given to `save_weights`; MethodError if the file cannot be read."""
+    try:
+        with safe_open(str(path), "pt") as file:
+            return json.loads((file.metadata() or {}).get("meta", "{}"))
+    except (OSError, SafetensorError, ValueError) as error:
+        raise MethodError(_unreadable(path, error)) from error
+
+
+def load_weights(path: Path | str, module: nn.Module) -> dict[str, Any]:
+    """Load what `save_weights` wrote into `module` and return its `meta`.
+
+    Raises:
+        MethodError: the file is absent or damaged, or a tensor is missing, unexpected or of another shape.
+    """
+    meta = read_meta(path)
+    with safe_open(str(path), "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+    copy_state(tensors, module.state_dict(), f"weights file {path}")
+    return meta
+
+
+def copy_state(tensors: dict[str, torch.Tensor], target: dict[str, torch.Tensor], where: str) -> None:
+    """Copy `tensors` into `target` in place, after checking that names and shapes agree; nothing is copied if not."""
+    remedy = "it was made with other options or another version: train again"
+    for problem, names in (
+        ("lacks", target.keys() - tensors.keys()),
+        ("has an unknown", tensors.keys() - target.keys()),
+    ):
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise MethodError(f"{where} {problem} tensor {min(names)!r}{more}; {remedy}.")
+    for name, tensor in tensors.items():
+        if tensor.shape != target[name].shape:
+            shapes = f"{tuple(tensor.shape)}, but the module needs {tuple(target[name].shape)}"
+            raise MethodError(f"{where}: tensor {name!r} has shape {shapes}; {remedy}.")
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            target[name].copy_(tensor)
+
+
+def _unreadable(path: Path | str, error: Exception) -> str:
+    if not Path(path).exists():
+        return f"weights file {path} does not exist; train first (python -m training.fit)."
+    return f"weights file {path} cannot be read ({error}); delete it and train again."
