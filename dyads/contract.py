@@ -1,17 +1,15 @@
-"""What a dialogue is: the Dyad contract on disk, its validating reader and the writers of its index files.
+"""What a dialogue is on disk: the validating reader of a data folder and the writer of its manifest.
 
-`<data>/manifest.csv` has one row per dyad and role; `<data>/<split>/<dyad_id>/` holds `{user,avatar}.{mp4,wav}` and
-`turns.jsonl`. `read_manifest` makes the light checks (index, files, turns); `python -m dyads.check` the deep ones.
+`<data>/manifest.csv` has one row per dyad and role; `<data>/<split>/<dyad_id>/` holds `{user,avatar}.{mp4,wav}`
+and `turns.jsonl`. `read_manifest` makes the light checks (index, files, turns), `python -m dyads.check` the deep
+ones.
 """
 
 import csv
 import hashlib
 import io
-import json
-import math
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,112 +18,22 @@ import soundfile
 from dyads.errors import DataError
 from dyads.files import write_text
 from dyads.media import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, iter_video, probe, read_video
-
-__all__ = ["FPS", "SAMPLE_RATE", "SAMPLES_PER_FRAME"]
-ROLES = ("user", "avatar")
-SPLITS = ("train", "test")
-COLUMNS = (
-    *("dataset", "split", "dyad_id", "role", "subject_id", "video", "audio", "audio_channel", "mixed_audio"),
-    *("fps", "width", "height", "licence", "crop", "sha256"),
+from dyads.records import (
+    COLUMNS,
+    REMEDY_ADAPT,
+    ROLES,
+    SPLITS,
+    Dyad,
+    DyadArrays,
+    Side,
+    Turn,
+    read_turns,
+    write_turns,
 )
-REMEDY_ADAPT = "convert the recordings with `python -m dyads.folder`"
 
-
-@dataclass(frozen=True)
-class Side:
-    """One person's recording in a dyad."""
-
-    role: str
-    subject_id: str
-    video: Path
-    audio: Path
-    audio_channel: int | None
-    mixed_audio: bool
-    fps: float
-    width: int
-    height: int
-    licence: str
-    crop: str
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One stretch of speech: start and end in seconds from the first frame, who speaks and the words."""
-
-    start: float
-    end: float
-    role: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Dyad:
-    """One dialogue of a user (observed) and an avatar (to be generated)."""
-
-    dataset: str
-    split: str
-    dyad_id: str
-    user: Side
-    avatar: Side
-    turns: tuple[Turn, ...]
-    folder: Path
-
-    def side(self, role: str) -> Side:
-        """The side of a role in `ROLES`."""
-        return {"user": self.user, "avatar": self.avatar}[role]
-
-    @property
-    def truth_path(self) -> Path:
-        """Where the synthetic world keeps its ground truth; absent for real recordings."""
-        return self.folder / "truth.safetensors"
-
-
-@dataclass(frozen=True)
-class DyadArrays:
-    """Decoded dyad: frames uint8 (T,H,W,3) or None where not asked for, audio float32 (T*640,) in [-1,1]."""
-
-    dyad: Dyad
-    user_frames: np.ndarray | None
-    avatar_frames: np.ndarray | None
-    user_audio: np.ndarray
-    avatar_audio: np.ndarray
-    reference: np.ndarray
-
-
-def read_turns(path: Path) -> tuple[Turn, ...]:
-    """Read and validate `turns.jsonl`; raises `DataError` naming the file and line."""
-    if not path.is_file():
-        raise DataError(f"{path}: there is no turns file; write an empty one where there is no transcript.")
-    turns: list[Turn] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
-        where = f"{path} line {number}"
-        try:
-            row = json.loads(line)
-            turn = Turn(float(row["start"]), float(row["end"]), row["role"], str(row["text"]))
-        except (ValueError, TypeError, KeyError) as error:
-            wanted = '{"start": s, "end": s, "role": "user", "text": "..."}'
-            raise DataError(f"{where}: not a turn ({error!r}); write each line as {wanted}.") from error
-        if turn.role not in ROLES:
-            raise DataError(f"{where}: unknown role {turn.role!r}; use one of {', '.join(ROLES)}.")
-        if not (math.isfinite(turn.start) and math.isfinite(turn.end) and 0 <= turn.start <= turn.end):
-            raise DataError(
-                f"{where}: the turn runs from {turn.start:g} to {turn.end:g} s; give 0 <= start <= end in seconds."
-            )
-        if turns and turn.start < turns[-1].start:
-            raise DataError(f"{where}: the turn starts before the one above; sort the lines by start.")
-        turns.append(turn)
-    return tuple(turns)
-
-
-def write_turns(path: Path, turns: Iterable[Turn]) -> None:
-    """Write `turns.jsonl`, sorted by start, atomically."""
-    lines = [
-        json.dumps(asdict(turn), ensure_ascii=False) for turn in sorted(turns, key=lambda t: (t.start, t.end))
-    ]
-    write_text(path, "".join(line + "\n" for line in lines))
+__all__ = ["COLUMNS", "FPS", "ROLES", "SAMPLE_RATE", "SAMPLES_PER_FRAME", "SPLITS", "Dyad", "DyadArrays"]
+__all__ += ["Side", "Turn", "read_manifest", "load_arrays", "read_turns", "write_turns", "write_manifest"]
+__all__ += ["file_sha256"]
 
 
 def file_sha256(path: Path) -> str:
@@ -262,7 +170,7 @@ def scan(data: Path | str) -> tuple[list[Dyad], list[str]]:
 
 
 def read_manifest(data: Path | str, split: str | None = None) -> list[Dyad]:
-    """The dyads of a data folder (of one split, where given), sorted by dyad_id; the first fault is a `DataError`."""
+    """The dyads of a data folder (or of one split), sorted by dyad_id; the first fault is a `DataError`."""
     dyads, faults = scan(data)
     if faults:
         more = f" (and {len(faults) - 1} more: run `python -m dyads.check {data}`)" if len(faults) > 1 else ""
@@ -278,7 +186,7 @@ def read_manifest(data: Path | str, split: str | None = None) -> list[Dyad]:
 
 
 def read_wav(side: Side) -> np.ndarray:
-    """The stored sound of a side, float32 (N,) in [-1,1]; must be 16 kHz, mono unless audio_channel picks one."""
+    """The stored sound of a side, float32 (N,) in [-1,1]; 16 kHz, mono unless audio_channel picks one."""
     try:
         audio, rate = soundfile.read(side.audio, dtype="float32", always_2d=True)
     except soundfile.SoundFileError as error:
@@ -286,7 +194,7 @@ def read_wav(side: Side) -> np.ndarray:
     channels = audio.shape[1]
     if rate != SAMPLE_RATE or (channels > 1 and side.audio_channel is None):
         raise DataError(
-            f"{side.audio}: stored sound must be mono at {SAMPLE_RATE} Hz, this has {channels} channels at {rate} Hz; "
+            f"{side.audio}: stored sound must be mono at {SAMPLE_RATE} Hz, not {channels} channels at {rate} Hz; "
             f"{REMEDY_ADAPT}."
         )
     if channels > 1 and not 0 <= side.audio_channel < channels:
@@ -295,18 +203,19 @@ def read_wav(side: Side) -> np.ndarray:
 
 
 def side_frames(side: Side) -> int:
-    """The frame count by the headers, after checking them: 25 fps, stated size, own sound, wav of 640 a frame."""
+    """The frame count, after checking the headers: 25 fps, stated size, own sound, wav of 640 a frame."""
     info = probe(side.video)
     if info.width == 0 or info.frames == 0:
         raise DataError(f"{side.video}: the clip has no frames; {REMEDY_ADAPT}.")
     if abs(info.fps - FPS) > 1e-6:
         raise DataError(
-            f"{side.video}: the video runs at {info.fps:.3f} fps, stored data must have {FPS}; {REMEDY_ADAPT}."
+            f"{side.video}: the video runs at {info.fps:.3f} fps, stored data must have {FPS}; "
+            f"{REMEDY_ADAPT}."
         )
     if (info.width, info.height) != (side.width, side.height):
         raise DataError(
-            f"{side.video}: the video is {info.width}x{info.height} but the manifest says {side.width}x{side.height}; "
-            "correct the manifest."
+            f"{side.video}: the video is {info.width}x{info.height} but the manifest says "
+            f"{side.width}x{side.height}; correct the manifest."
         )
     if not info.has_audio:
         raise DataError(f"{side.video}: the video has no audio stream; {REMEDY_ADAPT}.")
@@ -323,18 +232,19 @@ def side_frames(side: Side) -> int:
 
 
 def load_arrays(dyad: Dyad, frames: tuple[str, ...] = ROLES) -> DyadArrays:
-    """Decode a dyad; `frames` names the roles whose video is decoded (both sounds and the reference always are)."""
+    """Decode a dyad; `frames` names the roles whose video is wanted (sounds and reference always come)."""
     counts = {role: side_frames(dyad.side(role)) for role in ROLES}
     if counts["user"] != counts["avatar"]:
         raise DataError(
-            f"{dyad.folder}: the user has {counts['user']} frames and the avatar {counts['avatar']}; {REMEDY_ADAPT}."
+            f"{dyad.folder}: the user has {counts['user']} frames and the avatar {counts['avatar']}; "
+            f"{REMEDY_ADAPT}."
         )
     videos: dict[str, np.ndarray] = {}
     for role in frames:
         videos[role] = read_video(dyad.side(role).video)
         if len(videos[role]) != counts[role]:
             raise DataError(
-                f"{dyad.side(role).video}: {len(videos[role])} of {counts[role]} frames can be read; restore the file."
+                f"{dyad.side(role).video}: {len(videos[role])} of {counts[role]} frames can be read; restore it."
             )
     reference = videos["avatar"][0] if "avatar" in videos else next(iter_video(dyad.avatar.video))
     return DyadArrays(
