@@ -1,1 +1,1 @@
-"""The engine every method shares: loop, checkpoints and resume, devices, provenance and the Method contract."""
+"""The engine every method shares: loop, checkpoints, resume, devices, provenance and the Method contract."""

@@ -21,13 +21,14 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from dyads.errors import DataError
 from dyads.files import atomic_path, write_json
 from training.errors import TrainingError
 from training.options import options_hash, plain
+from training.weights import write_tensors
 
 KEEP = 2
 
@@ -63,31 +64,49 @@ def lock(folder: Path) -> Iterator[None]:
 def prepare(folder: Path, signature: Mapping[str, Any]) -> str:
     """Make the folder ready for the training that `signature` describes and return its hash.
 
-    Leftovers of a killed writer are removed. A training with another signature is moved to `stale-<hash>` (one is
-    kept), so that nothing is ever resumed from it.
+    Leftovers of a killed writer are removed. A training with another signature is moved to `stale-<hash>` (one
+    is kept), so that nothing is ever resumed from it. If only the code has changed, ECHO_ACCEPT_CODE=1 keeps it.
     """
+    signature = plain(signature)
     digest = options_hash(signature)
     for leftover in folder.glob(".*.partial*"):
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     found = _read_json(folder / "options.json") or {}
-    contents = [
-        path for path in folder.iterdir() if path.name != "lock" and not path.name.startswith("stale-")
-    ]
-    if contents and found.get("hash") != digest:
-        old = found.get("hash", "unknown")
-        for earlier in folder.glob("stale-*"):
-            shutil.rmtree(earlier)
-        stale = folder / f"stale-{old}"
-        stale.mkdir()
-        for path in sorted(
-            contents, key=lambda path: path.name == "options.json"
-        ):  # last: a kill here is seen again
-            os.replace(path, stale / path.name)
-        notice(
-            f"{folder} holds a training with other options ({old}, now {digest}): moved to {stale.name}, starting afresh."
-        )
-    write_json(folder / "options.json", {"hash": digest, **plain(signature)})
+    kept = [path for path in folder.iterdir() if path.name != "lock" and not path.name.startswith("stale-")]
+    if kept and found.get("hash") != digest:
+        changed = _changed(found, signature)
+        if changed == ["code"] and os.environ.get("ECHO_ACCEPT_CODE") == "1":
+            notice(f"{folder}: the code has changed; going on as ECHO_ACCEPT_CODE=1 asks.")
+        else:
+            stale = _move_aside(folder, kept, found.get("hash", "unknown"))
+            reason = f"differs in {', '.join(changed)}" if found else "has no options.json"
+            notice(
+                f"{folder}: the training there {reason}, so it is moved to {stale.name} and begins afresh."
+            )
+    write_json(folder / "options.json", {"hash": digest, **signature})
     return digest
+
+
+def _move_aside(folder: Path, contents: list[Path], digest: str) -> Path:
+    for earlier in folder.glob("stale-*"):
+        shutil.rmtree(earlier)
+    stale = folder / f"stale-{digest}"
+    stale.mkdir()
+    for path in sorted(
+        contents, key=lambda path: path.name == "options.json"
+    ):  # last, so that a kill is noticed
+        os.replace(path, stale / path.name)
+    return stale
+
+
+def _changed(old: Any, new: Any, name: str = "") -> list[str]:
+    """Dotted names of the values that differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = sorted((old.keys() | new.keys()) - ({"hash"} if not name else set()))
+        return [
+            part for key in keys for part in _changed(old.get(key), new.get(key), f"{name}.{key}".strip("."))
+        ]
+    return [] if old == new else [name]
 
 
 def save(folder: Path, step: int, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
@@ -98,7 +117,7 @@ def save(folder: Path, step: int, tensors: Mapping[str, Tensor], progress: Mappi
     with atomic_path(final) as temporary:
         temporary.mkdir()
         file = temporary / "state.safetensors"
-        save_file(_on_cpu(tensors), file)
+        write_tensors(file, dict(tensors))
         state = {"step": step, "sha256": sha256_file(file), **progress}
         (temporary / "state.json").write_text(json.dumps(state, allow_nan=False), encoding="utf-8")
     for old in steps(folder)[:-KEEP]:
@@ -137,14 +156,14 @@ def finish(folder: Path, tensors: Mapping[str, Tensor], summary: Mapping[str, An
     """Write the result and its summary, then drop the checkpoints."""
     path = folder / "weights.safetensors"
     with atomic_path(path) as temporary:
-        save_file(_on_cpu(tensors), temporary)
+        write_tensors(temporary, dict(tensors))
     write_json(folder / "finished.json", {**summary, "sha256": sha256_file(path)})
     for step in steps(folder):
         shutil.rmtree(folder / _name(step))
 
 
 def load_finished(folder: Path) -> dict[str, Tensor] | None:
-    """The result of a finished training; None if it is not finished, or (said aloud) if its weights are damaged."""
+    """The result of a finished training; None if there is none, or (with a notice) if it is damaged."""
     summary = _read_json(folder / "finished.json")
     if summary is None:
         return None
@@ -201,10 +220,6 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) else None
-
-
-def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
 def _name(step: int) -> str:

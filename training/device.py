@@ -39,11 +39,17 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager:
 
 @contextmanager
 def seeded(seed: int, stage: str, *position: int | str) -> Iterator[None]:
-    """Global torch randomness from one address, restored afterwards: `with seeded(seed, "init"): Network(...)`."""
+    """Global torch randomness from one address, restored after: `with seeded(seed, "init"): Network(...)`."""
     devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(derive(seed, stage, *position))
         yield
+
+
+def limit_threads(threads: int = 1) -> None:
+    """Let torch, and what reads OMP_NUM_THREADS later, use `threads`: jobs side by side beat wide ones."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ class Journal:
     """Writes one line per logged step to `train.jsonl`; on resume, lines after `start` are dropped.
 
     Args:
-        folder: where train.jsonl and tensorboard/ live; None: report nothing (processes other than the first).
+        folder: where train.jsonl and tensorboard/ live; None: report nothing.
         start: steps already done.
         total: steps in all.
         title: shown before the progress.
@@ -27,11 +27,13 @@ class Journal:
     def __init__(self, folder: Path | None, start: int, total: int, title: str, tensorboard: bool) -> None:
         self.folder, self.total, self.start, self.title = folder, total, start, title
         self.path = folder / "train.jsonl" if folder else None
-        self.tensorboard, self.writer, self.bar = tensorboard, None, None
+        self.writer = self.bar = None
         self.started = self.last_line = time.monotonic()
         if folder is None:
             return
         _keep_lines(self.path, start)
+        if tensorboard:
+            self.writer = _event_writer(folder / "tensorboard", start)
         if sys.stderr.isatty():
             self.bar = tqdm(total=total, initial=start, desc=title, dynamic_ncols=True, file=sys.stderr)
 
@@ -46,7 +48,8 @@ class Journal:
             self.last_line = time.monotonic()
             rate = (done - self.start) / (self.last_line - self.started)
             left = (self.total - done) / rate / 60
-            line = f"{self.title}: step {done}/{self.total}, loss {loss:.4g}, {rate:.3g} steps/s, {left:.1f} min left"
+            speed = f"{rate:.3g} steps/s, {left:.1f} min left"
+            line = f"{self.title}: step {done}/{self.total}, loss {loss:.4g}, {speed}"
             print(line, file=sys.stderr, flush=True)
 
     def log(self, row: dict[str, Any]) -> None:
@@ -55,18 +58,7 @@ class Journal:
             return
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
-        if self.tensorboard:
-            self._log_tensorboard(row)
-
-    def _log_tensorboard(self, row: dict[str, Any]) -> None:
-        if self.writer is None:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError:
-                self.tensorboard = False
-                return
-            self.writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.start + 1)
-        for name, value in row.items():
+        for name, value in row.items() if self.writer else ():
             if name != "step":
                 self.writer.add_scalar(name, value, row["step"])
 
@@ -76,6 +68,15 @@ class Journal:
             self.writer.close()
         if self.bar is not None:
             self.bar.close()
+
+
+def _event_writer(folder: Path, start: int) -> Any:
+    """A TensorBoard writer that hides events after `start`; None where the package is absent."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter  # slow to import, hence only where wanted
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder), purge_step=start + 1)
 
 
 def _keep_lines(path: Path, last_step: int) -> None:

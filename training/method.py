@@ -1,20 +1,16 @@
 """The contract of a method, one row of every table: fit on dialogues, then generate the avatar's video."""
 
-from __future__ import annotations
-
 import importlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from dyads.errors import ConfigError
+from dyads.records import Dyad
 from training.weights import load_weights, read_meta, save_weights
-
-if TYPE_CHECKING:
-    from dyads.contract import Dyad
 
 __all__ = [
     "Method",
@@ -59,11 +55,12 @@ class Run:
 class Method(ABC):
     """One row of every table.
 
-    `fit` writes `run.out` (a method that learns nothing leaves it to `training.fit`, which then writes an empty
-    weights file); `load` reads it; `generate` may then be called for any dyad in any order.
+    `fit` writes `run.out` (for a method that learns nothing `training.fit` writes an empty weights file), `load`
+    reads it, and `generate` may then be called for any dyad, in any order.
     """
 
     name: str = ""
+    absent: str = "no_truth"  # status of a dyad for which `generate` returns None
 
     def __init__(self, options: dict[str, Any], resources: Resources) -> None:
         self.options = options
@@ -79,7 +76,7 @@ class Method(ABC):
 
     @abstractmethod
     def generate(self, dyad: Dyad, seed: int) -> np.ndarray | None:
-        """The avatar's video, uint8 (T, H, W, 3), as long and large as the dyad's; None where there is no answer."""
+        """The avatar's video, uint8 (T, H, W, 3), as long and large as the dyad's; None: it has no answer."""
 
     def card(self) -> dict[str, Any]:
         """What the tables print beside the row: parameters, steps, samples, train seconds."""

@@ -1,4 +1,4 @@
-"""Options of the training engine, and dataclasses built from configuration with every key and type checked."""
+"""Options of the training engine, and dataclasses from configuration with every key and type checked."""
 
 import dataclasses
 import hashlib
@@ -47,12 +47,27 @@ class TrainOptions:
             raise ConfigError(f"ema_decay is {self.ema_decay}, but must lie in [0, 1); 0 turns it off.")
 
 
+RESULT_FIELDS = (  # what decides the weights; the rest may change in the middle of a training
+    *(
+        "steps",
+        "batch_size",
+        "learning_rate",
+        "weight_decay",
+        "warmup_steps",
+        "schedule",
+        "ema_decay",
+        "clip_norm",
+    ),
+    *("accumulate", "precision"),
+)
+
+
 def from_dict(cls: type[Options], mapping: Mapping[str, Any], where: str) -> Options:
     """Build the dataclass `cls` from configuration values.
 
     Args:
-        cls: a dataclass; its annotations decide what is accepted (int, float, bool, str, Path, Literal, unions,
-            lists, tuples, dicts and other dataclasses). An int is accepted as float, a list as tuple.
+        cls: a dataclass; its annotations decide what is accepted: int, float, bool, str, Path, Literal,
+            unions, lists, tuples, dicts and other dataclasses. An int passes as float, a list as tuple.
         mapping: the values; fields with a default may be missing.
         where: name of this section in messages, for example `train.stage1`.
 

@@ -26,7 +26,15 @@ def save_weights(path: Path | str, module: nn.Module, meta: dict[str, Any] | Non
         seen.add(pointer)
     header = {"meta": json.dumps(meta or {}, sort_keys=True, allow_nan=False)}
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata=header)
+        write_tensors(temporary, tensors, header)
+
+
+def write_tensors(path: Path, tensors: dict[str, torch.Tensor], header: dict[str, str] | None = None) -> None:
+    """A safetensors file that others may read (safetensors itself makes it private)."""
+    save_file(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path, metadata=header
+    )
+    path.chmod(0o644)
 
 
 def read_meta(path: Path | str) -> dict[str, Any]:
@@ -52,7 +60,7 @@ def load_weights(path: Path | str, module: nn.Module) -> dict[str, Any]:
 
 
 def copy_state(tensors: dict[str, torch.Tensor], target: dict[str, torch.Tensor], where: str) -> None:
-    """Copy `tensors` into `target` in place, after checking that names and shapes agree; nothing is copied if not."""
+    """Copy `tensors` into `target` in place, after checking that names and shapes agree."""
     remedy = "it was made with other options or another version: train again"
     for problem, names in (
         ("lacks", target.keys() - tensors.keys()),
