@@ -53,7 +53,7 @@ def lock(folder: Path) -> Iterator[None]:
             file.seek(0)
             owner = file.read().strip() or "unknown"
             raise TrainingError(
-                f"{folder} is in use by another training (process {owner}); wait until it ends or stop it."
+                f"{folder} is in use by another process ({owner}); wait until it ends or stop it."
             ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
@@ -64,8 +64,9 @@ def lock(folder: Path) -> Iterator[None]:
 def prepare(folder: Path, signature: Mapping[str, Any]) -> str:
     """Make the folder ready for the training that `signature` describes and return its hash.
 
-    Leftovers of a killed writer are removed. A training with another signature is moved to `stale-<hash>` (one
-    is kept), so that nothing is ever resumed from it. If only the code has changed, ECHO_ACCEPT_CODE=1 keeps it.
+    Leftovers of a killed writer are removed. A training with another signature is moved to `stale-<hash>`,
+    so that nothing is ever resumed from it; the last one is kept. If only the code has changed,
+    ECHO_ACCEPT_CODE=1 goes on all the same.
     """
     signature = plain(signature)
     digest = options_hash(signature)

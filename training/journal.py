@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,36 @@ from tqdm import tqdm
 from dyads.files import write_text
 
 SECONDS_BETWEEN_LINES = 30
+
+
+class Bar:
+    """A progress bar on a terminal; elsewhere (logs) a line every half minute."""
+
+    def __init__(self, title: str, start: int, total: int, unit: str) -> None:
+        self.title, self.start, self.total, self.unit = title, start, total, unit
+        self.started = self.last_line = time.monotonic()
+        self.bar = None
+        if sys.stderr.isatty():
+            self.bar = tqdm(
+                total=total, initial=start, desc=title, unit=unit, dynamic_ncols=True, file=sys.stderr
+            )
+
+    def show(self, done: int, note: str) -> None:
+        """Show that `done` of all are done."""
+        if self.bar is not None:
+            self.bar.set_postfix_str(note, refresh=False)
+            self.bar.update(done - self.bar.n)
+        elif time.monotonic() - self.last_line > SECONDS_BETWEEN_LINES:
+            self.last_line = time.monotonic()
+            rate = (done - self.start) / (self.last_line - self.started)
+            speed = f"{rate:.3g} {self.unit}s/s, {(self.total - done) / rate / 60:.1f} min left"
+            line = f"{self.title}: {self.unit} {done}/{self.total}, {note}, {speed}"
+            print(line, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Leave the terminal in order."""
+        if self.bar is not None:
+            self.bar.close()
 
 
 class Journal:
@@ -25,49 +56,55 @@ class Journal:
     """
 
     def __init__(self, folder: Path | None, start: int, total: int, title: str, tensorboard: bool) -> None:
-        self.folder, self.total, self.start, self.title = folder, total, start, title
-        self.path = folder / "train.jsonl" if folder else None
-        self.writer = self.bar = None
-        self.started = self.last_line = time.monotonic()
+        self.path = self.writer = self.bar = None
         if folder is None:
             return
-        _keep_lines(self.path, start)
-        if tensorboard:
-            self.writer = _event_writer(folder / "tensorboard", start)
-        if sys.stderr.isatty():
-            self.bar = tqdm(total=total, initial=start, desc=title, dynamic_ncols=True, file=sys.stderr)
+        self.path = folder / "train.jsonl"
+        keep_lines(self.path, lambda row: row["step"] <= start)
+        self.writer = _event_writer(folder / "tensorboard", start) if tensorboard else None
+        self.bar = Bar(title, start, total, "step")
 
     def step(self, done: int, loss: float) -> None:
         """Show that `done` steps are done."""
-        if self.folder is None:
-            return
         if self.bar is not None:
-            self.bar.update(done - self.bar.n)
-            self.bar.set_postfix_str(f"loss {loss:.4g}", refresh=False)
-        elif time.monotonic() - self.last_line > SECONDS_BETWEEN_LINES:
-            self.last_line = time.monotonic()
-            rate = (done - self.start) / (self.last_line - self.started)
-            left = (self.total - done) / rate / 60
-            speed = f"{rate:.3g} steps/s, {left:.1f} min left"
-            line = f"{self.title}: step {done}/{self.total}, loss {loss:.4g}, {speed}"
-            print(line, file=sys.stderr, flush=True)
+            self.bar.show(done, f"loss {loss:.4g}")
 
     def log(self, row: dict[str, Any]) -> None:
         """Append one row, which holds `step`."""
-        if self.folder is None:
+        if self.path is None:
             return
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        append_line(self.path, row)
         for name, value in row.items() if self.writer else ():
             if name != "step":
                 self.writer.add_scalar(name, value, row["step"])
 
     def close(self) -> None:
         """Flush and release everything."""
-        if self.writer is not None:
-            self.writer.close()
-        if self.bar is not None:
-            self.bar.close()
+        for part in (self.writer, self.bar):
+            if part is not None:
+                part.close()
+
+
+def append_line(path: Path, row: dict[str, Any]) -> None:
+    """Append one JSON line."""
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(row, allow_nan=False) + "\n")
+
+
+def keep_lines(path: Path, wanted: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+    """Keep the JSON lines that are `wanted`, and return them; a line torn by a kill is dropped."""
+    if not path.exists():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if wanted(row):
+            rows.append(row)
+    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+    return rows
 
 
 def _event_writer(folder: Path, start: int) -> Any:
@@ -77,17 +114,3 @@ def _event_writer(folder: Path, start: int) -> Any:
     except ImportError:
         return None
     return SummaryWriter(str(folder), purge_step=start + 1)
-
-
-def _keep_lines(path: Path, last_step: int) -> None:
-    """Drop lines after `last_step` and a line torn by a kill."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            if json.loads(line)["step"] <= last_step:
-                kept.append(line + "\n")
-        except (ValueError, KeyError, TypeError):
-            continue
-    write_text(path, "".join(kept))

@@ -32,8 +32,9 @@ __all__ = ["Task", "TrainOptions", "read_summary", "train"]
 class Task(Protocol):
     """Anything that is trained. Optional: `parameter_groups()` and `on_step_end(step)`.
 
-    `parameter_groups() -> [{"params": [...], "lr_scale": 1.0}]` scales learning rates; trained parameters that
-    it leaves out have scale 1. `on_step_end(step)` is called after each optimiser step with the steps done.
+    `parameter_groups() -> [{"params": [...], "lr_scale": 1.0}]` scales learning rates; trained parameters
+    that it leaves out have scale 1. `on_step_end(step)` is called after each optimiser step with the number
+    of steps done.
     """
 
     module: nn.Module  # holds every trained and frozen parameter; requires_grad decides which is which
@@ -45,7 +46,7 @@ class Task(Protocol):
         """
 
     def loss(self, batch: dict[str, Any], generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Mean loss over the batch, a scalar, and numbers to log. `generator` is a CPU one: draw, then move."""
+        """Mean loss over the batch, a scalar, and numbers to log. `generator` is a CPU one: draw, move."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,8 @@ def train(
         folder: checkpoint folder, outside the workflow's outputs.
         seed, stage: address of all randomness.
         identity: JSON values of everything else the result depends on: model options, data, and the hash of
-            initial weights that were trained before (`training.checkpoint.fingerprint`). A change starts afresh.
-            Frozen parameters, initial buffers and the code of the task are added here.
+            initial weights that were trained before (`training.checkpoint.fingerprint`). A change starts
+            afresh. Frozen parameters, initial buffers and the code of the task are added here.
         device: see `training.device.pick_device`.
 
     Returns:

@@ -55,8 +55,8 @@ class Run:
 class Method(ABC):
     """One row of every table.
 
-    `fit` writes `run.out` (for a method that learns nothing `training.fit` writes an empty weights file), `load`
-    reads it, and `generate` may then be called for any dyad, in any order.
+    `fit` writes `run.out` (for a method that learns nothing `training.fit` writes an empty weights file),
+    `load` reads it, and `generate` may then be called for any dyad, in any order.
     """
 
     name: str = ""

@@ -52,7 +52,10 @@ def learning_rate(options: TrainOptions, step: int) -> float:
 
 
 def update_ema(ema: dict[str, Tensor], trained: dict[str, nn.Parameter], decay: float, step: int) -> None:
-    """ema <- d ema + (1 - d) weights; d = min(decay, (1 + step) / (10 + step)) lets short runs forget their start."""
+    """ema <- d ema + (1 - d) weights, d = min(decay, (1 + step) / (10 + step)); `step` counts from 0.
+
+    The growing d lets short runs forget their start.
+    """
     if not ema:
         return
     decay = min(decay, (1 + step) / (10 + step))

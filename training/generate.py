@@ -1,0 +1,161 @@
+"""Generate a split's videos with one method: `python -m training.generate --method NAME ... --out DIR`.
+
+Writes `<dyad_id>.mp4` with the avatar's own sound, `generate.jsonl` (one line a finished dyad: speed, hash),
+`provenance.json`, and last `index.csv`, which therefore means complete. Run the same command again to resume.
+"""
+
+import csv
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dyads.contract import FPS, Dyad, file_sha256, read_manifest, read_wav, side_frames
+from dyads.errors import run_cli
+from dyads.files import write_text
+from dyads.media import write_video
+from training.checkpoint import lock, notice
+from training.command import method_from, method_parser
+from training.errors import MethodError
+from training.journal import Bar, append_line, keep_lines
+from training.method import Method
+from training.options import options_hash
+from training.provenance import content_hash, write_provenance
+from training.source import source_hash
+
+INDEX_COLUMNS = (
+    "dyad_id",
+    "file",
+    "frames",
+    "seconds",
+    "status",
+)  # seconds of video; status ok, or why no file
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Parse `arguments` (default: the command line) and generate what is not there yet."""
+    parser = method_parser("Generate a split's videos with one method; run the same command again to resume.")
+    parser.add_argument("--weights", required=True, type=Path, help="what training.fit wrote")
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--out", required=True, type=Path, help="folder for the videos and index.csv")
+    parser.add_argument("--crf", type=int, default=12, help="h264 quality; lower is better")
+    args = parser.parse_args(arguments)
+    started = time.monotonic()
+    method, options, backbones = method_from(args)
+    dyads = read_manifest(args.data, args.split)
+    if not args.weights.exists():
+        raise MethodError(f"weights {args.weights} do not exist; run training.fit for {args.method} first.")
+    signature = options_hash(
+        {
+            "method": [args.method, args.cls, options, args.seed, args.split, args.crf],
+            "weights": {name: content_hash(path) for name, path in {"": args.weights, **backbones}.items()},
+            "data": file_sha256(args.data / "manifest.csv"),
+            "code": source_hash([type(method)]),
+        }
+    )
+    with lock(args.out):
+        rows = _finished(args.out, signature)
+        todo = [dyad for dyad in dyads if dyad.dyad_id not in rows]
+        if todo:
+            (args.out / "index.csv").unlink(missing_ok=True)
+            method.load(args.weights)
+        bar = Bar(f"{args.method} seed {args.seed}", len(dyads) - len(todo), len(dyads), "dyad")
+        for dyad in todo:
+            row = _generate(method, dyad, args.seed, args.out, args.crf)
+            append_line(args.out / "generate.jsonl", {**row, "signature": signature})
+            rows[dyad.dyad_id] = row
+            bar.show(len(rows), dyad.dyad_id)
+        bar.close()
+        rows = {dyad.dyad_id: rows[dyad.dyad_id] for dyad in dyads}
+        _write_results(args, options, backbones, rows, signature, started)
+
+
+def _finished(out: Path, signature: str) -> dict[str, dict[str, Any]]:
+    """Rows of the dyads already done by the same method, weights, data and code; others' videos are removed."""
+    others: list[dict[str, Any]] = []
+
+    def wanted(row: dict[str, Any]) -> bool:
+        same = row.get("signature") == signature
+        if not same:
+            others.append(row)
+        return same and (not row["file"] or (out / row["file"]).is_file())
+
+    rows = keep_lines(out / "generate.jsonl", wanted)
+    if others:
+        notice(f"{out} holds videos of other options, weights, data or code: they are made again.")
+        (out / "index.csv").unlink(missing_ok=True)
+        for row in others:
+            if row.get("file"):
+                (out / row["file"]).unlink(missing_ok=True)
+    return {row["dyad_id"]: row for row in rows}
+
+
+def _generate(method: Method, dyad: Dyad, seed: int, out: Path, crf: int) -> dict[str, Any]:
+    """One dyad's video, and its row."""
+    start, cpu = time.monotonic(), time.process_time()
+    frames = method.generate(dyad, seed)
+    row: dict[str, Any] = {"dyad_id": dyad.dyad_id, "file": "", "frames": 0, "status": method.absent}
+    if frames is not None:
+        check_frames(frames, dyad, method.name)
+        row.update(file=f"{dyad.dyad_id}.mp4", frames=len(frames), status="ok")
+    row["wall_seconds"] = round(time.monotonic() - start, 3)
+    row["cpu_seconds"] = round(time.process_time() - cpu, 3)
+    if frames is not None:
+        write_video(out / row["file"], frames, read_wav(dyad.avatar), crf=crf)
+        row["sha256"] = file_sha256(out / row["file"])
+    return row
+
+
+def check_frames(frames: Any, dyad: Dyad, method: str) -> None:
+    """Raise MethodError unless `frames` is uint8 (T, H, W, 3), as long and as large as the dyad's avatar."""
+    wanted = (side_frames(dyad.avatar), dyad.avatar.height, dyad.avatar.width, 3)
+    if not isinstance(frames, np.ndarray):
+        got = f"a {type(frames).__name__}"
+    elif frames.dtype == np.uint8 and frames.shape == wanted:
+        return
+    else:
+        got = f"{frames.dtype} {frames.shape}"
+    raise MethodError(
+        f"method {method!r} gave {got} for dyad {dyad.dyad_id!r}, but the dyad needs a uint8 array of shape {wanted} "
+        "(frames, height, width, RGB); correct the method's generate."
+    )
+
+
+def _write_results(
+    args: Any,
+    options: dict[str, Any],
+    backbones: dict[str, Path],
+    rows: dict[str, dict[str, Any]],
+    signature: str,
+    started: float,
+) -> None:
+    """provenance.json, then index.csv."""
+    frames = sum(row["frames"] for row in rows.values())
+    write_provenance(
+        args.out / "provenance.json",
+        options,
+        args.seed,
+        {"weights": args.weights, **backbones},
+        started=started,
+        method=args.method,
+        implementation=args.cls,
+        split=args.split,
+        signature=signature,
+        dyads=len(rows),
+        frames=frames,
+        generate_seconds=round(sum(row["wall_seconds"] for row in rows.values()), 3),
+        generate_cpu_seconds=round(sum(row["cpu_seconds"] for row in rows.values()), 3),
+    )
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(INDEX_COLUMNS)
+    for row in rows.values():
+        seconds = f"{row['frames'] / FPS:.2f}"
+        writer.writerow([row["dyad_id"], row["file"], row["frames"], seconds, row["status"]])
+    write_text(args.out / "index.csv", buffer.getvalue())
+
+
+if __name__ == "__main__":
+    run_cli(main)
