@@ -1,10 +1,11 @@
 """Reading and writing video on the project's clock of 25 frames a second; sound is in `dyads.sound`.
 
-Time zero of a file is its first video frame. Reading picks, for output frame k, the frame whose presentation
-time is nearest to k / fps (the earlier one in a tie) and returns floor(duration * fps + 0.5) frames, so odd and
-variable frame rates come out in real time.
-Colour: untagged files are read as BT.601 limited range, as FFmpeg and OpenCV do; tags are honoured; we write tagged
-BT.601. swscale's default rounding darkens by 1.2/255, hence the flags in `SCALING`.
+Time zero of a file is its first video frame. Reading picks, for output frame k, the frame whose
+presentation time is nearest to k / fps (the earlier one in a tie) and returns floor(duration * fps + 0.5)
+frames, so odd and variable frame rates come out in real time.
+
+Colour: untagged files are read as BT.601 limited range, as FFmpeg and OpenCV do; tags are honoured; we write
+tagged BT.601. swscale's default rounding darkens by 1.2/255, hence the flags in `SCALING`.
 """
 
 import math
@@ -94,7 +95,7 @@ def iter_video(
         stated = float(stream.duration * stream.time_base) if stream.duration else 0.0
         if end is None and stated - (finish + start) > max(0.5, 0.02 * stated):
             raise DataError(
-                f"{path}: the header promises {stated:.2f} s of video but {finish + start:.2f} s can be read, "
+                f"{path}: the header promises {stated:.2f} s of video, {finish + start:.2f} s can be read, "
                 "the file is truncated; fetch or export it again."
             )
         total = math.floor(max(0.0, min(finish, limit)) * fps + 0.5 + 1e-6)
@@ -138,7 +139,8 @@ def write_video(
     """Write uint8 (T,H,W,3) RGB as h264 yuv420p mp4, with mono 16 kHz `audio` float32 (N,) in [-1,1] as aac.
 
     Atomic; byte-identical for the same input on one platform with one thread. Raises `DataError` for odd
-    sides (4:2:0 colour needs even ones), no frames, or sound that differs from the video by more than a frame.
+    sides (4:2:0 colour needs even ones), no frames, or sound that differs from the video by more than a
+    frame.
     """
     path, frames = Path(path), np.asarray(frames)
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:

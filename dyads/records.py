@@ -82,12 +82,17 @@ class DyadArrays:
     reference: np.ndarray
 
 
-def read_turns(path: Path) -> tuple[Turn, ...]:
-    """Read and validate `turns.jsonl`; raises `DataError` naming the file and line."""
+def parse_turns(path: Path) -> tuple[tuple[Turn, ...], list[str]]:
+    """The sound turns of a `turns.jsonl` and every fault as a sentence naming the file and line."""
     if not path.is_file():
-        raise DataError(f"{path}: there is no turns file; write an empty one where there is no transcript.")
+        return (), [f"{path}: there is no turns file; write an empty one where there is no transcript."]
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        return (), [f"{path}: not UTF-8 text ({error}); save it as UTF-8."]
     turns: list[Turn] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    faults: list[str] = []
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         where = f"{path} line {number}"
@@ -96,17 +101,27 @@ def read_turns(path: Path) -> tuple[Turn, ...]:
             turn = Turn(float(row["start"]), float(row["end"]), row["role"], str(row["text"]))
         except (ValueError, TypeError, KeyError) as error:
             wanted = '{"start": s, "end": s, "role": "user", "text": "..."}'
-            raise DataError(f"{where}: not a turn ({error!r}); write each line as {wanted}.") from error
+            faults.append(f"{where}: not a turn ({error!r}); write each line as {wanted}.")
+            continue
+        before = len(faults)
         if turn.role not in ROLES:
-            raise DataError(f"{where}: unknown role {turn.role!r}; use one of {', '.join(ROLES)}.")
+            faults.append(f"{where}: unknown role {turn.role!r}; use one of {', '.join(ROLES)}.")
         if not (math.isfinite(turn.start) and math.isfinite(turn.end) and 0 <= turn.start <= turn.end):
-            raise DataError(
-                f"{where}: the turn runs from {turn.start:g} to {turn.end:g} s; give 0 <= start <= end."
-            )
-        if turns and turn.start < turns[-1].start:
-            raise DataError(f"{where}: the turn starts before the one above; sort the lines by start.")
-        turns.append(turn)
-    return tuple(turns)
+            span = f"{turn.start:g} to {turn.end:g} s"
+            faults.append(f"{where}: the turn runs from {span}; give 0 <= start <= end in seconds.")
+        elif turns and turn.start < turns[-1].start:
+            faults.append(f"{where}: the turn starts before the one above; sort the lines by start.")
+        if len(faults) == before:
+            turns.append(turn)
+    return tuple(turns), faults
+
+
+def read_turns(path: Path) -> tuple[Turn, ...]:
+    """Read and validate `turns.jsonl`; the first fault is a `DataError`."""
+    turns, faults = parse_turns(Path(path))
+    if faults:
+        raise DataError(faults[0])
+    return turns
 
 
 def write_turns(path: Path, turns: Iterable[Turn]) -> None:

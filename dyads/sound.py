@@ -1,7 +1,8 @@
 """Sound: mono 16 kHz float32 placed on the video's clock, resampling without delay, and PCM16 files.
 
-Sound is placed by its timestamps: encoder priming, edit lists, late or early starts and gaps are resolved, and
-sample 0 belongs to the start of the first video frame (to the first sound sample in a file without video).
+Sound is placed by its timestamps: encoder priming, edit lists, late or early starts and gaps are resolved,
+and sample 0 belongs to the start of the first video frame (to the first sound sample in a file without
+video).
 """
 
 from fractions import Fraction
@@ -48,7 +49,8 @@ def resample(audio: np.ndarray, rate: int, target: int = SAMPLE_RATE) -> np.ndar
 
 
 def read_audio(path: Path | str, channel: int | None = None) -> np.ndarray:
-    """Decode sound: float32 (N,) mono 16 kHz, sample 0 at the file's time zero; the mean of all channels or one.
+    """Decode sound: float32 (N,) mono 16 kHz, sample 0 at the file's time zero; the mean of all channels or
+    one.
 
     Raises `DataError` where there is no audio stream, no such channel or nothing decodable; silence is fine.
     """
