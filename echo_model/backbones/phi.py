@@ -1,0 +1,57 @@
+"""The understanding model Phi, small: a causal audio-visual transformer trained on behaviour recognition, then frozen."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from echo_model.backbones.audio import AUDIO_DIM
+from echo_model.backbones.vae import CHANNELS, TOKENS
+from echo_model.layers import FFN, Attention
+
+PHI_DIM = 64  # width of S_usr
+EMOTIONS = 5  # classes of the emotion head; used where the data set has labels
+SIGNALS = 3  # always there: log energy, voicing, motion of the next step
+
+
+@dataclass(frozen=True)
+class PhiOptions:
+    layers: int = 2
+    heads: int = 4
+    stride: int = 4  # frames a step
+    reach: int = 16  # steps a token looks back
+    drop: float = 0.3  # share of training samples without one of the two modalities
+
+
+class Phi(nn.Module):
+    """(user audio, user video) of S steps -> S_usr (b, S, 64), its last layer's tokens; causal, of bounded reach.
+
+    audio: (b, S, stride * 50), video: (b, S, stride * 17 * 8), both over whole steps of `stride` frames.
+    """
+
+    def __init__(self, options: PhiOptions):
+        super().__init__()
+        self.options = options
+        self.audio_in = nn.Linear(options.stride * AUDIO_DIM, PHI_DIM)
+        self.video_in = nn.Linear(options.stride * TOKENS * CHANNELS, PHI_DIM)
+        self.order = nn.Conv1d(PHI_DIM, PHI_DIM, 5, groups=PHI_DIM)  # local order; further away, order matters less
+        self.norms = nn.ModuleList(nn.LayerNorm(PHI_DIM) for _ in range(options.layers))
+        self.attentions = nn.ModuleList(Attention(PHI_DIM, options.heads) for _ in range(options.layers))
+        self.ffns = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(PHI_DIM), FFN(PHI_DIM, 2), nn.Dropout(0.1)) for _ in range(options.layers)
+        )
+        self.norm = nn.LayerNorm(PHI_DIM)
+        self.emotion = nn.Linear(PHI_DIM, EMOTIONS)
+        self.signals = nn.Linear(PHI_DIM, SIGNALS)
+
+    def forward(self, audio: Tensor, video: Tensor) -> Tensor:
+        x = self.audio_in(audio) + self.video_in(video)
+        x = x + F.silu(self.order(F.pad(x.transpose(1, 2), (4, 0))).transpose(1, 2))
+        step = torch.arange(x.shape[1], device=x.device)
+        gap = step[:, None] - step
+        mask = (gap >= 0) & (gap < self.options.reach)
+        for norm, attention, ffn in zip(self.norms, self.attentions, self.ffns, strict=True):
+            x = x + attention(norm(x), mask=mask)
+            x = x + ffn(x)
+        return self.norm(x)

@@ -1,0 +1,113 @@
+"""Cut a dialogue's features into what the model sees of one clip: context steps, audio windows, latents, previous frames."""
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor
+
+from dyads.contract import Dyad
+from echo_model.options import ModelOptions
+
+
+@dataclass
+class Dialogue:
+    """One speaker's dialogue in memory: what conditions it, and, for training, its true latents (T, 17, 8)."""
+
+    dyad: Dyad
+    inputs: dict[str, Tensor]
+    context: dict[str, Tensor] = field(default_factory=dict)  # s_usr, text, text_index
+    latents: Tensor | None = None
+    role: str = "avatar"
+
+    @property
+    def frames(self) -> int:
+        return len(self.inputs[f"{self.role}_audio"])
+
+    @property
+    def reference(self) -> Tensor:
+        return self.inputs["reference" if self.role == "avatar" else "user_reference"]
+
+    @property
+    def reference_image(self) -> Tensor:
+        return self.inputs["reference_image" if self.role == "avatar" else "user_reference_image"]
+
+
+def pack(latents: Tensor, patch: int) -> Tensor:
+    """(T, n, c) -> latent steps (T / patch, n, patch * c)."""
+    return rearrange(latents, "(f k) n c -> f n (k c)", k=patch)
+
+
+def unpack(steps: Tensor, patch: int) -> Tensor:
+    """The inverse of `pack`."""
+    return rearrange(steps, "f n (k c) -> (f k) n c", k=patch)
+
+
+def slice_padded(x: Tensor, start: int, stop: int) -> Tensor:
+    """x[start:stop] with zeros where that leaves the tensor."""
+    inside = x[max(start, 0) : max(stop, 0)]
+    before = min(max(-start, 0), stop - start)
+    return F.pad(inside, (0, 0) * (x.dim() - 1) + (before, stop - start - before - len(inside)))
+
+
+def avatar_voice(audio: Tensor, start: int, options: ModelOptions) -> Tensor:
+    """A_avt of the T_prev and T_cur frames: windows of L_w frames around each, (F, patch * L_w, D).
+
+    A window is clamped to the dialogue's start and to the clip's end: the voice after the clip is not looked at.
+    """
+    first, stop = start - options.previous, start + options.clip
+    reach = options.window // 2
+    place = torch.arange(first, stop)[:, None] + torch.arange(-reach, options.window - reach)
+    windows = audio[place.clamp(0, min(stop, len(audio)) - 1)]
+    return rearrange(windows, "(f k) w d -> f (k w) d", k=options.patch)
+
+
+def user_context(inputs: dict[str, Tensor], start: int, options: ModelOptions) -> dict[str, Tensor]:
+    """User audio (S, L_w, D) and video (S, 17, stride * 8) of the T frames that end with the clip, zeros before the start.
+
+    A step's window ends with the step's last frame, so nothing after the clip is looked at.
+    """
+    stop = start + options.clip
+    begin = stop - options.context
+    audio = slice_padded(inputs["user_audio"], begin - (options.window - options.stride), stop)
+    windows = audio.unfold(0, options.window, options.stride)  # (S, D, L_w)
+    video = slice_padded(inputs["user_latents"], begin, stop)
+    return {
+        "user_audio": windows.transpose(1, 2),
+        "user_video": rearrange(video, "(s k) n c -> s n (k c)", k=options.stride),
+    }
+
+
+def clip_inputs(dialogue: Dialogue, start: int, options: ModelOptions, user: bool = True) -> dict[str, Tensor]:
+    """Everything but latents for the clip that starts at frame `start` (a multiple of `stride`)."""
+    clip = {
+        "audio": avatar_voice(dialogue.inputs[f"{dialogue.role}_audio"], start, options),
+        "reference": dialogue.reference,
+    }
+    if user:
+        clip |= user_context(dialogue.inputs, start, options)
+        step = start // options.stride
+        steps = options.context // options.stride
+        stop = step + options.clip // options.stride
+        clip["s_usr"] = slice_padded(dialogue.context["s_usr"], stop - steps, stop)
+        spoken = dialogue.context["text_index"]
+        clip["text"] = dialogue.context["text"][spoken[min(step, len(spoken) - 1)]]
+    return clip
+
+
+def clip_latents(dialogue: Dialogue, start: int, options: ModelOptions) -> dict[str, Tensor]:
+    """True latents of the clip and of the T_prev frames before it (before the start: the reference image itself)."""
+    latents = dialogue.latents
+    clip = latents[start : start + options.clip]
+    previous = slice_padded(latents, start - options.previous, start)
+    energy = dialogue.inputs["energy"][start : start + options.clip]
+    return {
+        "x_1": pack(clip, options.patch),
+        "previous": pack(previous, options.patch),
+        "energy": energy.view(-1, options.patch).amax(1),
+    }
+
+
+def stack(clips: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.stack([clip[name] for clip in clips]) for name in clips[0]}

@@ -1,0 +1,147 @@
+"""ECHO and its stage 1 as methods: `Talking` (audio only, stage 1 alone) and `Echo` (both stages, ablations by option)."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dyads.contract import Dyad, load_arrays
+from echo_model.clips import Dialogue
+from echo_model.encode import load_inputs, load_targets, to_frames, to_tensor
+from echo_model.generator import EchoGenerator
+from echo_model.lcu import LCU
+from echo_model.options import ModelOptions, SamplingOptions, StageOptions
+from echo_model.sampling import sample_dialogue
+from echo_model.stages import InteractiveTask, TalkingTask
+from echo_model.train_vae import load_vae
+from echo_model.understand import load_context
+from training.checkpoint import fingerprint
+from training.loop import TrainOptions, read_summary, train
+from training.method import Method, Resources, Run
+from training.options import from_dict
+from training.weights import load_weights, read_meta, save_weights
+
+SECTIONS = ("model", "stage", "train", "sampling")
+
+
+class Talking(Method):
+    """ECHO's stage 1 alone: an audio-driven talking head that knows nothing of the user."""
+
+    user = False
+
+    def __init__(self, options: dict[str, Any], resources: Resources):
+        super().__init__(options, resources)
+        known = {section: options.get(section, {}) for section in SECTIONS}
+        from_dict_keys(options)
+        self.model = from_dict(ModelOptions, known["model"], "model")
+        self.stage = from_dict(StageOptions, known["stage"], "stage")
+        self.schedule = from_dict(TrainOptions, known["train"], "train") if known["train"] else None
+        self.sampling = from_dict(SamplingOptions, known["sampling"], "sampling")
+        self.vae = load_vae(resources.backbone("vae"))
+        self.lcu: LCU | None = None
+        self.meta: dict[str, Any] = {}
+
+    def build(self, seed: int) -> EchoGenerator:
+        torch.manual_seed(seed)
+        return EchoGenerator(self.model, self.vae.mask_lip, self.vae.mask_face)
+
+    def dialogues(self, dyads: list[Dyad]) -> list[Dialogue]:
+        """Every person's own voice and face: in stage 1 both sides of a dialogue are talking heads."""
+        loaded = []
+        for dyad in dyads:
+            inputs = load_inputs(self.resources.features, dyad.dyad_id)
+            loaded.append(Dialogue(dyad, inputs, latents=load_targets(self.resources.features, dyad.dyad_id)))
+            loaded.append(Dialogue(dyad, inputs, latents=inputs["user_latents"], role="user"))
+        return loaded
+
+    def fit(self, dyads: list[Dyad], run: Run) -> None:
+        generator = self.build(run.seed)
+        task = TalkingTask(generator, self.vae, self.dialogues(dyads), self.model, self.stage, self.schedule.batch_size)
+        self.train(task, run, "talking", {})
+        save_weights(run.out, generator, self.meta)
+
+    def train(self, task, run: Run, stage: str, identity: dict[str, Any]) -> None:
+        identity = {"model": asdict(self.model), "stage": asdict(self.stage), "vae": fingerprint(self.vae.state_dict())} | identity
+        identity["dialogues"] = [dialogue.dyad.dyad_id for dialogue in task.dialogues]
+        train(task, self.schedule, run.folder, seed=run.seed, stage=stage, identity=identity, device=self.resources.device)
+        task.module.cpu()
+        summary = read_summary(run.folder)
+        self.meta = {
+            "parameters": sum(p.numel() for p in task.module.parameters()),
+            "steps": summary["steps"],
+            "samples": summary["samples"],
+            "train_seconds": summary["train_seconds"],
+        }
+
+    def load(self, weights: Path) -> None:
+        self.generator = self.build(0)
+        self.meta = load_weights(weights, self.generator)
+        self.generator.eval()
+
+    def generate(self, dyad: Dyad, seed: int) -> np.ndarray:
+        inputs = load_inputs(self.resources.features, dyad.dyad_id)
+        context = load_context(self.resources.backbone("context"), dyad.dyad_id) if self.user else {}
+        dialogue = Dialogue(dyad, inputs, context)
+        latents = sample_dialogue(self.generator, self.lcu, dialogue, self.model, self.sampling, seed)
+        return self.render(latents, dialogue.reference_image)
+
+    @torch.no_grad()
+    def render(self, latents: torch.Tensor, image: torch.Tensor) -> np.ndarray:
+        reference = image[None] / 255.0
+        origin = self.vae.origin(reference)
+        return np.concatenate([to_frames(self.vae.decode(part, reference, origin)) for part in latents.cpu().split(64)])
+
+    def card(self) -> dict[str, Any]:
+        return super().card() | self.meta
+
+
+class Echo(Talking):
+    """ECHO: stage 1's generator taken over, then trained with LCU, SDCM and HFA on dialogues; ablations are options."""
+
+    user = True
+
+    def dialogues(self, dyads: list[Dyad]) -> list[Dialogue]:
+        return [
+            Dialogue(
+                dyad,
+                load_inputs(self.resources.features, dyad.dyad_id),
+                load_context(self.resources.backbone("context"), dyad.dyad_id),
+                load_targets(self.resources.features, dyad.dyad_id),
+            )
+            for dyad in dyads
+        ]
+
+    def build_lcu(self, seed: int) -> LCU:
+        torch.manual_seed(seed + 1)
+        face = (self.vae.mask_lip + self.vae.mask_face) > 0
+        return LCU(self.model, face)
+
+    def fit(self, dyads: list[Dyad], run: Run) -> None:
+        generator, lcu = self.build(run.seed), self.build_lcu(run.seed)
+        stage_1 = read_meta(self.resources.backbone("stage1"))
+        load_weights(self.resources.backbone("stage1"), generator)
+        task = InteractiveTask(generator, lcu, self.dialogues(dyads), self.model, self.stage, self.schedule.batch_size)
+        self.train(task, run, "interactive", {"stage1": fingerprint(generator.state_dict())})
+        for key in ("steps", "samples", "train_seconds"):
+            self.meta[key] += stage_1[key]
+        save_weights(run.out, task.module, self.meta)
+
+    def load(self, weights: Path) -> None:
+        self.generator, self.lcu = self.build(0), self.build_lcu(0)
+        self.meta = load_weights(weights, torch.nn.ModuleDict({"generator": self.generator, "lcu": self.lcu}))
+        self.generator.eval()
+        self.lcu.eval()
+
+
+def from_dict_keys(options: dict[str, Any]) -> None:
+    """ConfigError for a section a method does not have."""
+    from dyads.errors import ConfigError
+
+    for key in options:
+        if key not in SECTIONS:
+            raise ConfigError(f"method options: unknown section {key!r}; the allowed ones are {', '.join(SECTIONS)}.")
+
+
+__all__ = ["Echo", "Talking", "load_arrays", "replace", "to_tensor"]

@@ -1,0 +1,52 @@
+"""Options of the generator, of LCU and SDCM (ablations are options), of the two stages and of sampling."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Architecture. The paper's symbols in the comments; the small values are ours, its appendix is not public."""
+
+    d: int = 64  # width of the DiT and of LCU
+    heads: int = 4
+    blocks: int = 3  # L
+    patch: int = 2  # frames in one latent step (a token holds this many frames)
+    clip: int = 24  # T_cur in frames
+    previous: int = 4  # T_prev in frames
+    context: int = 192  # T in frames, the current clip included
+    stride: int = 4  # frames between two steps of the user context
+    window: int = 5  # L_w, frames in an audio window
+    mamba_layers: int = 2  # K
+    masks: str = "soft"  # M_lip, M_face: soft | binary
+    # Ablations, under the paper's names.
+    use_lcu: bool = True  # off: only the current clip of the user's audio; no history of any kind
+    use_lpe: bool = True  # off: no long-range visual cues of the user and no F_int
+    use_hbcu: bool = True  # off: f_pu = P_usr
+    use_lau: bool = True  # off: no c_emo
+    use_sdcm: bool = True  # off: entangled fusion, one conditioning sequence, one cross-attention, no masks
+
+
+@dataclass(frozen=True)
+class StageOptions:
+    """One training stage: what is dropped, how the loss is weighted."""
+
+    pixel_weight: float = 0.1  # lambda (stage 1)
+    pixel_frames: int = 8  # decoded frames a step for L_pixel
+    align_weight: float = 0.1  # gamma (stage 2)
+    align_blocks: int = 1  # |S|
+    pose_weight: float = 3.0  # weight of the pose token in L_flow
+    lip_weight: float = 1.0  # weight of the lip tokens in L_flow
+    drop_previous: float = 0.8  # share of steps without the T_prev frames
+    drop_user: float = 0.15  # share of samples without user context, for guidance
+    drop_audio: float = 0.05  # share of samples without avatar audio, for guidance
+    context_rate: float = 1.0  # learning-rate factor of LCU and of SDCM's user path
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """How videos are made."""
+
+    steps: int = 8
+    solver: str = "euler"
+    guide_user: float = 2.0  # guidance scale on user context and emotion; 1 = off
+    guide_audio: float = 1.0

@@ -1,0 +1,139 @@
+"""The two training stages of ECHO as tasks of the engine: talking, then interactive with LCU, SDCM and HFA."""
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from echo_model.backbones.vae import FaceVAE
+from echo_model.clips import Dialogue, clip_inputs, clip_latents, stack, unpack
+from echo_model.flow import flow_loss, interpolate, sample_times
+from echo_model.generator import EchoGenerator
+from echo_model.lcu import LCU
+from echo_model.options import ModelOptions, StageOptions
+
+
+def keep(batch: int, drop: float, generator: torch.Generator) -> Tensor:
+    """(batch,) of ones, zero with probability `drop`."""
+    return (torch.rand(batch, generator=generator) >= drop).float()
+
+
+def token_weights(options: StageOptions, m_lip: Tensor) -> Tensor:
+    """Weight of each token in L_flow, (17, 1), mean one."""
+    weight = 1 + (options.lip_weight - 1) * m_lip.flatten()
+    weight[-1] = options.pose_weight
+    return (weight / weight.mean())[:, None]
+
+
+class ClipTask:
+    """Random clips of random dialogues; what both stages share."""
+
+    user = False
+
+    def __init__(self, dialogues: list[Dialogue], options: ModelOptions, stage: StageOptions, batch_size: int):
+        self.dialogues = [d for d in dialogues if d.frames >= options.clip + options.stride]
+        self.options, self.stage, self.batch_size = options, stage, batch_size
+
+    def batch(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        clips = []
+        for pick in torch.randint(len(self.dialogues), (self.batch_size,), generator=generator).tolist():
+            dialogue = self.dialogues[pick]
+            last = (dialogue.frames - self.options.clip) // self.options.stride
+            start = int(torch.randint(last + 1, (), generator=generator)) * self.options.stride
+            clip = clip_inputs(dialogue, start, self.options, self.user) | clip_latents(dialogue, start, self.options)
+            clips.append(clip | {"image": dialogue.reference_image})
+        return stack(clips)
+
+    def noised(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[dict[str, Tensor], Tensor]:
+        """Arguments of the generator at a random flow time, and that time."""
+        x_1 = batch["x_1"]
+        t = sample_times(len(x_1), generator)
+        x_0 = torch.randn(x_1.shape, generator=generator)
+        dropped = keep(len(x_1), self.stage.drop_previous, generator)
+        heard = keep(len(x_1), self.stage.drop_audio, generator)
+        moved = [value.to(x_1) for value in (t, x_0, dropped, heard)]
+        arguments = {
+            "x_t": interpolate(x_1, moved[1], moved[0]),
+            "t": moved[0],
+            "previous": batch["previous"],
+            "keep_previous": moved[2],
+            "audio": batch["audio"],
+            "keep_audio": moved[3],
+            "reference": batch["reference"],
+        }
+        return arguments, moved[0]
+
+
+class TalkingTask(ClipTask):
+    """Stage 1: I_ref and A_avt only; L_flow + lambda * L_pixel."""
+
+    def __init__(self, generator: EchoGenerator, vae: FaceVAE, *rest):
+        super().__init__(*rest)
+        self.module, self.vae = generator, vae
+        self.weights = token_weights(self.stage, generator.m_lip)
+
+    def loss(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        arguments, t = self.noised(batch, generator)
+        x_hat = self.module(**arguments)
+        flow = flow_loss(x_hat, batch["x_1"], t, self.weights.to(t)).mean()
+        if not self.stage.pixel_weight:
+            return flow, {"flow": float(flow.detach())}
+        pixel = self.pixel_loss(x_hat, batch, t, generator)
+        return flow + self.stage.pixel_weight * pixel, {"flow": float(flow.detach()), "pixel": float(pixel.detach())}
+
+    def pixel_loss(self, x_hat: Tensor, batch: dict[str, Tensor], t: Tensor, generator: torch.Generator) -> Tensor:
+        """L_pixel: L1 between decoded estimate and decoded truth on a few random frames, weighted by the flow time."""
+        count = min(self.stage.pixel_frames, len(x_hat))
+        rows = torch.randperm(len(x_hat), generator=generator)[:count]
+        frame = torch.randint(self.options.clip, (count,), generator=generator)
+        estimate = torch.stack([unpack(x_hat[row], self.options.patch)[f] for row, f in zip(rows, frame, strict=True)])
+        truth = torch.stack([unpack(batch["x_1"][row], self.options.patch)[f] for row, f in zip(rows, frame, strict=True)])
+        image = batch["image"][rows].to(x_hat) / 255.0
+        with torch.no_grad():
+            target = self.vae.decode(truth, image)
+        return ((self.vae.decode(estimate, image) - target).abs().flatten(1).mean(1) * t[rows]).mean()
+
+
+class InteractiveTask(ClipTask):
+    """Stage 2: LCU and SDCM on top of stage 1; L_flow + gamma * L_align against the frozen stage-1 generator f_ref."""
+
+    user = True
+
+    def __init__(self, generator: EchoGenerator, lcu: LCU, *rest):
+        super().__init__(*rest)
+        self.module = nn.ModuleDict({"generator": generator, "lcu": lcu})
+        self.f_ref = copy.deepcopy(generator).eval().requires_grad_(False) if self.stage.align_weight else None
+        self.weights = token_weights(self.stage, generator.m_lip)
+
+    def parameter_groups(self) -> list[dict]:
+        gates = [p for name, p in self.module.named_parameters() if name.endswith(("alpha", "beta"))]
+        new = [p for p in self.module["lcu"].parameters() if not any(p is gate for gate in gates)]
+        return [{"params": gates, "lr_scale": 10.0}, {"params": new, "lr_scale": self.stage.context_rate}]
+
+    def loss(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        arguments, t = self.noised(batch, generator)
+        seen = keep(len(t), self.stage.drop_user, generator).to(t)
+        f_pu, c_emo = self.module["lcu"](batch["user_audio"], batch["user_video"], batch["s_usr"], batch["text"], seen)
+        features = []
+        x_hat = self.module["generator"](**arguments, f_pu=f_pu, c_emo=c_emo, collect=features)
+        flow = flow_loss(x_hat, batch["x_1"], t, self.weights.to(t)).mean()
+        logs = {"flow": float(flow.detach())}
+        if self.f_ref is None:
+            return flow, logs
+        align = self.align_loss(features, arguments, batch["energy"], generator)
+        return flow + self.stage.align_weight * align, logs | {"align": float(align.detach())}
+
+    def align_loss(self, features: list[Tensor], arguments: dict, energy: Tensor, generator: torch.Generator) -> Tensor:
+        """L_align = 1/|S| sum_{l in S} sum_i w(i) mean_space d(h_l(i), h_ref_l(i)); d on channel-normalised features."""
+        self.f_ref.to(energy.device)
+        reference: list[Tensor] = []
+        with torch.no_grad():
+            self.f_ref(**arguments, collect=reference)
+        w = energy / energy.sum(1, keepdim=True).clamp_min(1e-3)
+        first, total = self.module["generator"].previous, 0.0
+        subset = torch.randperm(len(features), generator=generator)[: self.stage.align_blocks].tolist()
+        for block in subset:
+            h, h_ref = (F.layer_norm(x[block][:, first:], x[block].shape[-1:]) for x in (features, reference))
+            total = total + (w * (h - h_ref).square().mean((2, 3))).sum(1).mean()
+        return total / len(subset)

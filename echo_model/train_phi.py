@@ -1,0 +1,107 @@
+"""Train the small understanding model Phi on behaviour recognition: `python -m echo_model.train_phi`."""
+
+import argparse
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from safetensors.torch import load_file
+from torch import Tensor
+
+from dyads.contract import Dyad, file_sha256, read_manifest
+from dyads.errors import run_cli
+from echo_model.backbones.phi import Phi, PhiOptions
+from echo_model.encode import load_inputs
+from training.loop import TrainOptions, train
+from training.options import from_dict, parse_json
+from training.weights import load_weights, read_meta, save_weights
+
+
+def steps_of(features: Tensor, stride: int) -> Tensor:
+    """(T, ...) -> (T // stride, stride * ...): whole steps, their frames side by side."""
+    whole = len(features) // stride * stride
+    return rearrange(features[:whole].flatten(1), "(s k) c -> s (k c)", k=stride)
+
+
+def emotion_labels(dyad: Dyad, steps: int, stride: int) -> Tensor:
+    """The user's emotion at each step, or -1 where the data set has no labels."""
+    if not dyad.truth_path.is_file():
+        return torch.full((steps,), -1)
+    emotion = load_file(dyad.truth_path)["user_emotion"]
+    return emotion[: steps * stride].view(steps, stride).max(1).values.long()
+
+
+class PhiTask:
+    """Cross-entropy on the user's emotion where labelled, and squared error on the next step's signals always."""
+
+    def __init__(self, phi: Phi, dyads: list[Dyad], features: Path, length: int, batch_size: int):
+        self.module, self.length, self.batch_size = phi, length, batch_size
+        stride, self.items = phi.options.stride, []
+        for dyad in dyads:
+            inputs = load_inputs(features, dyad.dyad_id)
+            audio, video = steps_of(inputs["user_audio"], stride), steps_of(inputs["user_latents"], stride)
+            moved = F.pad(torch.diff(video, dim=0).abs().mean(1), (1, 0))
+            signals = torch.stack([audio[:, :20].mean(1), audio[:, 49::50].mean(1), moved], 1)
+            self.items.append((audio, video, emotion_labels(dyad, len(audio), stride), signals))
+
+    def batch(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        rows = []
+        for pick in torch.randint(len(self.items), (self.batch_size,), generator=generator).tolist():
+            item = self.items[pick]
+            length = min(self.length, len(item[0]))
+            start = int(torch.randint(len(item[0]) - length + 1, (), generator=generator))
+            rows.append([F.pad(part[start : start + length].float().T, (0, self.length - length), value=-1.0).T for part in item])
+        audio, video, label, signals = (torch.stack(parts) for parts in zip(*[[r[0], r[1], r[2][..., None] if r[2].dim() == 1 else r[2], r[3]] for r in rows], strict=True))
+        return {"audio": audio, "video": video, "label": label[..., 0].long(), "signals": signals}
+
+    def loss(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        b = len(batch["audio"])
+        which = torch.rand(b, 1, 1, generator=generator).to(batch["audio"])
+        drop = self.module.options.drop
+        audio = batch["audio"] * (which > drop / 2)
+        video = batch["video"] * (which < 1 - drop / 2)
+        audio = audio + 0.1 * torch.randn(audio.shape, generator=generator).to(audio)
+        video = video + 0.2 * torch.randn(video.shape, generator=generator).to(video)
+        tokens = self.module(audio, video)
+        label = batch["label"]
+        loss = F.mse_loss(self.module.signals(tokens[:, :-1]), batch["signals"][:, 1:].clamp(-3, 3))
+        if (label >= 0).any():
+            logits = self.module.emotion(tokens)
+            weight = torch.tensor([0.3, 1.0, 1.0, 1.0, 1.0]).to(logits)
+            loss = 0.3 * loss + F.cross_entropy(logits.flatten(0, 1), label.flatten(), weight, ignore_index=-1)
+            hit = (logits.argmax(-1) == label)[label > 0].float().mean()
+            return loss, {"emotion_recall": float(hit.nan_to_num())}
+        return loss, {}
+
+
+def load_phi(path: Path) -> Phi:
+    """The frozen understanding model saved by this stage."""
+    phi = Phi(from_dict(PhiOptions, read_meta(path)["options"], str(path)))
+    load_weights(path, phi)
+    return phi.eval().requires_grad_(False)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--features", type=Path, required=True)
+    parser.add_argument("--options", default="{}", help="JSON with the sections model and train, and length in steps")
+    parser.add_argument("--checkpoints", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    options = parse_json(arguments.options, "--options")
+    model = from_dict(PhiOptions, options.get("model", {}), "phi.model")
+    schedule = from_dict(TrainOptions, options.get("train", {}), "phi.train")
+    torch.manual_seed(arguments.seed)
+    phi = Phi(model)
+    dyads = read_manifest(arguments.data, "train")
+    task = PhiTask(phi, dyads, arguments.features, int(options.get("length", 48)), schedule.batch_size)
+    identity = {"phi": model, "data": file_sha256(arguments.data / "manifest.csv"), "length": options.get("length", 48)}
+    train(task, schedule, arguments.checkpoints, seed=arguments.seed, stage="phi", identity=identity)
+    save_weights(arguments.out, phi, {"options": {k: getattr(model, k) for k in model.__dataclass_fields__}})
+
+
+if __name__ == "__main__":
+    run_cli(main)
