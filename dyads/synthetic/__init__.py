@@ -1,0 +1,1 @@
+"""The synthetic world: procedural people in dialogue, with every causal path known."""

@@ -1,0 +1,50 @@
+"""Makes the synthetic world: `python -m dyads.synthetic --out DIR`, or a video of it with `--preview FILE`."""
+
+import argparse
+import json
+from pathlib import Path
+
+from dyads.errors import ConfigError, run_cli
+from dyads.synthetic.world import WorldOptions, write_world
+
+
+def parse() -> tuple[argparse.Namespace, WorldOptions]:
+    parser = argparse.ArgumentParser(prog="python -m dyads.synthetic", description=__doc__)
+    default = WorldOptions()
+    parser.add_argument("--out", type=Path, help="data folder to write")
+    parser.add_argument("--train", type=int, default=default.train, help="training dialogues")
+    parser.add_argument("--test", type=int, default=default.test, help="test dialogues")
+    parser.add_argument("--size", type=int, default=default.size, help="frame side in pixels")
+    parser.add_argument("--seed", type=int, default=default.seed, help="world seed")
+    parser.add_argument("--seconds", type=float, nargs=2, default=list(default.seconds), help="shortest and longest")
+    parser.add_argument("--workers", type=int, default=default.workers, help="processes; changes no byte")
+    parser.add_argument("--options", default="{}", help="the same options as a JSON object; they win")
+    parser.add_argument("--preview", type=Path, help="write a side-by-side video of one dialogue and stop")
+    parser.add_argument("--dialogue", default="test:0", help="which dialogue to preview")
+    args = parser.parse_args()
+    keys = ("train", "test", "size", "seed", "seconds", "workers")
+    values = {key: getattr(args, key) for key in keys}
+    try:
+        given = json.loads(args.options)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"--options is not JSON ({error}); give an object such as {{\"train\": 8}}.") from error
+    unknown = sorted(set(given) - set(keys))
+    if unknown:
+        raise ConfigError(f"--options has the unknown key {unknown[0]!r}; known are {', '.join(keys)}.")
+    values.update(given)
+    values["seconds"] = tuple(float(v) for v in values["seconds"])
+    return args, WorldOptions(**values)
+
+
+def main() -> None:
+    args, options = parse()
+    if args.out is None:
+        raise ConfigError("nothing to do; give --out DIR.")
+    if write_world(args.out, options):
+        print(f"wrote {options.train} training and {options.test} test dialogues to {args.out}")
+    else:
+        print(f"{args.out} is complete; nothing to do")
+
+
+if __name__ == "__main__":
+    run_cli(main)

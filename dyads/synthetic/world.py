@@ -1,0 +1,199 @@
+"""Writes the synthetic world as an ordinary data folder, with the known truth of every dialogue beside it."""
+
+import csv
+import hashlib
+import io
+import json
+import multiprocessing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file, save
+from tqdm import tqdm
+
+from dyads.errors import ConfigError, DataError
+from dyads.files import atomic_path, write_json, write_text
+from dyads.media import write_video, write_wav
+from dyads.seeding import rng
+from dyads.synthetic.coefficients import COEFFICIENTS, EMOTIONS, STATES
+from dyads.synthetic.conversation import Conversation, phrases, plan, states
+from dyads.synthetic.expression import Faces, faces
+from dyads.synthetic.identities import identities_of, person
+from dyads.synthetic.render import render_frames
+from dyads.synthetic.voice import mix, speak
+
+VERSION = 1  # raise when the same options give other bytes
+COLUMNS = ("dataset", "split", "dyad_id", "role", "subject_id", "video", "audio", "audio_channel", "mixed_audio",
+           "fps", "width", "height", "licence", "crop", "sha256")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class WorldOptions:
+    """Size of a world; `workers` does not change a byte."""
+
+    train: int = 160
+    test: int = 32
+    size: int = 64
+    seed: int = 0
+    seconds: tuple[float, float] = (8.0, 12.0)
+    workers: int = 1
+
+    def __post_init__(self):
+        if self.train < 0 or self.test < 0 or self.train + self.test == 0:
+            raise ConfigError(f"train={self.train} and test={self.test} make no dialogue; ask for at least one.")
+        if self.size < 16 or self.size % 2:
+            raise ConfigError(f"size={self.size} must be even and at least 16 pixels.")
+        low, high = self.seconds
+        if not 4.0 <= low <= high <= 600.0:
+            raise ConfigError(f"seconds={low:g} {high:g} must rise and lie within 4 and 600.")
+        if self.workers < 1:
+            raise ConfigError(f"workers={self.workers} must be at least 1.")
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    """One generated dialogue, before rendering: sound float32 (T * 640,) a role, coefficients and plan."""
+
+    split: str
+    dyad_id: str
+    seed: int
+    identity: dict[str, int]
+    talk: Conversation
+    sound: dict[str, np.ndarray]
+    faces: Faces
+    speaking: np.ndarray
+    state: np.ndarray
+
+    def frames(self, role: str, size: int) -> np.ndarray:
+        """Rendered uint8 (T, size, size, 3)."""
+        values = self.faces.user if role == "user" else self.faces.avatar
+        return render_frames(self.identity[role], values, size, self.seed)
+
+
+def generate_dialogue(seed: int, split: str, number: int, seconds: tuple[float, float] = (8.0, 12.0)) -> Dialogue:
+    """Generate dialogue `number` of a split; depends on these arguments only."""
+    name = f"{split}_{number:04d}"
+    g = rng(seed, "synthetic.dialogue", name)
+    frames = int(round(float(g.uniform(*seconds)) * 25))
+    pair = g.choice(list(identities_of(split)), 2, replace=False)
+    identity = {"user": int(pair[0]), "avatar": int(pair[1])}
+    people = {role: person(identity[role], seed) for role in identity}
+    talk = plan(seed, name, frames / 25)
+    spoken = {role: phrases(talk, role, seed, name) for role in people}
+    dry = {role: speak(spoken[role], people[role], frames, rng(seed, "synthetic.voice", name, role)) for role in people}
+    sound = {
+        role: mix(dry[role], dry[other], rng(seed, "synthetic.room", name, role))
+        for role, other in (("user", "avatar"), ("avatar", "user"))
+    }
+    speaking, state = states(talk, frames)
+    return Dialogue(split, name, seed, identity, talk, sound, faces(talk, spoken, people, frames, seed, name),
+                    speaking, state)  # fmt: skip
+
+
+def truth(dialogue: Dialogue, size: int) -> bytes:
+    """The bytes of truth.safetensors."""
+    f = dialogue.faces
+    tensors = {
+        "user_coefficients": f.user,
+        "avatar_coefficients": f.avatar,
+        "avatar_expected": f.expected,
+        "user_emotion": f.user_emotion,
+        "avatar_emotion": f.avatar_emotion,
+        "speaking": dialogue.speaking,
+        "state": dialogue.state,
+        "event_cue": f.event_cue,
+    }
+    meta = {
+        "coefficients": COEFFICIENTS,
+        "emotions": EMOTIONS,
+        "states": STATES,
+        "identity": dialogue.identity,
+        "world_seed": dialogue.seed,
+        "size": size,
+        "topic": dialogue.talk.topic,
+        "events": [asdict(event) for event in dialogue.talk.events],
+    }
+    # One metadata key: safetensors does not keep the order of several, and the bytes must repeat.
+    return save({key: np.ascontiguousarray(v) for key, v in tensors.items()}, {"meta": json.dumps(meta)})
+
+
+def read_truth(path: Path | str) -> tuple[dict[str, np.ndarray], dict]:
+    """Tensors and metadata of a truth.safetensors file; raises DataError where it is missing."""
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path} is missing; only the synthetic world has known truth.")
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    return load_file(path), json.loads(header["__metadata__"]["meta"])
+
+
+def write_dialogue(task: tuple[Path, WorldOptions, str, int]) -> list[dict]:
+    """Generate and write one dialogue; its two manifest rows. A finished one is kept."""
+    out, options, split, number = task
+    name = f"{split}_{number:04d}"
+    folder = out / split / name
+    marker = folder / "truth.safetensors"  # written last
+    if not marker.is_file():
+        dialogue = generate_dialogue(options.seed, split, number, options.seconds)
+        for role in ("user", "avatar"):
+            write_wav(folder / f"{role}.wav", dialogue.sound[role])
+            write_video(folder / f"{role}.mp4", dialogue.frames(role, options.size), dialogue.sound[role])
+        lines = [
+            json.dumps({"start": round(u.start, 3), "end": round(u.end, 3), "role": u.role, "text": u.text})
+            for u in dialogue.talk.utterances
+        ]
+        write_text(folder / "turns.jsonl", "".join(line + "\n" for line in lines))
+        data = truth(dialogue, options.size)
+        with atomic_path(marker) as temporary:
+            temporary.write_bytes(data)
+    _, meta = read_truth(marker)
+    return [
+        {
+            "dataset": "synthetic", "split": split, "dyad_id": name, "role": role,
+            "subject_id": f"person_{meta['identity'][role]:03d}", "video": f"{split}/{name}/{role}.mp4",
+            "audio": f"{split}/{name}/{role}.wav", "audio_channel": "", "mixed_audio": "false", "fps": 25,
+            "width": options.size, "height": options.size, "licence": "CC0-1.0", "crop": "synthetic",
+            "sha256": hashlib.sha256((folder / f"{role}.mp4").read_bytes()).hexdigest(),
+        }
+        for role in ("user", "avatar")
+    ]  # fmt: skip
+
+
+def write_world(out: Path, options: WorldOptions, progress: bool = True) -> bool:
+    """Write the folder `out`; False where it was already complete. Raises DataError if other options made it."""
+    out = Path(out)
+    wanted = {key: value for key, value in asdict(options).items() if key != "workers"}
+    wanted = json.loads(json.dumps({"version": VERSION, **wanted}))
+    record = out / "world.json"
+    if record.is_file():
+        found = json.loads(record.read_text(encoding="utf-8"))
+        if found != wanted:
+            raise DataError(f"{out} holds a world made with other options ({found}); choose a new folder.")
+        if (out / "manifest.csv").is_file():
+            return False
+    elif out.is_dir() and any(out.iterdir()):
+        raise DataError(f"{out} is not empty and is no synthetic world; choose a new folder.")
+    write_json(record, wanted)
+    tasks = [(out, options, "train", i) for i in range(options.train)]
+    tasks += [(out, options, "test", i) for i in range(options.test)]
+    rows: list[dict] = []
+    bar = tqdm(total=len(tasks), desc="dialogues", disable=not progress)
+    if options.workers == 1:
+        for task in tasks:
+            rows += write_dialogue(task)
+            bar.update()
+    else:
+        method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
+        with multiprocessing.get_context(method).Pool(options.workers) as pool:
+            for pair in pool.imap(write_dialogue, tasks):
+                rows += pair
+                bar.update()
+    bar.close()
+    table = io.StringIO()
+    writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(out / "manifest.csv", table.getvalue())
+    return True
