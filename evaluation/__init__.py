@@ -1,1 +1,1 @@
-"""Measuring: probes, metrics (one file each, with a card), tables and plots; never imports a method."""
+"""Measuring: metrics with cards, probes trained on true frames, tables and plots; never imports a method."""

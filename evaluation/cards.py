@@ -1,0 +1,78 @@
+"""What a metric owes its reader: a card with direction, range, protocol, source and the controls it must order."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+Direction = Literal["higher", "lower", "truth"]
+
+OK = "ok"
+# Every other status leaves the value empty; a failure is never a score.
+STATUSES = {
+    OK: "defined",
+    "missing_video": "the method wrote no readable video for this dialogue",
+    "length_mismatch": "generated and true video have different numbers of frames",
+    "constant_series": "a series without variation has no correlation or slope",
+    "too_few_frames": "fewer frames than the metric needs",
+    "frame_too_small": "the picture is smaller than the metric's window",
+    "no_speech": "the avatar does not speak long enough in this clip",
+    "no_truth": "the data set has no true coefficients or oracle, or the probe has no named coefficients",
+    "not_finite": "the computation overflowed or divided by zero",
+    "weights_missing": "no weights file was given for this network",
+    "not_run": "no result file for this method",
+}
+ARROWS = {"higher": "↑", "lower": "↓", "truth": "→"}
+
+
+@dataclass(frozen=True)
+class MetricCard:
+    """One metric: name, label, unit, direction, range, per clip or per set, parts, protocol, source, controls.
+
+    `direction` 'truth' means that nearer to the truth's own value is better; such a metric writes, for each part
+    `p`, a second row `p_truth` with the value of the true video under the same protocol.
+    `separates` lists (better, worse) pairs: two controls the metric must order, or one control and the value
+    that it must reach; `separates_parts` names the parts on which that is checked.
+    """
+
+    name: str
+    label: str
+    unit: str
+    direction: Direction
+    range: tuple[float, float]
+    per: Literal["clip", "set"]
+    parts: tuple[str, ...]
+    protocol: str
+    source: str
+    separates: tuple[tuple[str, str | float], ...] = ()
+    separates_parts: tuple[str, ...] = ()
+    clip_rows: bool = False  # a set metric that is also written per clip, for paired tests
+
+    @property
+    def arrow(self) -> str:
+        return ARROWS[self.direction]
+
+    @property
+    def all_parts(self) -> tuple[str, ...]:
+        """The parts, and for a 'truth' metric the truth's own."""
+        return self.parts + (tuple(map(truth_part, self.parts)) if self.direction == "truth" else ())
+
+
+class Value(NamedTuple):
+    """One measured number: the metric's name, its part, the value (NaN if undefined) and the status."""
+
+    metric: str
+    part: str
+    value: float
+    status: str = OK
+
+
+def undefined(metric: str, part: str, status: str) -> Value:
+    """The NaN row of a metric that could not be computed, with the reason."""
+    if status == OK or status not in STATUSES:
+        raise ValueError(f"{status!r} is not a failure status; choose from {sorted(set(STATUSES) - {OK})}")
+    return Value(metric, part, math.nan, status)
+
+
+def truth_part(part: str) -> str:
+    """The part under which the truth's own value of a 'truth' metric is written."""
+    return f"{part}_truth"

@@ -1,0 +1,130 @@
+"""What a metric sees of one dialogue: pictures, probe readings, the avatar's speech and, where known, the truth."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
+
+from dyads.contract import FPS, SAMPLES_PER_FRAME, Dyad
+from dyads.errors import DataError
+from dyads.synthetic.coefficients import COEFFICIENTS, EXPRESSION, EYES, LIPS, POSE
+
+GROUPS = {
+    "expression": COEFFICIENTS[EXPRESSION],
+    "pose": COEFFICIENTS[POSE],
+    "lips": COEFFICIENTS[LIPS],
+    "eyes": COEFFICIENTS[EYES],
+}
+MOTION_PARTS = (*GROUPS, "all")
+EXPRESSION_PARTS = {
+    "smile": ("smile",),
+    "brows": ("brow_raise", "brow_furrow", "brow_inner"),
+    "all": COEFFICIENTS[EXPRESSION],
+}
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The synthetic world's own account of a dialogue; coefficient arrays are float32 (T, D).
+
+    `expected` is the oracle: the expectation over free randomness given what the avatar could observe.
+    `cue` is a bit mask (T,) of the event that drives the expression: face 1, voice 2, words 4, 0 without event.
+    """
+
+    names: tuple[str, ...]
+    user: np.ndarray
+    avatar: np.ndarray
+    expected: np.ndarray
+    speaking: np.ndarray  # bool (T,): the avatar speaks
+    emotion: np.ndarray  # int (T,): the emotion that the avatar shows
+    cue: np.ndarray
+    emotions: tuple[str, ...]
+
+
+@dataclass
+class Clip:
+    """One dialogue of one method. `status` other than ok: only `dyad_id`, `frames` and the truth side are set.
+
+    Frames are uint8 (T, H, W, 3) and dropped after the per-clip metrics; readings stay. Motion is float32 (T, D)
+    in coefficient units; `motion_reference` (D,) is the probe's reading of the reference image itself.
+    """
+
+    dyad_id: str
+    frames: int
+    status: str
+    speaking: np.ndarray  # bool (T,)
+    truth: Truth | None = None
+    names: tuple[str, ...] = ()  # of the motion dimensions; empty if they have none
+    generated: np.ndarray | None = None
+    true: np.ndarray | None = None
+    audio: np.ndarray | None = None
+    motion_generated: np.ndarray | None = None
+    motion_true: np.ndarray | None = None
+    motion_user: np.ndarray | None = None
+    motion_reference: np.ndarray | None = None
+    image_generated: np.ndarray | None = None
+    image_true: np.ndarray | None = None
+    map_distance: np.ndarray | None = None  # (T,) distance of the image probe's feature maps, see perceptual.py
+
+    def part(self, motion: np.ndarray, part: str) -> np.ndarray | None:
+        """The columns of `motion` that belong to a part; None where the probe's dimensions have no names."""
+        if part == "all":
+            return motion
+        if not self.names:
+            return None
+        return motion[:, columns(self.names, GROUPS[part])]
+
+
+def columns(names: tuple[str, ...], wanted: tuple[str, ...]) -> list[int]:
+    """Positions of the wanted coefficients."""
+    return [names.index(name) for name in wanted]
+
+
+def read_truth(dyad: Dyad) -> Truth | None:
+    """The truth beside a synthetic dialogue; None for recorded data. DataError if the file is damaged."""
+    path = dyad.truth_path
+    if not Path(path).exists():
+        return None
+    try:
+        with safe_open(str(path), "np") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            meta = file.metadata() or {}
+    except Exception as error:  # safetensors raises its own family and OSError
+        raise DataError(f"{path}: cannot be read ({error}); make the data again.") from error
+    return Truth(
+        names=_names(meta, "coefficients", COEFFICIENTS),
+        user=tensors["user_coefficients"],
+        avatar=tensors["avatar_coefficients"],
+        expected=tensors["avatar_expected"],
+        speaking=tensors["speaking"][:, 1].astype(bool),
+        emotion=tensors["avatar_emotion"],
+        cue=tensors["event_cue"],
+        emotions=_names(meta, "emotions", ("neutral", "joy", "sadness", "anger", "surprise")),
+    )
+
+
+def _names(meta: dict[str, str], key: str, default: tuple[str, ...]) -> tuple[str, ...]:
+    """A list of names from the header, stored as JSON on its own or inside one JSON object."""
+    text = meta.get(key)
+    if text is None:
+        whole = next((json.loads(value) for value in meta.values() if value.startswith("{")), {})
+        return tuple(whole.get(key, default))
+    return tuple(json.loads(text))
+
+
+def avatar_speaking(dyad: Dyad, frames: int, audio: np.ndarray, truth: Truth | None) -> np.ndarray:
+    """bool (T,): frames in which the avatar speaks: from the truth, else the transcript, else the voice's level."""
+    if truth is not None:
+        return truth.speaking
+    speaking = np.zeros(frames, bool)
+    turns = [turn for turn in dyad.turns if turn.role == "avatar"]
+    if turns:
+        for turn in turns:
+            speaking[int(turn.start * FPS) : int(np.ceil(turn.end * FPS))] = True
+        return speaking
+    level = np.sqrt(np.square(audio[: frames * SAMPLES_PER_FRAME].reshape(frames, -1)).mean(1) + 1e-12)
+    decibels = 20 * np.log10(level)
+    loud = decibels > max(np.quantile(decibels, 0.95) - 25, -55)  # within 25 dB of the voice, above any floor
+    return np.convolve(loud, np.ones(7), "same") > 0  # bridges closures within words

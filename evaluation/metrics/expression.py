@@ -1,0 +1,157 @@
+"""Expression against the oracle: correlation, amplitude and valence of what the avatar shows in answer to the user.
+
+The oracle is the world's expected expression given what the avatar could observe, so the score does not punish a
+method for the truth's free randomness. Everything is change relative to the clip's reference image.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from evaluation.cards import MetricCard, Value, truth_part, undefined
+from evaluation.clips import EXPRESSION_PARTS, Clip, columns
+from evaluation.metrics._series import CONSTANT_SD, Undefined, pearson, require_frames, slope
+
+CUES = {"cue_face": 1, "cue_voice": 2, "cue_words": 4}
+VISIBLE = 0.15  # smile units; half of a polite smile
+_PROTOCOL = (
+    "motion probe minus its reading of the reference image, against the oracle's expected coefficients minus the "
+    "true ones of the reference image; channels centred over all test frames, then pooled"
+)
+_CUE_NOTE = "; cue_*: frames in which an event shown only in the user's face, voice or words drives the oracle"
+_SOURCE = "ours, possible because the synthetic world is known; no recorded data set can give it"
+
+CARDS = (
+    MetricCard(
+        name="expression_correlation",
+        label="Expr. corr.",
+        unit="1",
+        direction="higher",
+        range=(-1.0, 1.0),
+        per="set",
+        parts=(*EXPRESSION_PARTS, *CUES),
+        protocol="Pearson r; " + _PROTOCOL + _CUE_NOTE + "; also written per clip, for paired tests",
+        source=_SOURCE,
+        clip_rows=True,
+        separates=(
+            ("oracle_expression", 0.8),
+            ("oracle_expression", "shuffled_partner"),
+            ("ground_truth", "vae_round_trip"),
+            ("ground_truth", "shuffled_partner"),
+        ),
+        separates_parts=("smile", "brows", "all"),
+    ),
+    MetricCard(
+        name="expression_amplitude",
+        label="Expr. amplitude",
+        unit="1",
+        direction="truth",
+        range=(-float("inf"), float("inf")),
+        per="set",
+        parts=(*EXPRESSION_PARTS, *CUES),
+        protocol="slope of the generated on the oracle's expression divided by the slope of the true on the "
+        "oracle's; 1 is the truth's own size; " + _PROTOCOL + _CUE_NOTE,
+        source=_SOURCE,
+        clip_rows=True,
+        separates=(("ground_truth", "frozen_reference"), ("ground_truth", "shuffled_partner")),
+        separates_parts=("smile", "brows", "all"),
+    ),
+    MetricCard(
+        name="expression_valence",
+        label="Valence acc.",
+        unit="1",
+        direction="higher",
+        range=(0.0, 1.0),
+        per="set",
+        parts=("smile",),
+        protocol=f"balanced accuracy over frames of smile change below -{VISIBLE}, between, above {VISIBLE}, "
+        "generated against the oracle; the same threshold for both, so it asks for a visible expression; chance 1/3",
+        source=_SOURCE,
+        clip_rows=True,
+        separates=(("ground_truth", "shuffled_partner"), ("oracle_expression", "shuffled_partner")),
+        separates_parts=("smile",),
+    ),
+)
+
+
+def expression_correlation(generated: np.ndarray, oracle: np.ndarray) -> float:
+    """Pearson r of two (N, D) expression changes, channels centred and pooled."""
+    return pearson(generated, oracle, constant_sd=CONSTANT_SD)
+
+
+def expression_amplitude(generated: np.ndarray, true: np.ndarray, oracle: np.ndarray) -> float:
+    """Slope of `generated` on `oracle` over the slope of `true` on `oracle`, all (N, D).
+
+    Undefined `constant_series`: the oracle does not move, or the truth does not follow it at all.
+    """
+    truth = slope(true, oracle, constant_sd=CONSTANT_SD)
+    if truth < 1e-3:
+        raise Undefined("constant_series")
+    return slope(generated, oracle, constant_sd=CONSTANT_SD) / truth
+
+
+def valence_accuracy(generated: np.ndarray, oracle: np.ndarray) -> float:
+    """Balanced accuracy of the three valence classes of two (N,) smile changes; in [0, 1].
+
+    Undefined `constant_series`: the oracle shows fewer than two classes.
+    """
+    require_frames(len(oracle), 3)
+    classes = [np.digitize(series, (-VISIBLE, VISIBLE)) for series in (generated, oracle)]
+    recalls = [(classes[0][classes[1] == c] == c).mean() for c in range(3) if (classes[1] == c).any()]
+    if len(recalls) < 2:
+        raise Undefined("constant_series")
+    return float(np.mean(recalls))
+
+
+def changes(clip: Clip, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(generated, true, oracle) change relative to the reference image, float64 (T, D) each."""
+    here, there = columns(clip.names, names), columns(clip.truth.names, names)
+    reference = clip.motion_reference[here].astype(np.float64)
+    start = clip.truth.avatar[0, there].astype(np.float64)
+    return (
+        clip.motion_generated[:, here] - reference,
+        clip.motion_true[:, here] - reference,
+        clip.truth.expected[:, there] - start,
+    )
+
+
+def _selections(clips: list[Clip]) -> Iterator[tuple[str, list[np.ndarray]]]:
+    """Each part with its (generated, true, oracle) arrays over the frames that belong to it."""
+    for part, names in EXPRESSION_PARTS.items():
+        pooled = [np.concatenate(arrays) for arrays in zip(*(changes(c, names) for c in clips), strict=True)]
+        yield part, pooled
+        if part == "all":
+            cue = np.concatenate([clip.truth.cue for clip in clips])
+            for name, bit in CUES.items():
+                yield name, [array[cue == bit] for array in pooled]
+
+
+def _measured(clips: list[Clip]) -> Iterator[Value]:
+    for part, (generated, true, oracle) in _selections(clips):
+        yield _value("expression_correlation", part, expression_correlation, generated, oracle)
+        yield _value("expression_amplitude", part, expression_amplitude, generated, true, oracle)
+        yield _value("expression_amplitude", truth_part(part), expression_amplitude, true, true, oracle)
+        if part == "smile":
+            yield _value("expression_valence", part, valence_accuracy, generated[:, 0], oracle[:, 0])
+
+
+def _value(name: str, part: str, function, *arrays: np.ndarray) -> Value:
+    try:
+        return Value(name, part, function(*arrays))
+    except Undefined as failure:
+        return undefined(name, part, failure.status)
+
+
+def clip_values(clip, tools) -> Iterator[Value]:
+    _require_truth([clip])
+    yield from _measured([clip])
+
+
+def set_values(clips, tools) -> Iterator[Value]:
+    _require_truth(clips)
+    yield from _measured(clips)
+
+
+def _require_truth(clips: list[Clip]) -> None:
+    if not clips[0].names or any(clip.truth is None for clip in clips):
+        raise Undefined("no_truth")

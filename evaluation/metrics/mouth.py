@@ -1,0 +1,52 @@
+"""Mouth-opening correlation: does the generated jaw open when the true jaw does, while the avatar speaks."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from evaluation.cards import MetricCard, Value
+from evaluation.metrics._series import CONSTANT_SD, Undefined, pearson
+
+MINIMUM_FRAMES = 25  # one second of speech
+
+CARDS = (
+    MetricCard(
+        name="mouth_opening_correlation",
+        label="Mouth corr.",
+        unit="1",
+        direction="higher",
+        range=(-1.0, 1.0),
+        per="clip",
+        parts=("speech",),
+        protocol="Pearson r over the frames in which the avatar speaks (at least 25) of the motion probe's jaw_open "
+        "on generated frames with the true jaw opening (truth file, else the probe on true frames)",
+        source="ours; follows the lip landmarks' distance of talking-head papers",
+        separates=(
+            ("ground_truth", "vae_round_trip"),
+            ("vae_round_trip", "shuffled_partner"),
+            ("vae_round_trip", "time_shifted_audio"),
+        ),
+        separates_parts=("speech",),
+    ),
+)
+
+
+def mouth_opening_correlation(generated: np.ndarray, true: np.ndarray, speaking: np.ndarray) -> float:
+    """Pearson r of two (T,) jaw openings over the frames where bool (T,) `speaking` holds.
+
+    Undefined: `no_speech` below one second of speech, `constant_series` if a jaw does not move.
+    """
+    if speaking.sum() < MINIMUM_FRAMES:
+        raise Undefined("no_speech")
+    return pearson(generated[speaking], true[speaking], constant_sd=CONSTANT_SD)
+
+
+def clip_values(clip, tools) -> Iterator[Value]:
+    if "jaw_open" not in clip.names:
+        raise Undefined("no_truth")
+    jaw = clip.names.index("jaw_open")
+    true = clip.motion_true[:, jaw]
+    if clip.truth is not None:
+        true = clip.truth.avatar[:, clip.truth.names.index("jaw_open")]
+    value = mouth_opening_correlation(clip.motion_generated[:, jaw], true, clip.speaking)
+    yield Value("mouth_opening_correlation", "speech", value)

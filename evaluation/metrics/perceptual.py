@@ -1,0 +1,101 @@
+"""LPIPS: perceptual distance of generated and true frames, with AlexNet weights by path or on the small probe."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from dyads.errors import ConfigError
+from evaluation.cards import MetricCard, Value
+from evaluation.metrics._series import Undefined
+
+BATCH = 16
+
+CARDS = (
+    MetricCard(
+        name="lpips",
+        label="LPIPS",
+        unit="1",
+        direction="lower",
+        range=(0.0, float("inf")),
+        per="clip",
+        parts=("frame",),
+        protocol="lpips 0.1.4, AlexNet, linear heads v0.1, RGB in [-1, 1] at the frames' own size, mean over frames; "
+        "only with the AlexNet weights given by path",
+        source="Zhang et al. 2018; richzhang/PerceptualSimilarity",
+        separates=(("ground_truth", "vae_round_trip"), ("vae_round_trip", "frozen_reference")),
+        separates_parts=("frame",),
+    ),
+    MetricCard(
+        name="lpips_small",
+        label="LPIPS (small probe)",
+        unit="1",
+        direction="lower",
+        range=(0.0, float("inf")),
+        per="clip",
+        parts=("frame",),
+        protocol="the lpips package's normalisation and spatial average over the image probe's feature maps, no "
+        "linear heads, mean over layers and frames; not comparable with published LPIPS",
+        source="Zhang et al. 2018, 'baseline' form; our own features",
+        separates=(("ground_truth", "vae_round_trip"), ("vae_round_trip", "frozen_reference")),
+        separates_parts=("frame",),
+    ),
+)
+
+
+def load_lpips(weights: Path | str) -> nn.Module:
+    """LPIPS with torchvision's AlexNet weights from a file (`features.N.weight` ... or the package's own names).
+
+    Raises ConfigError if the file does not hold them. No download is ever tried.
+    """
+    import lpips  # imports torchvision: seconds, only where needed
+
+    network = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
+    wanted = network.net.state_dict()
+    by_layer = {name.split(".", 1)[1]: name for name in wanted}  # "0.weight" -> "slice1.0.weight"
+    try:
+        state = torch.load(weights, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ConfigError(f"lpips weights {weights} cannot be read ({error}); give AlexNet's .pth file.") from error
+    found = {}
+    for name, tensor in state.items():
+        found[by_layer.get(name.removeprefix("features."), name)] = tensor
+    missing = [name for name in wanted if name not in found or found[name].shape != wanted[name].shape]
+    if missing:
+        raise ConfigError(f"lpips weights {weights} lack {missing[0]}; give torchvision's AlexNet weights.")
+    network.net.load_state_dict({name: found[name] for name in wanted})
+    return network.eval()
+
+
+@torch.inference_mode()
+def lpips_distance(network: nn.Module, generated: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """LPIPS per frame of two uint8 (T, H, W, 3) videos: (T,)."""
+    scores = []
+    for start in range(0, len(true), BATCH):
+        a, b = (
+            rearrange(torch.from_numpy(video[start : start + BATCH]), "t h w c -> t c h w").float() / 255
+            for video in (generated, true)
+        )
+        scores.append(network(a, b, normalize=True).flatten())  # the package works in [-1, 1]
+    return torch.cat(scores).numpy()
+
+
+def map_distance(generated: list[Tensor], true: list[Tensor]) -> Tensor:
+    """LPIPS without heads on lists of feature maps (T, C, H, W): (T,), mean over layers."""
+    from lpips import normalize_tensor, spatial_average
+
+    layers = [
+        spatial_average((normalize_tensor(a) - normalize_tensor(b)).square().sum(1, keepdim=True), keepdim=False)
+        for a, b in zip(generated, true, strict=True)
+    ]
+    return torch.stack(layers).mean(0).flatten()
+
+
+def clip_values(clip, tools) -> Iterator[Value]:
+    yield Value("lpips_small", "frame", float(clip.map_distance.mean()))
+    if tools.lpips is None:
+        raise Undefined("weights_missing")
+    yield Value("lpips", "frame", float(lpips_distance(tools.lpips, clip.generated, clip.true).mean()))

@@ -1,0 +1,101 @@
+"""LSE-D, LSE-C and offset: SyncNet's audio-visual distance while the avatar speaks."""
+
+import contextlib
+import io
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+from PIL import Image
+
+from dyads.contract import SAMPLES_PER_FRAME
+from dyads.errors import ConfigError
+from dyads.media import write_wav
+from evaluation.cards import MetricCard, Value, truth_part
+from evaluation.metrics._series import Undefined
+
+SHIFT = 15  # frames to either side, as in Wav2Lip's evaluation
+SIZE = 224
+MINIMUM_FRAMES = 50  # below, the zero padding of shifted audio decides the curve
+_PROTOCOL = (
+    f"syncnet_python's SyncNetInstance (v2 weights by path) on whole frames resized to {SIZE} without face detection, "
+    f"25 fps, 16 kHz, shifts of +-{SHIFT} frames; every stretch of avatar speech of at least {MINIMUM_FRAMES} frames, "
+    "mean weighted by length; lse_coverage is the share of frames so scored"
+)
+_SOURCE = "Chung and Zisserman 2016; Prajwal et al. 2020; syncnet-python 0.2.3"
+_COMMON = {"per": "clip", "parts": ("speech",), "protocol": _PROTOCOL, "source": _SOURCE}
+_ORDER = {
+    "separates": (("ground_truth", "vae_round_trip"), ("vae_round_trip", "frozen_reference")),
+    "separates_parts": ("speech",),
+}
+CARDS = (
+    MetricCard("lse_d", "LSE-D", "1", "lower", (0.0, float("inf")), **_COMMON, **_ORDER),
+    MetricCard("lse_c", "LSE-C", "1", "higher", (0.0, float("inf")), **_COMMON, **_ORDER),
+    MetricCard(
+        "lse_offset",
+        "LSE offset",
+        "frame",
+        "truth",
+        (-float(SHIFT), float(SHIFT)),
+        **_COMMON,
+        separates=(("ground_truth", "time_shifted_audio"),),
+        separates_parts=("speech",),
+    ),
+    MetricCard("lse_coverage", "LSE coverage", "1", "higher", (0.0, 1.0), **_COMMON),
+)
+
+
+def load_syncnet(weights: Path | str):
+    """A SyncNetInstance with the weights of a file; ConfigError if it does not hold them."""
+    import torch
+    from syncnet_python import SyncNetInstance, SyncNetModel  # imports OpenCV and scenedetect
+
+    network = SyncNetModel()
+    try:
+        network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"syncnet weights {weights} cannot be used ({reason}); give syncnet_v2.model.") from error
+    return SyncNetInstance(network.eval(), device="cpu")
+
+
+def stretches(speaking: np.ndarray, minimum: int = MINIMUM_FRAMES) -> list[tuple[int, int]]:
+    """Start and end (exclusive) of each run of True in bool (T,) that has at least `minimum` frames."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], speaking.astype(np.int8), [0]])))
+    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2) if b - a >= minimum]
+
+
+def lse(network, frames: np.ndarray, audio: np.ndarray) -> tuple[float, float, float]:
+    """(LSE-D, LSE-C, offset in frames) of uint8 (T, H, W, 3) frames and float32 (640 T,) sound at 16 kHz."""
+    with tempfile.TemporaryDirectory() as folder:
+        for t, frame in enumerate(frames):
+            picture = Image.fromarray(frame).resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+            picture.save(Path(folder) / f"{t:06d}.jpg", quality=95)
+        write_wav(Path(folder) / "audio.wav", audio)
+        options = SimpleNamespace(tmp_dir=folder, batch_size=20, vshift=SHIFT)
+        with contextlib.redirect_stdout(io.StringIO()):  # the package prints every frame's confidence
+            offset, confidence, distance = network.evaluate(options)
+    return float(distance), float(confidence), float(offset)
+
+
+def _scores(network, frames: np.ndarray, audio: np.ndarray, spans: list[tuple[int, int]]) -> np.ndarray:
+    """Length-weighted mean of (LSE-D, LSE-C, offset) over stretches."""
+    rows = [
+        lse(network, frames[a:b], audio[a * SAMPLES_PER_FRAME : b * SAMPLES_PER_FRAME]) for a, b in spans
+    ]
+    return np.average(rows, axis=0, weights=[b - a for a, b in spans])
+
+
+def clip_values(clip, tools) -> Iterator[Value]:
+    if tools.syncnet is None:
+        raise Undefined("weights_missing")
+    spans = stretches(clip.speaking)
+    if not spans:
+        raise Undefined("no_speech")
+    values = _scores(tools.syncnet, clip.generated, clip.audio, spans)
+    yield from (Value(name, "speech", float(v)) for name, v in zip(("lse_d", "lse_c", "lse_offset"), values, strict=True))
+    yield Value("lse_coverage", "speech", sum(b - a for a, b in spans) / len(clip.speaking))
+    true = _scores(tools.syncnet, clip.true, clip.audio, spans)
+    yield Value("lse_offset", truth_part("speech"), float(true[2]))
