@@ -54,10 +54,10 @@ class LPE(nn.Module):
         super().__init__()
         d, self.options = options.d, options
         self.current = options.clip // options.stride
-        self.f_audio = nn.Linear(options.window * AUDIO_DIM, d)
         self.query = nn.Linear(options.window * AUDIO_DIM, d)
         self.register_buffer("steps", position_embedding(options.context // options.stride, d).flip(0))
         if options.use_lcu:
+            self.f_audio = nn.Linear(options.window * AUDIO_DIM, d)
             self.m_a = MambaStack(d, options.mamba_layers)
             self.f_gm = GatedModulation(d)
         if options.use_lcu and options.use_lpe:

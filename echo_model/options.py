@@ -8,9 +8,9 @@ class ModelOptions:
     """Architecture. The paper's symbols in the comments; the small values are ours, its appendix is not public."""
 
     d: int = 64  # width of the DiT and of LCU
-    heads: int = 4
+    heads: int = 2
     blocks: int = 3  # L
-    patch: int = 2  # frames in one latent step (a token holds this many frames)
+    patch: int = 4  # frames in one latent step (a token holds this many frames)
     clip: int = 24  # T_cur in frames
     previous: int = 4  # T_prev in frames
     context: int = 192  # T in frames, the current clip included

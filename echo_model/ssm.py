@@ -45,7 +45,7 @@ def scan_chunked(x: Tensor, log_decay: Tensor, b: Tensor, c: Tensor, chunk: int 
 class Mamba(nn.Module):
     """One Mamba-2 mixer: gated, causal in its sequence, (batch, length, d) -> (batch, length, d)."""
 
-    def __init__(self, d: int, state: int = 16, expand: int = 2, head: int = 32, kernel: int = 4):
+    def __init__(self, d: int, state: int = 16, expand: int = 1, head: int = 32, kernel: int = 4):
         super().__init__()
         self.inner, self.state, self.head = expand * d, state, head
         self.heads = self.inner // head

@@ -32,6 +32,12 @@ def emotion_labels(dyad: Dyad, steps: int, stride: int) -> Tensor:
     return emotion[: steps * stride].view(steps, stride).max(1).values.long()
 
 
+def crop(part: Tensor, start: int, length: int) -> Tensor:
+    """part[start:start + length], continued by -1 (no label; silence) past the end."""
+    inside = part[start : start + length]
+    return F.pad(inside, (0, 0) * (part.dim() - 1) + (0, length - len(inside)), value=-1)
+
+
 class PhiTask:
     """Cross-entropy on the user's emotion where labelled, and squared error on the next step's signals always."""
 
@@ -48,12 +54,10 @@ class PhiTask:
     def batch(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         rows = []
         for pick in torch.randint(len(self.items), (self.batch_size,), generator=generator).tolist():
-            item = self.items[pick]
-            length = min(self.length, len(item[0]))
-            start = int(torch.randint(len(item[0]) - length + 1, (), generator=generator))
-            rows.append([F.pad(part[start : start + length].float().T, (0, self.length - length), value=-1.0).T for part in item])
-        audio, video, label, signals = (torch.stack(parts) for parts in zip(*[[r[0], r[1], r[2][..., None] if r[2].dim() == 1 else r[2], r[3]] for r in rows], strict=True))
-        return {"audio": audio, "video": video, "label": label[..., 0].long(), "signals": signals}
+            steps = len(self.items[pick][0])
+            start = int(torch.randint(max(steps - self.length, 0) + 1, (), generator=generator))
+            rows.append([crop(part, start, self.length) for part in self.items[pick]])
+        return dict(zip(("audio", "video", "label", "signals"), map(torch.stack, zip(*rows, strict=True)), strict=True))
 
     def loss(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         b = len(batch["audio"])

@@ -1,0 +1,99 @@
+"""Control methods: rows whose rank is known beforehand, so that a metric which misorders them is seen to be broken."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+
+from dyads.contract import Dyad, load_arrays, read_manifest
+from dyads.media import read_video
+from dyads.seeding import rng
+from dyads.synthetic.render import render_frames
+from echo_model.encode import encode_video, to_frames, to_tensor
+from echo_model.train_vae import load_vae
+from training.method import Method, Resources
+
+
+class Control(Method):
+    """A method that learns nothing."""
+
+    def fit(self, dyads: list[Dyad], run: Any) -> None:
+        """Nothing to learn."""
+
+    def load(self, weights: Path) -> None:
+        """Nothing to take over."""
+
+
+class GroundTruth(Control):
+    """The true video, encoded once more like every generated one: the ceiling."""
+
+    def generate(self, dyad: Dyad, seed: int) -> np.ndarray:
+        return load_arrays(dyad, ("avatar",)).avatar_frames
+
+
+class FrozenReference(Control):
+    """The reference image throughout: the floor of everything that moves."""
+
+    def generate(self, dyad: Dyad, seed: int) -> np.ndarray:
+        arrays = load_arrays(dyad, ("avatar",))
+        return np.repeat(arrays.reference[None], len(arrays.avatar_frames), 0)
+
+
+class WithVAE(Control):
+    """A control that works on the shared autoencoder's latents."""
+
+    def __init__(self, options: dict[str, Any], resources: Resources):
+        super().__init__(options, resources)
+        self.vae = load_vae(resources.backbone("vae"))
+
+    @torch.no_grad()
+    def decode(self, latents: torch.Tensor, reference: np.ndarray) -> np.ndarray:
+        image = to_tensor(reference[None])
+        return np.concatenate([to_frames(self.vae.decode(part, image)) for part in latents.split(64)])
+
+
+class VaeRoundTrip(WithVAE):
+    """The true video through the autoencoder: the best any method on these latents can do."""
+
+    def generate(self, dyad: Dyad, seed: int) -> np.ndarray:
+        arrays = load_arrays(dyad, ("avatar",))
+        return self.decode(encode_video(self.vae, arrays.avatar_frames, arrays.reference), arrays.reference)
+
+
+class ShuffledPartner(WithVAE):
+    """True motion, but of the avatar in another dialogue: right in distribution, wrong for this partner and voice.
+
+    The other dialogue is drawn from the same split, never the same one; its latents are decoded on this avatar's
+    reference, and mirrored in time at its end where it is shorter.
+    """
+
+    def generate(self, dyad: Dyad, seed: int) -> np.ndarray | None:
+        others = [other for other in read_manifest(self.resources.data, dyad.split) if other.dyad_id != dyad.dyad_id]
+        if not others:
+            return None
+        other = others[int(rng(seed, "shuffled-partner", dyad.dyad_id).integers(len(others)))]
+        arrays = load_arrays(dyad, ("avatar",))
+        frames, size = len(arrays.avatar_frames), arrays.reference.shape[0]
+        motion = read_video(other.avatar.video, size=size)
+        latents = encode_video(self.vae, motion, motion[0])
+        place = np.arange(frames) % (2 * len(latents))
+        place = np.where(place < len(latents), place, 2 * len(latents) - 1 - place)
+        return self.decode(latents[place], arrays.reference)
+
+
+class OracleExpression(Control):
+    """The world's expected coefficients, rendered: what a perfect reader of the conversation would show.
+
+    It exists only where the generator of the data is known; on other data it gives no video, and its rows say so.
+    """
+
+    def generate(self, dyad: Dyad, seed: int) -> np.ndarray | None:
+        if not dyad.truth_path.is_file():
+            return None
+        with safe_open(str(dyad.truth_path), "np") as truth:
+            meta = json.loads(truth.metadata()["meta"])
+            expected = truth.get_tensor("avatar_expected")
+        return render_frames(meta["identity"]["avatar"], expected, meta["size"], meta["world_seed"])

@@ -1,0 +1,138 @@
+"""LCU, SDCM and the generator: shapes, the paper's equations, ablations, and no look at the future."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from echo_model.clips import clip_inputs, clip_latents, pack, slice_padded, stack, unpack
+from echo_model.generator import EchoGenerator
+from echo_model.lcu import HBCU, LCU
+from echo_model.options import SamplingOptions, StageOptions
+from echo_model.sampling import sample_dialogue
+from echo_model.sdcm import SDCM, EntangledFusion
+from echo_model.stages import InteractiveTask, TalkingTask
+
+ABLATIONS = {"use_lcu": False, "use_lpe": False, "use_hbcu": False, "use_lau": False, "use_sdcm": False}
+
+
+def count(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+def build(options, masks, seed=0):
+    torch.manual_seed(seed)
+    return EchoGenerator(options, *masks), LCU(options, masks[0] > 0)
+
+
+def randomise(module):
+    """Leave no zero start, which would hide a path."""
+    with torch.no_grad():
+        for p in module.parameters():
+            p.add_(0.1 * torch.randn_like(p))
+
+
+def test_sdcm_is_the_papers_equation(masks):
+    torch.manual_seed(0)
+    sdcm, h = SDCM(16, 2), torch.randn(2, 3, 17, 16)
+    audio, f_pu = torch.randn(2, 3, 5, 16), torch.randn(2, 4, 16)
+    m_lip, m_face = (m[:, None] for m in masks)
+    h_avt = torch.stack([sdcm.cross_avt(h[:, i], audio[:, i]) for i in range(3)], 1)
+    h_usr = torch.stack([sdcm.cross_usr(h[:, i], f_pu) for i in range(3)], 1)
+    g = torch.sigmoid(sdcm.gate(torch.cat([sdcm.conv_usr(h_usr), sdcm.conv_avt(h_avt)], -1)))
+    expected = h_avt * m_lip + (g * h_avt + (1 - g) * h_usr) * m_face
+    torch.testing.assert_close(sdcm(h, audio, f_pu, m_lip, m_face), expected)
+
+
+def test_sdcm_keeps_the_user_out_of_the_lips(masks):
+    torch.manual_seed(0)
+    sdcm, h = SDCM(16, 2), torch.randn(1, 3, 17, 16)
+    audio, binary = torch.randn(1, 3, 5, 16), (masks[0] > 0.5).float()[:, None]
+    ours, theirs = (sdcm(h, audio, torch.randn(1, 4, 16), binary, 1 - binary) for _ in range(2))
+    lips = binary[:, 0] > 0
+    torch.testing.assert_close(ours[:, :, lips], theirs[:, :, lips])
+    assert (ours - theirs)[:, :, ~lips].abs().max() > 1e-3
+
+
+def test_entangled_fusion_has_about_as_many_parameters():
+    assert abs(count(EntangledFusion(64, 2)) / count(SDCM(64, 2)) - 1) < 0.15
+
+
+def test_hbcu_starts_as_the_identity(options):
+    p_usr = torch.randn(2, options.clip // options.stride, options.d)
+    s_usr = torch.randn(2, options.context // options.stride, 64)
+    hbcu = HBCU(options)
+    assert torch.equal(hbcu(p_usr, s_usr), p_usr)
+    hbcu.alpha.data.fill_(1.0)
+    assert not torch.equal(hbcu(p_usr, s_usr), p_usr)
+
+
+@pytest.mark.parametrize("ablation", [{}, *({key: value} for key, value in ABLATIONS.items())])
+def test_both_stages_train_every_parameter_but_the_unused(options, masks, dialogue, ablation):
+    options = replace(options, **ablation)
+    generator, lcu = build(options, masks)
+    task = InteractiveTask(generator, lcu, [dialogue], options, StageOptions(), 3)
+    randomise(task.module)
+    g = torch.Generator().manual_seed(0)
+    loss, logs = task.loss(task.batch(0, g), g)
+    loss.backward()
+    assert torch.isfinite(loss) and set(logs) == {"flow", "align"}
+    silent = [name for name, p in task.module.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert not [name for name in silent if not name.endswith(("null_audio", "null_user", "null_emotion"))]
+
+
+def test_stage_one_ignores_the_user_and_measures_pixels(options, masks, dialogue):
+    from echo_model.backbones.vae import FaceVAE, VAEOptions
+
+    generator, _ = build(options, masks)
+    task = TalkingTask(generator, FaceVAE(VAEOptions(width=16)), [dialogue], options, StageOptions(), 2)
+    g = torch.Generator().manual_seed(0)
+    batch = task.batch(0, g)
+    assert not {"user_audio", "user_video", "s_usr", "text"} & set(batch)
+    loss, logs = task.loss(batch, g)
+    assert torch.isfinite(loss) and logs["pixel"] > 0
+
+
+def generate(options, masks, dialogue):
+    generator, lcu = build(options, masks)
+    randomise(generator), randomise(lcu)
+    return sample_dialogue(generator, lcu, dialogue, options, SamplingOptions(steps=2, guide_audio=1.5), seed=3)
+
+
+def test_generation_is_deterministic_and_never_reads_the_true_latents(options, masks, dialogue):
+    first = generate(options, masks, dialogue)
+    dialogue.latents = None
+    assert first.shape == (130, 17, 8) and torch.equal(first, generate(options, masks, dialogue))
+
+
+@pytest.mark.parametrize("name", ["user_latents", "user_audio", "avatar_audio", "s_usr", "text_index"])
+def test_no_look_at_the_future(options, masks, dialogue, name):
+    """Clips end at frames 24, 48, ...: what happens from frame 48 on leaves the first two clips as they were."""
+    before = generate(options, masks, dialogue)
+    holder = dialogue.context if name in dialogue.context else dialogue.inputs
+    cut = 48 // options.stride + 1 if name == "text_index" else 48 // options.stride if name == "s_usr" else 48
+    changed = holder[name].clone()
+    changed[cut:] = 1 - changed[cut:]
+    holder[name] = changed
+    after = generate(options, masks, dialogue)
+    torch.testing.assert_close(before[:48], after[:48])
+    assert (before[48:] - after[48:]).abs().max() > 1e-4
+
+
+def test_clip_windows_are_aligned_with_their_frames(options, dialogue):
+    dialogue.inputs["user_audio"] = torch.arange(130.0)[:, None].expand(130, 50) + 1
+    dialogue.inputs["user_latents"] = (torch.arange(130.0)[:, None, None] + 1).expand(130, 17, 8)
+    clip = clip_inputs(dialogue, 48, options)
+    assert clip["user_audio"].shape == (24, 5, 50) and clip["user_video"].shape == (24, 17, 32)
+    assert clip["user_audio"][-1, :, 0].tolist() == [68, 69, 70, 71, 72]  # ends with frame 71, counted from one
+    assert clip["user_video"][-1, 0, ::8].tolist() == [69, 70, 71, 72]
+    assert clip["user_video"][0].abs().sum() == 0  # before the dialogue
+    latents = clip_latents(dialogue, 0, options)
+    assert latents["previous"].abs().sum() == 0 and latents["x_1"].shape == (6, 17, 32)
+
+
+def test_packing_is_a_bijection(options):
+    latents = torch.randn(24, 17, 8)
+    assert torch.equal(unpack(pack(latents, 4), 4), latents)
+    assert slice_padded(latents, -3, 30).shape[0] == 33
+    assert set(stack([{"a": latents}, {"a": latents}])) == {"a"}
