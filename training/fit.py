@@ -1,7 +1,7 @@
 """Train one method: `python -m training.fit --method NAME --class pkg.module:Class ... --out FILE`.
 
-Run the same command again to resume a killed training. Writes the weights, and beside them a JSON file with the
-method's card (parameters, steps, samples, train seconds) and where it all comes from.
+Run the same command again to resume a killed training. Writes the weights, and beside them a JSON file with
+the method's card (parameters, steps, samples, train seconds) and where it all comes from.
 """
 
 import json

@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _finished(out: Path, signature: str) -> dict[str, dict[str, Any]]:
-    """Rows of the dyads already done by the same method, weights, data and code; others' videos are removed."""
+    """Rows already done by the same method, weights, data and code; videos of others are removed."""
     others: list[dict[str, Any]] = []
 
     def wanted(row: dict[str, Any]) -> bool:
@@ -118,8 +118,8 @@ def check_frames(frames: Any, dyad: Dyad, method: str) -> None:
     else:
         got = f"{frames.dtype} {frames.shape}"
     raise MethodError(
-        f"method {method!r} gave {got} for dyad {dyad.dyad_id!r}, but the dyad needs a uint8 array of shape {wanted} "
-        "(frames, height, width, RGB); correct the method's generate."
+        f"method {method!r} gave {got} for dyad {dyad.dyad_id!r}, which needs uint8 {wanted}; "
+        "correct the method's generate."
     )
 
 

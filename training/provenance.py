@@ -1,4 +1,4 @@
-"""Where a result comes from: code, options, versions, hardware, weights and time, in a JSON file beside it."""
+"""Where a result comes from: code, options, versions, hardware, weights and time, as JSON beside it."""
 
 import importlib.metadata
 import os

@@ -1,8 +1,9 @@
-"""Run a command on a GPU that no other job holds: `python workflow/scripts/on_gpu.py python -m training.fit ...`.
+"""Run a command on a GPU no other job holds: `python workflow/scripts/on_gpu.py python -m training.fit ...`.
 
-Snakemake counts GPUs but does not say which one is free. Each GPU is a lock file; the command inherits the lock, so
-the GPU is given back when the command ends, however it ends. GPUs are those of CUDA_VISIBLE_DEVICES, else those of
-nvidia-smi; without any, and with ECHO_DEVICE=cpu, the command simply runs. `--gpus N` waits for N at once.
+Snakemake counts GPUs but does not say which one is free. Each GPU is a lock file; the command inherits the
+lock, so the GPU is given back when the command ends, however it ends. GPUs are those of CUDA_VISIBLE_DEVICES,
+else those of nvidia-smi; without any, and with ECHO_DEVICE=cpu, the command simply runs. `--gpus N` waits for
+N at once.
 """
 
 import fcntl
@@ -46,7 +47,7 @@ def try_lock(gpu: str, folder: Path) -> int | None:
 
 
 def take(gpus: list[str], count: int, folder: Path) -> list[str]:
-    """Wait until `count` GPUs are held by this process. All or none, so that two waiting jobs cannot block."""
+    """Wait until this process holds `count` GPUs: all or none, so that two waiting jobs cannot block."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     told = False
     while True:
