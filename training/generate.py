@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from dyads.contract import FPS, Dyad, file_sha256, read_manifest, read_wav, side_frames
+from dyads.contract import FPS, Dyad, file_sha256, read_manifest
 from dyads.errors import run_cli
 from dyads.files import write_text
-from dyads.media import write_video
+from dyads.media import probe, read_audio, write_video
 from training.checkpoint import lock, notice
 from training.command import method_from, method_parser
 from training.errors import MethodError
@@ -103,14 +103,15 @@ def _generate(method: Method, dyad: Dyad, seed: int, out: Path, crf: int) -> dic
     row["wall_seconds"] = round(time.monotonic() - start, 3)
     row["cpu_seconds"] = round(time.process_time() - cpu, 3)
     if frames is not None:
-        write_video(out / row["file"], frames, read_wav(dyad.avatar), crf=crf)
+        audio = read_audio(dyad.avatar.audio, dyad.avatar.audio_channel)
+        write_video(out / row["file"], frames, audio, crf=crf)
         row["sha256"] = file_sha256(out / row["file"])
     return row
 
 
 def check_frames(frames: Any, dyad: Dyad, method: str) -> None:
     """Raise MethodError unless `frames` is uint8 (T, H, W, 3), as long and as large as the dyad's avatar."""
-    wanted = (side_frames(dyad.avatar), dyad.avatar.height, dyad.avatar.width, 3)
+    wanted = (probe(dyad.avatar.video).frames, dyad.avatar.height, dyad.avatar.width, 3)
     if not isinstance(frames, np.ndarray):
         got = f"a {type(frames).__name__}"
     elif frames.dtype == np.uint8 and frames.shape == wanted:

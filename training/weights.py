@@ -69,9 +69,9 @@ def copy_state(tensors: dict[str, torch.Tensor], target: dict[str, torch.Tensor]
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             raise MethodError(f"{where} {problem} tensor {min(names)!r}{more}; {remedy}.")
-    for name, tensor in tensors.items():
-        if tensor.shape != target[name].shape:
-            shapes = f"{tuple(tensor.shape)}, but the module needs {tuple(target[name].shape)}"
+    for name, wanted in target.items():
+        if tensors[name].shape != wanted.shape:
+            shapes = f"{tuple(tensors[name].shape)}, but the module needs {tuple(wanted.shape)}"
             raise MethodError(f"{where}: tensor {name!r} has shape {shapes}; {remedy}.")
     with torch.no_grad():
         for name, tensor in tensors.items():
