@@ -1,5 +1,4 @@
-"""Feature files: one safetensors per dyad, with JSON metadata, refused when a tensor is wrong in shape or
-not finite.
+"""Feature files: one safetensors per dyad with JSON metadata; wrong shapes and NaN are refused.
 
 A shape pattern is a string such as `"T 8 8 4"` (or a tuple): numbers must match, names must agree across
 the tensors of one file, `_` matches anything and `...` any number of leading dimensions.

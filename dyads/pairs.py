@@ -1,0 +1,164 @@
+"""The pairs file of the folder adapter: which recordings make up which dialogue, read and checked as a whole.
+
+One row per dialogue. Required columns: dyad_id, split, user_video, avatar_video, user_id, avatar_id.
+Optional: user_audio and avatar_audio (empty: the video's own sound; `file#1` or `#1` picks a channel,
+counted from 0), turns (a turns.jsonl), licence, user_box and avatar_box (`x,y,w,h` in upright source
+pixels), start and end (seconds from the first frame). Other columns, such as note, are for people. Paths
+are relative to the root.
+"""
+
+import csv
+import io
+import math
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from dyads.errors import DataError
+from dyads.records import ROLES, SPLITS
+
+REQUIRED = ("dyad_id", "split", "user_video", "avatar_video", "user_id", "avatar_id")
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One person's recording as given: files, the channel of the sound, and a crop box in pixels or None."""
+
+    subject_id: str
+    video: Path
+    audio: Path
+    channel: int | None
+    box: Box | None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One dialogue as given; `turns` may be None, `start` and `end` are seconds, `end` None for all of it."""
+
+    dyad_id: str
+    split: str
+    user: Source
+    avatar: Source
+    turns: Path | None
+    licence: str
+    start: float
+    end: float | None
+
+    @property
+    def mixed_audio(self) -> bool:
+        """Whether both sides share one track, so that each voice is heard in both."""
+        return (self.user.audio, self.user.channel) == (self.avatar.audio, self.avatar.channel)
+
+    def source(self, role: str) -> Source:
+        """The source of a role in `ROLES`."""
+        return {"user": self.user, "avatar": self.avatar}[role]
+
+
+def _audio(text: str, video: Path, root: Path) -> tuple[Path, int | None]:
+    """File and channel from `file`, `file#channel`, `#channel` or nothing."""
+    if not text:
+        return video, None
+    name, mark, channel = text.rpartition("#")
+    if mark and channel.isdigit() and not (root / text).is_file():
+        return (root / name if name else video), int(channel)
+    return root / text, None
+
+
+def _box(text: str) -> Box | None:
+    """`x,y,w,h` as numbers, None for nothing; raises ValueError."""
+    if not text:
+        return None
+    x, y, width, height = (float(part) for part in re.split(r"[,;\s]+", text))
+    if not (math.isfinite(x + y + width + height) and width > 0 and height > 0):
+        raise ValueError("width and height must be positive")
+    return x, y, width, height
+
+
+def _source(row: dict[str, str], role: str, root: Path, faults: list[str]) -> Source:
+    """One side of a row; faults are added without their place."""
+    video = root / row[f"{role}_video"]
+    audio, channel = _audio(row.get(f"{role}_audio", ""), video, root)
+    box = None
+    for kind, path in ((f"{role}_video", video), (f"{role}_audio", audio)):
+        if not path.is_file() and not (kind.endswith("audio") and path == video):
+            faults.append(f"{kind} {path} does not exist; correct the path or --root.")
+    try:
+        box = _box(row.get(f"{role}_box", ""))
+    except ValueError:
+        text = row[f"{role}_box"]
+        faults.append(f"{role}_box {text!r} is no box; write x,y,w,h in pixels with positive w and h.")
+    return Source(row[f"{role}_id"], video, audio, channel, box)
+
+
+def _pair(row: dict[str, str], root: Path) -> tuple[Pair | None, list[str]]:
+    faults = [f"column {key} is empty; fill it in." for key in REQUIRED if not row[key]]
+    if faults:
+        return None, faults
+    if row["split"] not in SPLITS:
+        faults.append(f"unknown split {row['split']!r}; use one of {', '.join(SPLITS)}.")
+    if row["dyad_id"].startswith(".") or set(row["dyad_id"]) & set("/\\"):
+        faults.append(f"dyad_id {row['dyad_id']!r} cannot name a folder; drop leading dots and slashes.")
+    start, end = 0.0, None
+    try:
+        start = float(row.get("start") or 0)
+        end = float(row["end"]) if row.get("end") else None
+        if not 0 <= start < (math.inf if end is None else end) or end == math.inf:
+            raise ValueError
+    except ValueError:
+        span = f"start {row.get('start', '')!r} and end {row.get('end', '')!r}"
+        faults.append(f"{span} are no span; give seconds with 0 <= start < end.")
+    turns = root / row["turns"] if row.get("turns") else None
+    if turns is not None and not turns.is_file():
+        faults.append(f"turns {turns} does not exist; correct the path or leave it empty.")
+    user, avatar = (_source(row, role, root, faults) for role in ROLES)
+    return Pair(row["dyad_id"], row["split"], user, avatar, turns, row.get("licence", ""), start, end), faults
+
+
+def _identity_faults(pairs: list[tuple[int, Pair]]) -> list[str]:
+    """One sentence per identity used in both splits, and per dyad_id used twice."""
+    faults, lines = [], {}
+    splits: dict[str, dict[str, int]] = defaultdict(dict)
+    for number, pair in pairs:
+        if pair.dyad_id in lines:
+            first = lines[pair.dyad_id]
+            faults.append(f"line {number}: dyad_id {pair.dyad_id!r} is already on line {first}; rename one.")
+        lines.setdefault(pair.dyad_id, number)
+        for role in ROLES:
+            splits[pair.source(role).subject_id].setdefault(pair.split, number)
+    for subject, seen in splits.items():
+        if len(seen) > 1:
+            places = " and ".join(f"{split} (line {number})" for split, number in seen.items())
+            faults.append(f"identity {subject!r} is in splits {places}; keep each identity in one split.")
+    return faults
+
+
+def read_pairs(path: Path | str, root: Path | str) -> list[Pair]:
+    """The dialogues of a pairs file; all faults come in one `DataError`, one sentence a line."""
+    path, root = Path(path), Path(root)
+    if not path.is_file():
+        raise DataError(f"{path}: there is no pairs file; write one (columns {', '.join(REQUIRED)}, ...).")
+    try:
+        reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""))
+        rows = [(reader.line_num, row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: not a UTF-8 CSV file ({error}); save it as UTF-8 CSV.") from error
+    missing = [key for key in REQUIRED if key not in (reader.fieldnames or ())]
+    if missing:
+        raise DataError(f"{path}: missing column {', '.join(missing)}; add it to the header.")
+    if not rows:
+        raise DataError(f"{path}: the file lists no dialogues; add a row for each.")
+    pairs, faults = [], []
+    for number, row in rows:
+        if None in row or None in row.values():
+            faults.append(f"line {number}: not as many values as columns; correct the row (quote x,y,w,h).")
+            continue
+        pair, bad = _pair({key: value.strip() for key, value in row.items()}, root)
+        faults += [f"line {number}: {fault}" for fault in bad]
+        if pair is not None:
+            pairs.append((number, pair))
+    faults += _identity_faults(pairs)
+    if faults:
+        raise DataError("\n".join(f"{path} {fault}" for fault in faults))
+    return [pair for _, pair in pairs]
