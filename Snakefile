@@ -1,0 +1,59 @@
+# One study of interactive head generation: dialogues -> backbones -> methods -> videos -> measurements -> tables.
+# `snakemake` runs profile `default`; `snakemake --config profile=smoke` another one of workflow/config/.
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "workflow/config/default.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/backbones.smk"
+include: "workflow/rules/models.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+localrules:
+    all,
+    main_table,
+    ablations_table,
+    figures,
+    report,
+    smoke,
+
+
+rule all:
+    default_target: True
+    input:
+        TABLES,
+        REPORTS,
+
+
+rule main_table:
+    input:
+        f"{RESULTS}/tables/main_table.csv",
+
+
+rule ablations_table:
+    input:
+        f"{RESULTS}/tables/ablations_table.csv",
+
+
+rule figures:
+    input:
+        REPORTS,
+
+
+rule report:
+    input:
+        REPORTS,
+
+
+# Naming this target selects the smoke profile (common.smk).
+rule smoke:
+    input:
+        TABLES,
+        REPORTS,

@@ -1,0 +1,128 @@
+"""Frozen networks that every method or metric shares, trained on true frames only, and what they make of the data."""
+
+
+rule train_vae:
+    input:
+        code=code_files("echo_model.train_vae"),
+        data=f"{DATA}/manifest.csv",
+    output:
+        VAE,
+    log:
+        f"{LOGS}/backbones/vae.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/backbones/vae.tsv"
+    priority: 100
+    retries: 1
+    conda:
+        "../../environment.yml"
+    resources:
+        gpu=GPU,
+    params:
+        data=subpath(input.data, parent=True),
+        options=json.dumps(config["vae"], sort_keys=True),
+        checkpoints=f"{RESULTS}/checkpoints/vae",  # no output: survives a kill
+    shell:
+        "python workflow/scripts/on_gpu.py python -m echo_model.train_vae --data {params.data} --options {params.options:q}"
+        " --checkpoints {params.checkpoints} --out {output} > {log} 2>&1"
+
+
+rule encode:
+    input:
+        code=code_files("echo_model.encode"),
+        data=f"{DATA}/manifest.csv",
+        vae=VAE,
+    output:
+        f"{FEATURES}/index.csv",
+    log:
+        f"{LOGS}/features.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/features.tsv"
+    priority: 100
+    conda:
+        "../../environment.yml"
+    resources:
+        gpu=GPU,
+    params:
+        data=subpath(input.data, parent=True),
+        folder=subpath(output[0], parent=True),
+    shell:
+        "python workflow/scripts/on_gpu.py python -m echo_model.encode --data {params.data} --vae {input.vae}"
+        " --out {params.folder} --workers {threads} > {log} 2>&1"
+
+
+rule train_phi:
+    input:
+        code=code_files("echo_model.train_phi"),
+        data=f"{DATA}/manifest.csv",
+        features=f"{FEATURES}/index.csv",
+    output:
+        PHI,
+    log:
+        f"{LOGS}/backbones/phi.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/backbones/phi.tsv"
+    priority: 90
+    retries: 1
+    conda:
+        "../../environment.yml"
+    resources:
+        gpu=GPU,
+    params:
+        data=subpath(input.data, parent=True),
+        features=subpath(input.features, parent=True),
+        options=json.dumps(config["phi"], sort_keys=True),
+        checkpoints=f"{RESULTS}/checkpoints/phi",
+    shell:
+        "python workflow/scripts/on_gpu.py python -m echo_model.train_phi --data {params.data} --features {params.features}"
+        " --options {params.options:q} --checkpoints {params.checkpoints} --out {output} > {log} 2>&1"
+
+
+rule understand:
+    input:
+        code=code_files("echo_model.understand"),
+        prompts=expand("echo_model/prompts/{name}", name=["affect.json", "think.txt"]),
+        data=f"{DATA}/manifest.csv",
+        features=f"{FEATURES}/index.csv",
+        phi=PHI,
+    output:
+        f"{CONTEXT}/index.csv",
+    log:
+        f"{LOGS}/context.log",
+    priority: 90
+    conda:
+        "../../environment.yml"
+    resources:
+        gpu=GPU,
+    params:
+        data=subpath(input.data, parent=True),
+        features=subpath(input.features, parent=True),
+        folder=subpath(output[0], parent=True),
+    shell:
+        "python workflow/scripts/on_gpu.py python -m echo_model.understand --data {params.data} --features {params.features}"
+        " --phi {input.phi} --out {params.folder} > {log} 2>&1"
+
+
+# Measuring networks wait while the chain above has work: nothing but `evaluate` needs them.
+rule train_probe:
+    input:
+        code=code_files("evaluation.train_probes"),
+        data=f"{DATA}/manifest.csv",
+    output:
+        f"{RESULTS}/probes/{{probe}}.safetensors",
+    log:
+        f"{LOGS}/probes/{{probe}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/probes/{{probe}}.tsv"
+    priority: 50
+    retries: 1
+    conda:
+        "../../environment.yml"
+    resources:
+        gpu=GPU,
+    params:
+        data=subpath(input.data, parent=True),
+        options=lambda wildcards: json.dumps(config["probes"].get(wildcards.probe, {}), sort_keys=True),
+        checkpoints=f"{RESULTS}/checkpoints/probes/{{probe}}",
+    shell:
+        "python workflow/scripts/on_gpu.py python -m evaluation.train_probes --probe {wildcards.probe} --data {params.data}"
+        " --options {params.options:q} --checkpoints {params.checkpoints} --out {output} > {log} 2>&1"

@@ -1,0 +1,125 @@
+"""Which study this is: the profile's configuration, checked, and the paths and options that follow from it."""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
+from snakemake.utils import validate
+
+sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
+from on_gpu import visible_gpus
+from study import code_files, config_problem, load_schema, merge
+
+if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method and not shutil.which("conda"):
+    raise WorkflowError(
+        "--use-conda was given but there is no conda on PATH: install Miniforge, or activate an environment "
+        "made from environment.yml or requirements.lock and drop --use-conda."
+    )
+
+# The target `smoke` stands for the profile of that name.
+if workflow.dag_settings and "smoke" in workflow.dag_settings.targets:
+    config["profile"] = "smoke"
+
+# A profile holds only its differences from default.yaml; the command line wins over both.
+if Path(f"workflow/config/{config['profile']}.yaml").is_file():
+
+    configfile: f"workflow/config/{config['profile']}.yaml"
+
+elif not workflow.overwrite_configfiles:
+    known = ", ".join(sorted(path.stem for path in Path("workflow/config").glob("*.yaml")))
+    raise WorkflowError(
+        f"there is no profile '{config['profile']}'; there are {known}, or give --configfile FILE."
+    )
+
+
+if problem := config_problem(config, load_schema()):
+    raise WorkflowError(problem)
+validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
+
+METHODS = config["methods"]
+CONTROLS = config["controls"]  # rows that learn nothing
+STARTS = sorted(
+    {row["start"] for row in METHODS.values() if row["start"]}
+)  # stage-1 generators that others start from
+ROWS = {name: row for name, row in METHODS.items() if row["group"] != "none"} | CONTROLS
+
+RESULTS = f"{config['results']}/{config['profile']}"
+DATA = f"{RESULTS}/data/{config['dataset']['name']}"
+VAE = f"{RESULTS}/backbones/vae.safetensors"
+PHI = f"{RESULTS}/backbones/phi.safetensors"
+TABLES = expand(
+    f"{RESULTS}/tables/{{table}}.{{format}}",
+    table=["main_table", "ablations_table", "controls"],
+    format=["csv", "md", "tex"],
+)
+REPORTS = expand(f"{RESULTS}/reports/{{name}}.html", name=config["notebooks"])
+FEATURES = f"{RESULTS}/features"
+CONTEXT = f"{RESULTS}/context"
+LOGS = f"{RESULTS}/logs"
+# What a job asks the scheduler for; workflow/scripts/on_gpu.py then waits for a GPU of its own.
+GPU = int(bool(visible_gpus())) if config["gpus_per_job"] is None else config["gpus_per_job"]
+
+
+def one_of(names):
+    """Wildcard constraint; of no names, one that nothing matches."""
+    return "|".join(sorted(names)) or "(?!)"
+
+
+wildcard_constraints:
+    method=one_of([*METHODS, *CONTROLS]),
+    seed=r"\d+",
+    probe="motion|image",
+    notebook=one_of(config["notebooks"]),
+
+
+def seeds_of(name):
+    """Seeds of a row: its own, else the study's."""
+    return ROWS[name]["seeds"] or config["seeds"]
+
+
+def entry(wildcards):
+    return {**METHODS, **CONTROLS}[wildcards.method]
+
+
+def fit_options(wildcards):
+    """What decides a method's weights: its stage's section of the configuration, then its own options."""
+    method = entry(wildcards)
+    shared = {0: {}, 1: config["stage1"], 2: config["stage2"]}[method["stage"]]
+    shared = merge({"model": config["model"]}, shared) if method["stage"] else {}
+    options = merge(shared, method["options"])
+    options.pop("sampling", None)
+    return json.dumps(options, sort_keys=True)
+
+
+def generate_options(wildcards):
+    """What decides a method's videos: the options of its weights, and how it samples."""
+    method = entry(wildcards)
+    options = json.loads(fit_options(wildcards))
+    sampling = merge(config["sampling"] if method["stage"] else {}, method["options"].get("sampling", {}))
+    return json.dumps(merge(options, {"sampling": sampling} if sampling else {}), sort_keys=True)
+
+
+def weights_before(wildcards):
+    """The stage-1 weights a method starts from; none where it starts from scratch."""
+    start = entry(wildcards)["start"]
+    return f"{RESULTS}/models/{start}/seed{wildcards.seed}.safetensors" if start else []
+
+
+def weights_of(wildcards):
+    """Weights a method's videos come from; a control has none and is given the data it copies."""
+    name = "{method}/seed{seed}".format(**wildcards)
+    return f"{DATA}/manifest.csv" if wildcards.method in CONTROLS else f"{RESULTS}/models/{name}.safetensors"
+
+
+def method_code(stage):
+    return lambda wildcards: code_files(f"training.{stage}", entry(wildcards)["class"])
+
+
+def backbones(wildcards, input):
+    """Slot name -> path, of what a method may build on."""
+    start = {"stage1": str(input.stage1)} if input.get("stage1") else {}
+    return json.dumps({"vae": input.vae, "context": CONTEXT, **start}, sort_keys=True)

@@ -1,0 +1,53 @@
+"""Measurements of every row, and the tables that compare them."""
+
+
+rule evaluate:
+    input:
+        code=code_files("evaluation.run", "evaluation.metrics.*", "evaluation.probes.*"),
+        data=f"{DATA}/manifest.csv",
+        videos=f"{RESULTS}/videos/{{method}}/seed{{seed}}/index.csv",
+        motion=f"{RESULTS}/probes/motion.safetensors",
+        image=f"{RESULTS}/probes/image.safetensors",
+        weights=list(config["weights"].values()),
+    output:
+        rows=f"{RESULTS}/metrics/{{method}}/seed{{seed}}.csv",
+        provenance=f"{RESULTS}/metrics/{{method}}/seed{{seed}}.json",
+        features=f"{RESULTS}/metrics/{{method}}/seed{{seed}}.features.safetensors",
+    log:
+        f"{LOGS}/evaluate/{{method}}_seed{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate/{{method}}_seed{{seed}}.tsv"
+    priority: 60
+    conda:
+        "../../environment.yml"
+    resources:
+        gpu=GPU,
+    params:
+        data=subpath(input.data, parent=True),
+        videos=subpath(input.videos, parent=True),
+        weights=json.dumps(config["weights"], sort_keys=True),
+        options=json.dumps(config["evaluation"], sort_keys=True),
+    shell:
+        "python workflow/scripts/on_gpu.py python -m evaluation.run --method {wildcards.method} --seed {wildcards.seed}"
+        " --videos {params.videos} --data {params.data}"
+        " --probes-motion {input.motion} --probes-image {input.image}"
+        " --weights {params.weights:q} --options {params.options:q} --split test --out {output.rows}"
+        " > {log} 2>&1"
+
+
+rule tables:
+    input:
+        code=code_files("evaluation.tables"),
+        rows=[f"{RESULTS}/metrics/{name}/seed{seed}.csv" for name in ROWS for seed in seeds_of(name)],
+    output:
+        TABLES,
+    log:
+        f"{LOGS}/tables.log",
+    conda:
+        "../../environment.yml"
+    params:
+        rows=json.dumps({name: {key: row[key] for key in ("label", "group")} for name, row in ROWS.items()}),
+        folder=subpath(output[0], parent=True),
+    shell:
+        "python -m evaluation.tables --metrics {input.rows} --rows {params.rows:q} --out {params.folder}"
+        " > {log} 2>&1"

@@ -1,0 +1,80 @@
+"""Methods: trained once per seed, then asked for every test dialogue in one process."""
+
+
+# `fit_start` and `fit` differ in priority alone: the others wait for stage 1.
+rule fit:
+    input:
+        code=method_code("fit"),
+        data=f"{DATA}/manifest.csv",
+        features=f"{FEATURES}/index.csv",
+        context=f"{CONTEXT}/index.csv",
+        vae=VAE,
+        stage1=weights_before,
+    output:
+        weights=f"{RESULTS}/models/{{method}}/seed{{seed}}.safetensors",
+        card=f"{RESULTS}/models/{{method}}/seed{{seed}}.json",
+    log:
+        f"{LOGS}/fit/{{method}}_seed{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/fit/{{method}}_seed{{seed}}.tsv"
+    wildcard_constraints:
+        method=one_of(set(METHODS) - set(STARTS)),
+    priority: 80
+    retries: 1
+    conda:
+        "../../environment.yml"
+    resources:
+        gpu=GPU,
+    params:
+        method=lambda wildcards: entry(wildcards)["class"],
+        options=fit_options,
+        data=subpath(input.data, parent=True),
+        features=subpath(input.features, parent=True),
+        backbones=backbones,
+        checkpoints=f"{RESULTS}/checkpoints/{{method}}/seed{{seed}}",  # no output: survives a kill
+    shell:
+        "python workflow/scripts/on_gpu.py python -m training.fit --method {wildcards.method} --class {params.method}"
+        " --options {params.options:q} --data {params.data} --features {params.features}"
+        " --backbones {params.backbones:q} --seed {wildcards.seed} --checkpoints {params.checkpoints}"
+        " --out {output.weights} > {log} 2>&1"
+
+
+use rule fit as fit_start with:
+    wildcard_constraints:
+        method=one_of(STARTS),
+    priority: 90
+
+
+rule generate:
+    input:
+        code=method_code("generate"),
+        data=f"{DATA}/manifest.csv",
+        features=f"{FEATURES}/index.csv",
+        context=f"{CONTEXT}/index.csv",
+        vae=VAE,
+        weights=weights_of,
+        stage1=weights_before,
+    output:
+        f"{RESULTS}/videos/{{method}}/seed{{seed}}/index.csv",
+    log:
+        f"{LOGS}/generate/{{method}}_seed{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/generate/{{method}}_seed{{seed}}.tsv"
+    priority: 70
+    retries: 1
+    conda:
+        "../../environment.yml"
+    resources:
+        gpu=GPU,
+    params:
+        method=lambda wildcards: entry(wildcards)["class"],
+        options=generate_options,
+        data=subpath(input.data, parent=True),
+        features=subpath(input.features, parent=True),
+        backbones=backbones,
+        folder=subpath(output[0], parent=True),
+    shell:
+        "python workflow/scripts/on_gpu.py python -m training.generate --method {wildcards.method} --class {params.method}"
+        " --options {params.options:q} --data {params.data} --features {params.features}"
+        " --backbones {params.backbones:q} --seed {wildcards.seed} --weights {input.weights}"
+        " --split test --out {params.folder} > {log} 2>&1"
