@@ -48,13 +48,51 @@ def opened(path: Path | str) -> Iterator[av.container.InputContainer]:
         ) from error
 
 
+def _decodable(stream: av.stream.Stream, path: Path | str) -> None:
+    """Refuse a stream without a decoder (an unknown codec, or a file cut before the first packet)."""
+    if stream.codec_context is None:
+        raise DataError(
+            f"{path}: the {stream.type} stream has no known codec, the file is truncated or of an unknown "
+            "kind; fetch it again or export it as h264 and aac."
+        )
+    stream.codec_context.thread_count = 1
+
+
+def audio_stream(container: av.container.InputContainer, path: Path | str) -> av.AudioStream:
+    """The first audio stream, set to decode on one thread."""
+    if not container.streams.audio:
+        raise DataError(f"{path}: the file has no audio stream; give the sound as a separate file.")
+    _decodable(container.streams.audio[0], path)
+    return container.streams.audio[0]
+
+
 def video_stream(container: av.container.InputContainer, path: Path | str) -> av.VideoStream:
     """The first video stream, set to decode on one thread."""
     if not container.streams.video:
         raise DataError(f"{path}: the file has no video stream; give a file with a picture.")
-    stream = container.streams.video[0]
-    stream.codec_context.thread_count = 1
-    return stream
+    _decodable(container.streams.video[0], path)
+    return container.streams.video[0]
+
+
+def stated_duration(stream: av.stream.Stream) -> float:
+    """Seconds that the header promises for one stream, 0 where it says nothing."""
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    parts = stream.metadata.get("DURATION", "").split(":")  # Matroska keeps it in a tag
+    try:
+        hours, minutes, seconds = (float(part) for part in parts)
+    except ValueError:
+        return 0.0
+    return 3600 * hours + 60 * minutes + seconds
+
+
+def check_complete(path: Path | str, what: str, promised: float, found: float) -> None:
+    """Raise `DataError` where clearly less than the promised seconds of a stream could be read."""
+    if promised - found > max(0.5, 0.02 * promised):
+        raise DataError(
+            f"{path}: the header promises {promised:.2f} s of {what}, {found:.2f} s can be read, the file is "
+            "truncated; fetch or export it again."
+        )
 
 
 def probe(path: Path | str) -> MediaInfo:
@@ -64,6 +102,9 @@ def probe(path: Path | str) -> MediaInfo:
         sound = container.streams.audio[0] if container.streams.audio else None
         if video is None and sound is None:
             raise DataError(f"{path}: the file has neither a video nor an audio stream; give a media file.")
+        for stream in (video, sound):
+            if stream is not None:
+                _decodable(stream, path)
         main = video or sound
         duration = float(main.duration * main.time_base) if main.duration else (container.duration or 0) / 1e6
         frames = 0

@@ -70,7 +70,7 @@ def find_crop(source: Source, start: float, end: float | None) -> Crop:
 def read_side(
     source: Source, start: float, end: float | None, options: FolderOptions
 ) -> tuple[np.ndarray, np.ndarray, Crop, float]:
-    """Frames uint8 (T,S,S,3), sound float32 (T*640,), the crop, and the seconds of silence added to the sound.
+    """Frames uint8 (T,S,S,3), sound float32 (T*640,), the crop, and the seconds of silence added.
 
     Negative seconds: that much sound after the last frame was left out.
     """

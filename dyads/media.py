@@ -24,9 +24,11 @@ from dyads.containers import (
     SAMPLE_RATE,
     SAMPLES_PER_FRAME,
     MediaInfo,
+    check_complete,
     decoded,
     opened,
     probe,
+    stated_duration,
     time_zero,
     video_stream,
 )
@@ -92,12 +94,8 @@ def iter_video(
             shown, frame, image, finish = time, following, None, time + duration
             if time > limit:
                 break
-        stated = float(stream.duration * stream.time_base) if stream.duration else 0.0
-        if end is None and stated - (finish + start) > max(0.5, 0.02 * stated):
-            raise DataError(
-                f"{path}: the header promises {stated:.2f} s of video, {finish + start:.2f} s can be read, "
-                "the file is truncated; fetch or export it again."
-            )
+        if end is None:
+            check_complete(path, "video", stated_duration(stream), finish + start)
         total = math.floor(max(0.0, min(finish, limit)) * fps + 0.5 + 1e-6)
         if start <= 0 and end is None:
             total = max(total, 1)  # even half an output frame's worth of video shows something

@@ -12,7 +12,16 @@ import av
 import numpy as np
 import soundfile
 
-from dyads.containers import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, opened, time_zero
+from dyads.containers import (
+    FPS,
+    SAMPLE_RATE,
+    SAMPLES_PER_FRAME,
+    audio_stream,
+    check_complete,
+    opened,
+    stated_duration,
+    time_zero,
+)
 from dyads.errors import DataError
 from dyads.files import atomic_path
 
@@ -49,22 +58,19 @@ def resample(audio: np.ndarray, rate: int, target: int = SAMPLE_RATE) -> np.ndar
 
 
 def read_audio(path: Path | str, channel: int | None = None) -> np.ndarray:
-    """Decode sound: float32 (N,) mono 16 kHz, sample 0 at the file's time zero; the mean of all channels or
-    one.
+    """Decode sound: float32 (N,) mono 16 kHz from the file's time zero; all channels averaged, or one.
 
     Raises `DataError` where there is no audio stream, no such channel or nothing decodable; silence is fine.
     """
     origin = None
     with opened(path) as container:
-        if not container.streams.audio:
-            raise DataError(f"{path}: the file has no audio stream; give the sound as a separate file.")
+        stream = audio_stream(container, path)
+        promised = stated_duration(stream)
         if container.streams.video and "attached_pic" not in str(container.streams.video[0].disposition):
             origin = time_zero(container, path)
     pieces, rate, expected = [], 0, None
     with opened(path) as container:
-        stream = container.streams.audio[0]
-        stream.codec_context.thread_count = 1
-        for frame in container.decode(stream):
+        for frame in container.decode(audio_stream(container, path)):
             samples = _to_float(frame)
             if channel is not None and not 0 <= channel < len(samples):
                 raise DataError(
@@ -88,6 +94,7 @@ def read_audio(path: Path | str, channel: int | None = None) -> np.ndarray:
         raise DataError(f"{path}: the audio stream holds no samples; give the sound as a separate file.")
     if not np.isfinite(audio).all():
         raise DataError(f"{path}: the sound contains NaN or infinity; export it again.")
+    check_complete(path, "sound", promised, sum(len(piece) for _, piece in pieces) / rate)
     return resample(audio, rate)
 
 
