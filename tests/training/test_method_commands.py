@@ -13,7 +13,8 @@ from dyads.contract import COLUMNS, file_sha256, write_manifest
 from dyads.errors import ConfigError, DataError
 from dyads.media import probe, read_video, write_video, write_wav
 from training import fit, generate
-from training.errors import MethodError
+from training.checkpoint import lock
+from training.errors import MethodError, TrainingError
 from training.method import Method, Resources, load_class
 
 FRAMES, SIZE = 10, 32
@@ -123,6 +124,11 @@ def test_killed_generation_resumes(data, weights, tmp_path):
     assert (out / "b0.mp4").stat().st_mtime_ns == first
     for name in ("b0.mp4", "b1.mp4", "b2.mp4", "index.csv"):
         assert file_sha256(out / name) == file_sha256(tmp_path / "whole" / name)
+
+
+def test_one_process_a_folder(data, weights, tmp_path):
+    with lock(tmp_path), pytest.raises(TrainingError, match="is in use by another process"):
+        make(data, weights, tmp_path)
 
 
 def test_nothing_left_to_do_touches_no_video(data, weights, tmp_path, monkeypatch):

@@ -83,6 +83,15 @@ def test_two_gpus_at_once(launch, tmp_path):
     assert launch("true", wrapper=("--gpus", "4"), CUDA_VISIBLE_DEVICES="0,1,2").wait(60) == 2
 
 
+def test_a_job_that_waits_for_two_holds_none(launch, tmp_path):
+    launch(*job(tmp_path, 60), CUDA_VISIBLE_DEVICES="1")
+    wait_for_lines(tmp_path / "log", 1)
+    both = launch("true", wrapper=("--gpus", "2"), CUDA_VISIBLE_DEVICES="0,1")
+    assert "waiting for 2 of 2 GPUs" in both.stderr.readline()
+    assert launch("true", CUDA_VISIBLE_DEVICES="0").wait(30) == 0
+    assert both.poll() is None
+
+
 def test_a_killed_job_gives_its_gpu_back(launch, tmp_path):
     first = launch(*job(tmp_path, 60), CUDA_VISIBLE_DEVICES="0")
     wait_for_lines(tmp_path / "log", 1)

@@ -1,5 +1,6 @@
 """Two gloo processes train one set of weights, also across a kill."""
 
+import json
 import signal
 import socket
 
@@ -45,10 +46,14 @@ def test_gradient_is_the_mean_over_ranks_and_micro_batches(tmp_path):
     positions = [(0, micro, rank) for micro in (0, 1) for rank in (0, 1)]
     batches = [task.batch(0, torch_generator(3, "toy", "batch", *position)) for position in positions]
     x = torch.cat([batch["x"] for batch in batches])
-    task.loss({"x": x, "step": torch.tensor(0)}, None)[0].backward()
-    torch.nn.utils.clip_grad_norm_(trained.values(), settings.clip_norm)
+    loss = task.loss({"x": x, "step": torch.tensor(0)}, None)[0]
+    loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(trained.values(), settings.clip_norm)
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(settings, 0)
     optimizer.step()
     for name, value in load_file(tmp_path / "rank1.safetensors").items():
         assert value.numpy() == pytest.approx(trained[name].detach().numpy(), abs=1e-6)
+    (row,) = [json.loads(line) for line in (tmp_path / "run" / "train.jsonl").read_text().splitlines()]
+    assert row["loss"] == pytest.approx(loss.item(), rel=1e-5)
+    assert row["grad_norm"] == pytest.approx(norm.item(), rel=1e-5)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from toy_training import LinearTask, ToyTask, options
 
 from dyads.errors import ConfigError
-from dyads.seeding import torch_generator
+from dyads.seeding import derive, torch_generator
 from training.batches import Batches
 from training.errors import TrainingError
 from training.loop import train
@@ -31,6 +31,10 @@ def run(task, folder, stage="linear", **changes):
     )
 
 
+def rows_of(folder):
+    return [json.loads(line) for line in (folder / "train.jsonl").read_text().splitlines()]
+
+
 def reference(steps, accumulate, settings):
     """The same training with one big batch, written out; also the weights after each step."""
     task, history = LinearTask(), []
@@ -49,18 +53,20 @@ def reference(steps, accumulate, settings):
         ]
         optimizer.zero_grad()
         task.loss({"x": torch.cat(x), "step": torch.tensor(step)}, None)[0].backward()
-        torch.nn.utils.clip_grad_norm_(trained.values(), settings.clip_norm)
+        norm = torch.nn.utils.clip_grad_norm_(trained.values(), settings.clip_norm)
         optimizer.step()
-        history.append({name: p.detach().clone() for name, p in trained.items()})
+        history.append({name: p.detach().clone() for name, p in trained.items()} | {"norm": norm})
     return history
 
 
 @pytest.mark.parametrize("accumulate", [1, 3])
 def test_accumulated_micro_batches_equal_one_big_batch(tmp_path, accumulate):
-    module = run(LinearTask(), tmp_path, steps=10, accumulate=accumulate)
-    expected = reference(10, accumulate, options(**PLAIN))[-1]
+    module = run(LinearTask(), tmp_path, steps=10, accumulate=accumulate, log_every=1)
+    history = reference(10, accumulate, options(**PLAIN))
     for name, value in module.state_dict().items():
-        torch.testing.assert_close(value, expected[name], rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(value, history[-1][name], rtol=1e-5, atol=1e-6)
+    norms = [row["grad_norm"] for row in rows_of(tmp_path)]  # Adam would hide a factor on the gradient
+    assert norms == pytest.approx([float(weights["norm"]) for weights in history], rel=1e-5)
 
 
 def test_result_is_the_moving_average_of_the_weights(tmp_path):
@@ -199,6 +205,26 @@ def test_callers_random_state_is_left_alone(tmp_path):
     assert (torch.rand(3) == expected).all()
 
 
+def test_every_micro_step_has_its_own_randomness(tmp_path):
+    seen = {"batch": [], "loss": [], "layers": []}
+
+    class Watched(LinearTask):
+        def batch(self, step, generator):
+            seen["batch"].append(generator.initial_seed())
+            return super().batch(step, generator)
+
+        def loss(self, batch, generator):
+            seen["loss"].append(generator.initial_seed())
+            seen["layers"].append(torch.initial_seed())
+            return super().loss(batch, generator)
+
+    run(Watched(), tmp_path, steps=3, accumulate=2)
+    positions = [(step, micro, 0) for step in range(3) for micro in range(2)]
+    expected = {use: [derive(5, "linear", use, *position) for position in positions] for use in seen}
+    assert seen == expected
+    assert len({seed for seeds in seen.values() for seed in seeds}) == 18
+
+
 def test_callers_random_state_does_not_matter(tmp_path):
     modules = []
     for seed in (1, 2):
@@ -223,7 +249,7 @@ def test_tensorboard_events(tmp_path):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     run(LinearTask(), tmp_path, steps=4, log_every=2, tensorboard=True)
     events = accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload().Scalars("loss")
-    rows = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
+    rows = rows_of(tmp_path)
     assert [(e.step, pytest.approx(e.value)) for e in events] == [(row["step"], row["loss"]) for row in rows]
 
 
@@ -237,7 +263,7 @@ def test_logged_values_are_means_since_the_last_row(tmp_path):
             return loss, {"half": loss.item() / 2}
 
     run(Watched(), tmp_path, steps=7, log_every=3)
-    rows = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
+    rows = rows_of(tmp_path)
     assert [row["step"] for row in rows] == [3, 6, 7]
     for row, part in zip(rows, (losses[:3], losses[3:6], losses[6:]), strict=True):
         assert row["loss"] == pytest.approx(sum(part) / len(part))
