@@ -68,13 +68,13 @@ class World:
         if self.size > 1:
             dist.barrier()
 
-    def from_main(self, value: object) -> object:
-        """The main process's JSON-like `value`, on every process."""
+    def from_main(self, value: int | None, device: torch.device) -> int | None:
+        """The main process's `value` (at least 0, or None), on every process."""
         if self.size == 1:
             return value
-        box = [value]
-        dist.broadcast_object_list(box, src=0)
-        return box[0]
+        box = torch.tensor(-1 if value is None else value, device=device)
+        dist.broadcast(box, src=0)
+        return None if box.item() < 0 else int(box.item())
 
     def mean(self, value: float, device: torch.device) -> float:
         """Mean over processes."""

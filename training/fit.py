@@ -8,7 +8,7 @@ import json
 import time
 from pathlib import Path
 
-from dyads.contract import read_manifest
+from dyads.contract import file_sha256, read_manifest
 from dyads.errors import run_cli
 from dyads.files import atomic_path
 from training.command import method_from, method_parser
@@ -45,6 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
         implementation=args.cls,
         split=args.split,
         dyads=len(dyads),
+        manifest=file_sha256(args.data / "manifest.csv"),
         card=method.card(),
     )
 

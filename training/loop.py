@@ -86,7 +86,7 @@ def train(
     Args:
         task: what to train.
         options: how; a change of anything that decides the weights starts the training afresh.
-        folder: checkpoint folder, outside the workflow's outputs.
+        folder: checkpoint folder of this one training, outside the workflow's outputs.
         seed, stage: address of all randomness.
         identity: JSON values of everything else the result depends on: model options, data, and the hash of
             initial weights that were trained before (`training.checkpoint.fingerprint`). A change starts
@@ -128,7 +128,7 @@ def train(
             }
             checkpoint.prepare(folder, signature)
             result = checkpoint.load_finished(folder)
-        if not world.from_main(result is not None):
+        if not world.from_main(int(result is not None), device):
             _run(job)
             world.barrier()
         if result is None:
@@ -254,7 +254,7 @@ def _save(job: _Job, ema: dict[str, Tensor], optimizer: torch.optim.Optimizer, p
 def _resume(job: _Job, ema: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> Progress:
     """Take over the newest checkpoint, if there is one."""
     found = checkpoint.newest(job.folder) if job.world.is_main else None
-    step = job.world.from_main(found[1]["step"] if found else None)
+    step = job.world.from_main(found[1]["step"] if found else None, job.device)
     if step is None:
         return Progress()
     tensors, state = found or checkpoint.load(job.folder, step)

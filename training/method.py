@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from dyads.errors import ConfigError
-from dyads.records import Dyad
+from dyads.records import ROLES, Dyad
+from training.options import options_hash
+from training.provenance import content_hash
 from training.weights import load_weights, read_meta, save_weights
 
 __all__ = [
@@ -77,6 +79,19 @@ class Method(ABC):
     @abstractmethod
     def generate(self, dyad: Dyad, seed: int) -> np.ndarray | None:
         """The avatar's video, uint8 (T, H, W, 3), as long and large as the dyad's; None: it has no answer."""
+
+    def identity(self, dyads: list[Dyad]) -> dict[str, Any]:
+        """What a training on `dyads` depends on, for `training.loop.train(identity=...)`.
+
+        Options, recordings, features and backbones: a change of any of them starts the training afresh.
+        """
+        features = self.resources.features
+        return {
+            "options": self.options,
+            "data": options_hash([[d.dyad_id, *(d.side(role).sha256 for role in ROLES)] for d in dyads]),
+            "features": content_hash(features / "index.csv") if features else None,
+            "backbones": {slot: content_hash(path) for slot, path in self.resources.backbones.items()},
+        }
 
     def card(self) -> dict[str, Any]:
         """What the tables print beside the row: parameters, steps, samples, train seconds."""

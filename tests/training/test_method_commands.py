@@ -3,13 +3,16 @@
 import csv
 import json
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.torch import load_file
 from toy_training import ToyMethod, run
 
-from dyads.contract import COLUMNS, file_sha256, write_manifest
+from dyads.contract import COLUMNS, file_sha256, read_manifest, write_manifest
 from dyads.errors import ConfigError, DataError
 from dyads.media import probe, read_video, write_video, write_wav
 from training import fit, generate
@@ -17,6 +20,7 @@ from training.checkpoint import lock
 from training.errors import MethodError, TrainingError
 from training.method import Method, Resources, load_class
 
+ROOT = Path(__file__).resolve().parents[2]
 FRAMES, SIZE = 10, 32
 CLASS = "toy_training:ToyMethod"
 
@@ -191,6 +195,33 @@ def test_known_class_and_backbones(tmp_path):
     assert resources.backbone("vae") == tmp_path / "vae"
     with pytest.raises(ConfigError, match=r"backbone 'phi' is needed but was not given \(given: vae\)"):
         resources.backbone("phi")
+
+
+def test_identity_sees_options_data_features_and_backbones(data, tmp_path):
+    dyads = read_manifest(data)
+    (tmp_path / "index.csv").write_text("1")
+    (tmp_path / "vae").write_text("1")
+
+    def identity(options, dyads=dyads):
+        return json.dumps(
+            ToyMethod(options, Resources(data, tmp_path, {"vae": tmp_path / "vae"})).identity(dyads)
+        )
+
+    found = [identity({}), identity({"a": 1}), identity({}, dyads[1:])]
+    for name in ("index.csv", "vae"):
+        (tmp_path / name).write_text("2")
+        found.append(identity({}))
+    assert len(set(found)) == 5 and identity({}) == found[-1]
+
+
+@pytest.mark.parametrize("stage", ["fit", "generate"])
+def test_commands_end_with_one_sentence(data, tmp_path, stage):
+    place = ["--checkpoints", "c"] if stage == "fit" else ["--weights", "w"]
+    line = [sys.executable, "-m", f"training.{stage}", *arguments(data), *place, "--out", str(tmp_path / "o")]
+    line[line.index(CLASS)] = "training.method:Nothing"
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: class 'training.method:Nothing'") and done.stderr.count("\n") == 1
 
 
 def test_class_must_be_a_method(data, weights, tmp_path):
