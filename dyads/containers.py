@@ -74,11 +74,11 @@ def video_stream(container: av.container.InputContainer, path: Path | str) -> av
     return container.streams.video[0]
 
 
-def stated_duration(stream: av.stream.Stream) -> float:
-    """Seconds that the header promises for one stream, 0 where it says nothing."""
+def promised_end(stream: av.stream.Stream) -> float:
+    """When a stream ends by its header, in seconds of the file's clock; 0 where it says nothing."""
     if stream.duration:
-        return float(stream.duration * stream.time_base)
-    parts = stream.metadata.get("DURATION", "").split(":")  # Matroska keeps it in a tag
+        return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+    parts = stream.metadata.get("DURATION", "").split(":")  # Matroska keeps the end in a tag
     try:
         hours, minutes, seconds = (float(part) for part in parts)
     except ValueError:
@@ -87,11 +87,11 @@ def stated_duration(stream: av.stream.Stream) -> float:
 
 
 def check_complete(path: Path | str, what: str, promised: float, found: float) -> None:
-    """Raise `DataError` where clearly less than the promised seconds of a stream could be read."""
+    """Raise `DataError` where a stream can be read clearly less far than its header promises."""
     if promised - found > max(0.5, 0.02 * promised):
         raise DataError(
-            f"{path}: the header promises {promised:.2f} s of {what}, {found:.2f} s can be read, the file is "
-            "truncated; fetch or export it again."
+            f"{path}: the {what} runs to {promised:.2f} s by its header, it can be read to {found:.2f} s, "
+            "the file is truncated; fetch or export it again."
         )
 
 

