@@ -8,7 +8,7 @@ from torch import nn
 from training import source
 
 CODE = '''"""Docstring."""
-from helpers import shape
+from shapes import shape
 from training.loop import train  # the engine is always in
 
 
@@ -30,7 +30,7 @@ def hash_of(tmp_path, monkeypatch):
     def write(**edits):
         files = {
             "task.py": CODE,
-            "helpers.py": "shape = 3\n",
+            "shapes.py": "shape = 3\n",
             "package/__init__.py": "",
             "package/inner.py": "from . import deep\ndef lazily():\n    return deep.VALUE\n",
             "package/deep.py": "VALUE = 1\n",
@@ -52,7 +52,7 @@ def test_sees_code_that_runs(hash_of):
     before = hash_of()
     for name, text in {
         "task.py": CODE.replace("+ 1", "+ 2"),
-        "helpers.py": "shape = 4\n",
+        "shapes.py": "shape = 4\n",
         "package/__init__.py": "y = 1\n",
         "package/deep.py": "VALUE = 2\n",
         "training/loop.py": "rate = 2\n",
