@@ -1,4 +1,4 @@
-"""Who says what when: turns with human gaps and overlaps, backchannels, interruptions, and the user's events."""
+"""Who says what when: turns with human gaps and overlaps, backchannels, interruptions, the user's events."""
 
 from dataclasses import dataclass
 
@@ -9,6 +9,8 @@ from dyads.synthetic.coefficients import EMOTIONS, VOICE_CUE, WORDS_CUE
 from dyads.synthetic.parameters import PARAMETERS as P
 from dyads.synthetic.voice import VOWELS, Phrase
 from dyads.synthetic.words import BACKCHANNELS, TOPICS, phonemes, sentence
+
+DECK = 28  # four emotions times seven cue masks
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,30 @@ def _gap(g: np.random.Generator) -> float:
     return _normal(g, P.gap_mean, P.gap_sd, P.gap_limits)
 
 
-def draw_events(g: np.random.Generator, seconds: float) -> list[Event]:
-    """The user's events of one dialogue."""
+def _dealt(seed: int, split: str, number: int, place: int) -> tuple[int, int]:
+    """Emotion and cue mask of event `place` of dialogue `number`: dealt from shuffled decks of all 28
+    pairs, so that even a small split holds each pair about equally often."""
+    deck = rng(seed, "synthetic.deck", split, number // DECK, place).permutation(DECK)
+    card = int(deck[number % DECK])
+    return 1 + card // 7, 1 + card % 7
+
+
+def draw_answer(g: np.random.Generator, end: float) -> dict[str, float]:
+    """The avatar's free choice of onset, hold and amplitude after an event that ends at `end`."""
+    return {
+        "onset": end + _normal(g, P.onset_mean, P.onset_sd, P.onset_limits),
+        "hold": float(g.uniform(*P.expression_hold)),
+        "amplitude": _normal(g, P.amplitude_mean, P.amplitude_sd, P.amplitude_limits),
+    }
+
+
+def draw_events(g: np.random.Generator, seconds: float, dealt: list[tuple[int, int]]) -> list[Event]:
+    """The user's events of one dialogue; `dealt` gives emotion and cue mask of each."""
     count = min(P.events_max, 1 + int(g.poisson(P.events_poisson)))
     events: list[Event] = []
-    start = float(g.uniform(*P.event_first))
+    start = min(
+        float(g.uniform(*P.event_first)), max(P.event_first[0], seconds - 4.0)
+    )  # leaves time to answer
     for number in range(count):
         end = start + float(g.uniform(*P.event_seconds))
         if number and end > seconds - P.event_margin:
@@ -75,32 +96,30 @@ def draw_events(g: np.random.Generator, seconds: float) -> list[Event]:
             Event(
                 start=start,
                 end=end,
-                emotion=int(g.integers(1, len(EMOTIONS))),
-                cue=int(g.integers(1, 8)),
+                emotion=dealt[number][0],
+                cue=dealt[number][1],
                 strength=float(g.uniform(*P.face_cue_amplitude)),
-                onset=end + _normal(g, P.onset_mean, P.onset_sd, P.onset_limits),
-                hold=float(g.uniform(*P.expression_hold)),
-                amplitude=_normal(g, P.amplitude_mean, P.amplitude_sd, P.amplitude_limits),
+                **draw_answer(g, end),
             )
         )
         start = max(start + P.event_spacing, end + 1.0) + float(g.exponential(P.event_wait))
     return events
 
 
-def plan(seed: int, dialogue: str, seconds: float) -> Conversation:
-    """Plan dialogue `dialogue` (its name is the random address)."""
+def plan(seed: int, split: str, number: int, seconds: float) -> Conversation:
+    """Plan dialogue `number` of a split; it depends on these arguments only."""
+    dialogue = f"{split}_{number:04d}"
     g = rng(seed, "synthetic.conversation", dialogue)
     topics = list(TOPICS)
     topic = topics[int(g.integers(len(topics)))]
-    events = draw_events(g, seconds)
+    events = draw_events(g, seconds, [_dealt(seed, split, number, place) for place in range(P.events_max)])
     turns: list[Utterance] = []
     first, last_user = float(g.uniform(*P.avatar_first_sound)), -1.0
-    for number in range(len(events) + 1):
-        stop = events[number].start if number < len(events) else seconds - 0.05
-        turns += _fill(g, first, stop, number > 0, number == len(events), last_user)
-        if number < len(events):
-            turns.append(Utterance(events[number].start, events[number].end, "user", "event", event=number))
-            first, last_user = events[number].end + _gap(g), events[number].end
+    for place, event in enumerate(events):
+        turns += _fill(g, first, event.start, False, last_user)
+        turns.append(Utterance(event.start, event.end, "user", "event", event=place))
+        first, last_user = event.end + _gap(g), event.end
+    turns += _fill(g, first, seconds - 0.05, True, last_user)
     turns += _backchannels(g, turns, seconds)
     turns.sort(key=lambda u: (u.start, u.role))
     spoken = []
@@ -119,7 +138,7 @@ def plan(seed: int, dialogue: str, seconds: float) -> Conversation:
     return Conversation(seconds, topic, tuple(spoken), tuple(events))
 
 
-def _fill(g, start: float, stop: float, answer: bool, closing: bool, last_user: float) -> list[Utterance]:
+def _fill(g, start: float, stop: float, closing: bool, last_user: float) -> list[Utterance]:
     """Turns between two events; the avatar answers an event, otherwise it opens."""
     turns: list[Utterance] = []
     role = "avatar"
@@ -161,11 +180,21 @@ def _backchannels(g, turns: list[Utterance], seconds: float) -> list[Utterance]:
     for u in turns:
         listener = "avatar" if u.role == "user" else "user"
         chance = P.backchannel_avatar if listener == "avatar" else P.backchannel_user
-        place, length, use = g.uniform(*P.backchannel_place), float(g.uniform(*P.backchannel_seconds)), g.random()
+        place, length, use = (
+            g.uniform(*P.backchannel_place),
+            float(g.uniform(*P.backchannel_seconds)),
+            g.random(),
+        )
         start = u.start + float(place) * (u.end - u.start)
         own = [o for o in turns if o.role == listener]
         clear = all(start > o.end + 0.2 or start + length < o.start - 0.2 for o in own)
-        if u.end - u.start > 1.1 and use < chance and clear and 0.3 < start and start + length < seconds - 0.05:
+        if (
+            u.end - u.start > 1.1
+            and use < chance
+            and clear
+            and 0.3 < start
+            and start + length < seconds - 0.05
+        ):
             extra.append(Utterance(start, start + length, listener, "backchannel"))
     return extra
 
@@ -187,7 +216,7 @@ def phrases(talk: Conversation, role: str, seed: int, dialogue: str) -> list[Phr
 
 
 def states(talk: Conversation, frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """Speaking flags uint8 (frames, 2: user, avatar) and conversational state int64 (frames,), see `STATES`."""
+    """Speaking flags uint8 (frames, 2: user, avatar) and state int64 (frames,), see `STATES`."""
     time = (np.arange(frames) + 0.5) / 25
     turn = {role: np.zeros(frames, bool) for role in ("user", "avatar")}
     short = {role: np.zeros(frames, bool) for role in ("user", "avatar")}

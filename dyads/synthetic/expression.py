@@ -1,8 +1,10 @@
-"""Faces over time: both people's coefficients, and the oracle (the expectation over the avatar's free randomness).
+"""Faces over time: both people's coefficients, and the oracle (their mean over the avatar's free randomness).
 
-avatar = own lips + contextual expression (after the user's event) + reactions (smile-back, nods) + free motion.
-oracle: the same with delay, hold, amplitude and the chance of each reaction averaged out, free motion at its mean
-(head 0, gaze 0, no blinks) and the true lips and head beats, because both are functions of the avatar's own sound.
+avatar = own lips + contextual expression (after a user's event) + reactions (smile-back, nods) + free motion.
+oracle = the same with delay, hold, amplitude and the chance of each reaction averaged out, free
+motion at its mean (head 0, gaze 0, no blinks), and the true lips, head beats and nods with the own
+backchannels, because these are functions of the avatar's own sound. It knows the user's events, phrases and
+smiles up to the present only: no reaction starts before its cause has ended, or, for a smile, has begun.
 """
 
 from dataclasses import dataclass
@@ -11,10 +13,10 @@ from functools import lru_cache
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import lfilter
-from scipy.stats import truncnorm
+from scipy.special import ndtr, ndtri
 
 from dyads.seeding import rng
-from dyads.synthetic.coefficients import EXPRESSION, EYES, FACE_CUE, INDEX, LIPS, POSE, neutral
+from dyads.synthetic.coefficients import EYES, FACE_CUE, INDEX, LIPS, POSE, neutral
 from dyads.synthetic.conversation import Conversation, Event
 from dyads.synthetic.identities import Person
 from dyads.synthetic.parameters import PARAMETERS as P
@@ -66,22 +68,25 @@ def event_envelopes(time: np.ndarray, events: tuple[Event, ...]) -> np.ndarray:
     return result
 
 
+def _quantiles(mean: float, sd: float, limits: tuple[float, float], count: int) -> np.ndarray:
+    """Equal-weight points of a normal truncated to `limits`."""
+    low, high = (ndtr((x - mean) / sd) for x in limits)
+    return mean + sd * ndtri(low + (high - low) * (np.arange(count) + 0.5) / count)
+
+
 @lru_cache(maxsize=1)
 def timing_quadrature() -> tuple[np.ndarray, np.ndarray, float]:
     """Equal-weight points for onset delay (64) and hold (16), and the mean amplitude."""
-    middle = (np.arange(64) + 0.5) / 64
-    low, high = ((x - P.onset_mean) / P.onset_sd for x in P.onset_limits)
-    delays = truncnorm.ppf(middle, low, high, loc=P.onset_mean, scale=P.onset_sd)
+    delays = _quantiles(P.onset_mean, P.onset_sd, P.onset_limits, 64)
     holds = P.expression_hold[0] + (P.expression_hold[1] - P.expression_hold[0]) * (np.arange(16) + 0.5) / 16
-    low, high = ((x - P.amplitude_mean) / P.amplitude_sd for x in P.amplitude_limits)
-    mean = truncnorm.mean(low, high, loc=P.amplitude_mean, scale=P.amplitude_sd)
-    return delays, holds, float(mean)
+    amplitudes = _quantiles(P.amplitude_mean, P.amplitude_sd, P.amplitude_limits, 1024)
+    return delays, holds, float(amplitudes.mean())
 
 
 def expected_envelopes(time: np.ndarray, events: tuple[Event, ...]) -> np.ndarray:
-    """Expectation of `event_envelopes` given the events (start, end, emotion) but not delay, hold and amplitude.
+    """Expectation of `event_envelopes` given each event (its end and emotion) but not delay, hold, amplitude.
 
-    The draws of different events are independent, so the expectation of the product is the product of expectations.
+    The draws of different events are independent: the expectation of the product is that of its factors.
     """
     delays, holds, amplitude = timing_quadrature()
     own, risen = np.zeros((len(events), len(time))), np.zeros((len(events), len(time)))
@@ -156,13 +161,22 @@ def smile_shape(time: np.ndarray, start, length) -> np.ndarray:
     return _ease((time - start) / 0.2) * _ease((start + length - time) / 0.3)
 
 
-def _points(mean: float, sd: float, count: int = 33) -> np.ndarray:
-    """Equal-weight quantiles of a normal cut at three deviations."""
-    return truncnorm.ppf((np.arange(count) + 0.5) / count, -3, 3, loc=mean, scale=sd)
-
-
 def _draw_delay(g: np.random.Generator, mean: float, sd: float) -> float:
     return float(mean + sd * np.clip(g.standard_normal(), -3, 3))
+
+
+def _delays(mean: float, sd: float) -> np.ndarray:
+    """Equal-weight points (33, 1) of the distribution that `_draw_delay` draws from."""
+    return np.clip(mean + sd * ndtri((np.arange(33) + 0.5) / 33), mean - 3 * sd, mean + 3 * sd)[:, None]
+
+
+def _smile_room(weights: np.ndarray, events: tuple[Event, ...]) -> np.ndarray:
+    """How much a smile-back still adds (T,): less while joy already smiles. Linear in the weights, which are
+    independent of the smile-back, so the oracle may use their expectation."""
+    smiling = np.zeros(weights.shape[1])
+    for weight, event in zip(weights, events, strict=True):
+        smiling += weight * max(P.avatar_face[event.emotion].get("smile", 0.0), 0.0)
+    return 1.0 - smiling
 
 
 def social_smiles(g: np.random.Generator, talk: Conversation) -> list[tuple[float, float]]:
@@ -176,8 +190,9 @@ def social_smiles(g: np.random.Generator, talk: Conversation) -> list[tuple[floa
     return result
 
 
-def nod_chances(talk: Conversation, user: list[Phrase]) -> list[tuple[float, float]]:
-    """(trigger time, probability): ends of the user's phrases, and pitch accents while the avatar listens."""
+def nod_chances(talk: Conversation, user: list[Phrase], own: list[float]) -> list[tuple[float, float]]:
+    """(trigger time, probability): ends of the user's phrases, and pitch accents while the avatar listens;
+    clear of each other and of the nods at `own` that come with the avatar's backchannels."""
     chances = []
     avatar = [u for u in talk.of("avatar") if u.kind == "turn"]
     for u, phrase in zip(talk.of("user"), user, strict=True):
@@ -190,49 +205,71 @@ def nod_chances(talk: Conversation, user: list[Phrase]) -> list[tuple[float, flo
                 chances.append((time, P.nod_accent_probability))
     kept: list[tuple[float, float]] = []
     for time, probability in sorted(chances):  # one nod at a time, so that they never pile up
-        if not kept or time - kept[-1][0] > P.nod_seconds + 0.15:
+        clear = all(abs(time + P.nod_delay - at) > P.nod_seconds + 0.15 for at in own)
+        if clear and (not kept or time - kept[-1][0] > P.nod_seconds + 0.15):
             kept.append((time, probability))
     return kept
 
 
 def faces(
-    talk: Conversation, spoken: dict[str, list[Phrase]], people: dict[str, Person], frames: int, seed: int, name: str
+    talk: Conversation,
+    spoken: dict[str, list[Phrase]],
+    people: dict[str, Person],
+    frames: int,
+    seed: int,
+    name: str,
 ) -> Faces:
     """Draw both people's coefficients and the oracle."""
     time = clock(frames)
     smiles = social_smiles(rng(seed, "synthetic.social", name), talk)
-    chances = nod_chances(talk, spoken["user"])
     own = [u.start + 0.05 for u in talk.of("avatar") if u.kind == "backchannel"]
+    chances = nod_chances(talk, spoken["user"], own)
     user, user_emotion = _user(talk, spoken["user"], people["user"], smiles, time, seed, name)
 
-    avatar, expected = neutral(frames), neutral(frames)
-    for values in (avatar, expected):
-        values[:, LIPS] = lips(spoken["avatar"], people["avatar"], frames)
-        values[:, INDEX["pitch"]] += beat(spoken["avatar"], frames)
-        values[:, INDEX["pitch"]] += sum((nod(time, at) for at in own), np.zeros(frames))
-    drawn, mean = event_envelopes(time, talk.events), expected_envelopes(time, talk.events)
-    for k, event in enumerate(talk.events):
-        _add(avatar, P.avatar_face[event.emotion], drawn[k])
-        _add(expected, P.avatar_face[event.emotion], mean[k])
-    g = rng(seed, "synthetic.reaction", name)
-    delays = _points(P.smile_back_delay, P.smile_back_delay_sd)[:, None]
+    base = neutral(frames)  # what the avatar's own sound fixes
+    base[:, LIPS] = lips(spoken["avatar"], people["avatar"], frames)
+    base[:, INDEX["pitch"]] += beat(spoken["avatar"], frames)
+    base[:, INDEX["pitch"]] += sum((nod(time, at) for at in own), np.zeros(frames))
+    avatar = react(base, talk.events, smiles, chances, rng(seed, "synthetic.reaction", name))
+    _free_motion(avatar, rng(seed, "synthetic.motion", name, "avatar"), reference=True)
+    expected = expect(base, talk.events, smiles, chances)
+    avatar_emotion, event_cue = _labels(time, talk.events)
+    return Faces(user, avatar, expected, user_emotion, avatar_emotion, event_cue)
+
+
+def react(base: np.ndarray, events, smiles, chances, g: np.random.Generator) -> np.ndarray:
+    """`base` (T, 17) plus the avatar's contextual expressions and its drawn reactions."""
+    values, time = base.copy(), clock(len(base))
+    weights = event_envelopes(time, events)
+    for weight, event in zip(weights, events, strict=True):
+        _add(values, P.avatar_face[event.emotion], weight)
+    room = P.smile_back_amplitude * _smile_room(weights, events)
     for start, length in smiles:
-        happens, delay = g.random() < P.smile_back_probability, _draw_delay(g, P.smile_back_delay, P.smile_back_delay_sd)
+        happens = g.random() < P.smile_back_probability
+        delay = _draw_delay(g, P.smile_back_delay, P.smile_back_delay_sd)
         if happens:
-            _add(avatar, {"smile": P.smile_back_amplitude}, smile_shape(time, start + delay, length))
-        average = smile_shape(time, start + delays, length).mean(axis=0)
-        _add(expected, {"smile": P.smile_back_amplitude * P.smile_back_probability}, average)
-    delays = _points(P.nod_delay, P.nod_delay_sd)[:, None]
+            _add(values, {"smile": 1.0}, room * smile_shape(time, start + delay, length))
     for at, probability in chances:
         happens, delay = g.random() < probability, _draw_delay(g, P.nod_delay, P.nod_delay_sd)
         if happens:
-            _add(avatar, {"pitch": 1.0}, nod(time, at + delay))
-        _add(expected, {"pitch": probability}, nod(time, at + delays).mean(axis=0))
-    _free_motion(avatar, rng(seed, "synthetic.motion", name, "avatar"), reference=True)
-    for values in (user, avatar, expected):
-        np.clip(values[:, EXPRESSION], -1.2, 1.2, out=values[:, EXPRESSION])
-    avatar_emotion, event_cue = _labels(time, talk.events)
-    return Faces(user, avatar, expected, user_emotion, avatar_emotion, event_cue)
+            _add(values, {"pitch": 1.0}, nod(time, at + delay))
+    return values
+
+
+def expect(base: np.ndarray, events, smiles, chances) -> np.ndarray:
+    """The expectation of `react` over the draws inside the events' answers and of the reactions."""
+    values, time = base.copy(), clock(len(base))
+    weights = expected_envelopes(time, events)
+    for weight, event in zip(weights, events, strict=True):
+        _add(values, P.avatar_face[event.emotion], weight)
+    room = P.smile_back_amplitude * P.smile_back_probability * _smile_room(weights, events)
+    delays = _delays(P.smile_back_delay, P.smile_back_delay_sd)
+    for start, length in smiles:
+        _add(values, {"smile": 1.0}, room * smile_shape(time, start + delays, length).mean(axis=0))
+    delays = _delays(P.nod_delay, P.nod_delay_sd)
+    for at, probability in chances:
+        _add(values, {"pitch": probability}, nod(time, at + delays).mean(axis=0))
+    return values
 
 
 def _user(talk, spoken, person, smiles, time, seed: int, name: str) -> tuple[np.ndarray, np.ndarray]:

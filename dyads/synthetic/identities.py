@@ -1,4 +1,4 @@
-"""Who lives in the synthetic world: appearance and voice of each identity, drawn from (world seed, identity)."""
+"""Who lives in the synthetic world: looks and voice of each identity, drawn from (world seed, identity)."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -67,6 +67,7 @@ class Person:
     moustache: float
     glasses: int
     freckles: float
+    freckle_spots: tuple[tuple[float, float], ...]  # across and down the cheeks, in [-1, 1]
     blush: float
     light: float
     light_y: float
@@ -101,7 +102,9 @@ def _rgb(values: np.ndarray) -> tuple[float, float, float]:
 def person(identity: int, world_seed: int) -> Person:
     """Draw identity `identity` of the world `world_seed`; raises ConfigError outside [0, identities)."""
     if not 0 <= identity < PARAMETERS.identities:
-        raise ConfigError(f"identity {identity} is outside 0..{PARAMETERS.identities - 1}; choose one inside.")
+        raise ConfigError(
+            f"identity {identity} is outside 0..{PARAMETERS.identities - 1}; choose one inside."
+        )
     g = rng(world_seed, "synthetic.identity", identity)
     female = bool(g.random() < 0.5)
     tone = float(g.uniform(0, len(SKINS) - 1.001))
@@ -110,8 +113,9 @@ def person(identity: int, world_seed: int) -> Person:
     skin = skin * g.uniform(0.96, 1.03, 3)
     choices = (0, 1, 2, 7) if tone > 4 else range(len(HAIRS))
     hair = np.array(HAIRS[int(g.choice(list(choices)))]) * g.uniform(0.9, 1.1)
-    if g.random() < 0.06:
-        hair = _hsv(g.random(), 0.65, 0.75)  # dyed
+    dyed = bool(g.random() < 0.06)
+    if dyed:
+        hair = _hsv(g.random(), 0.65, 0.75)
     styles = ("long", "bob", "fringe", "bun", "curly", "side", "scarf") if female else HAIR_STYLES[:3] + (
         "short", "side", "curly", "receding", "bald")  # fmt: skip
     style = str(g.choice(list(styles)))
@@ -123,10 +127,11 @@ def person(identity: int, world_seed: int) -> Person:
     blend = 0.45 if female else 0.3
     rose = np.array([0.78, 0.25, 0.28]) if female else np.array([0.70, 0.33, 0.30])
     lip = skin * np.array([0.92, 0.72, 0.70]) * (1 - blend) + rose * blend * (0.75 + 0.3 * skin[0])
+    spots = rng(world_seed, "synthetic.freckles", identity).uniform(-1, 1, (10, 2))
     return Person(
         index=identity, female=female, skin=_rgb(skin), hair=_rgb(hair), iris=_rgb(np.array(EYES[
             0 if tone > 4.5 else int(g.integers(len(EYES)))]) * g.uniform(0.85, 1.15)),
-        brow=_rgb(np.minimum(hair * 0.7, skin * 0.55) if style != "scarf" else skin * 0.35),
+        brow=_rgb(skin * 0.35 if dyed or style == "scarf" else np.minimum(hair * 0.7, skin * 0.55)),
         lips=_rgb(lip), cloth=_rgb(_hsv(hue, g.uniform(0.2, 0.75), g.uniform(0.25, 0.9))),
         cloth2=_rgb(_hsv((hue + g.uniform(0.2, 0.8)) % 1, g.uniform(0.1, 0.6), g.uniform(0.5, 0.95))),
         backdrop=_rgb(backdrop), backdrop2=_rgb(backdrop2),
@@ -135,11 +140,11 @@ def person(identity: int, world_seed: int) -> Person:
         face_top=float(g.uniform(0.66, 0.72)), face_bottom=float(g.uniform(0.64, 0.72)),
         taper=float(g.uniform(0.08, 0.24) + (0.04 if female else 0.0)),
         square=float(g.uniform(0.0, 0.25) + (0.0 if female else 0.2)),
-        eye_gap=float(g.uniform(0.205, 0.24)), eye_y=float(g.uniform(-0.08, -0.02)),
-        eye_width=float(g.uniform(0.125, 0.15)), eye_height=float(g.uniform(0.078, 0.098)),
-        eye_tilt=float(g.uniform(-0.12, 0.06)), iris_size=float(g.uniform(0.068, 0.08)),
-        brow_thick=float(g.uniform(0.022, 0.032) * (0.9 if female else 1.25)),
-        brow_arch=float(g.uniform(0.02, 0.06)), brow_gap=float(g.uniform(0.165, 0.195)),
+        eye_gap=float(g.uniform(0.212, 0.24)), eye_y=float(g.uniform(-0.05, 0.01)),
+        eye_width=float(g.uniform(0.138, 0.16)), eye_height=float(g.uniform(0.086, 0.106)),
+        eye_tilt=float(g.uniform(-0.12, 0.06)), iris_size=float(g.uniform(0.072, 0.084)),
+        brow_thick=float(g.uniform(0.022, 0.032) * (0.9 if female else 1.12)),
+        brow_arch=float(g.uniform(0.02, 0.06)), brow_gap=float(g.uniform(0.15, 0.175)),
         nose_length=float(g.uniform(0.20, 0.26)), nose_width=float(g.uniform(0.07, 0.11)),
         mouth_y=float(g.uniform(0.335, 0.385)), mouth_width=float(g.uniform(0.20, 0.24)),
         lip_upper=float(g.uniform(0.028, 0.042)), lip_lower=float(g.uniform(0.04, 0.058)),
@@ -147,6 +152,7 @@ def person(identity: int, world_seed: int) -> Person:
         shoulders=float(g.uniform(0.78, 0.88) * (0.95 if female else 1.08)),
         beard=beard, moustache=moustache, glasses=int(g.choice([0, 0, 0, 1, 2])),
         freckles=float(g.uniform(0.5, 1.0) if tone < 3 and g.random() < 0.3 else 0.0),
+        freckle_spots=tuple(tuple(map(float, spot)) for spot in spots),
         blush=float(g.uniform(0.2, 0.6) * (1.2 if female else 0.8)),
         light=float(g.choice([-1, 1]) * g.uniform(0.3, 1.0)), light_y=float(g.uniform(0.2, 0.8)),
         f0=float(g.uniform(*(PARAMETERS.f0_female if female else PARAMETERS.f0_male))),

@@ -1,7 +1,9 @@
-"""Every number of the synthetic world in one place, fixed from the literature before any study result was seen.
+"""Every number of the synthetic world in one place, fixed from the literature before any result was seen.
 
-Changing a value here changes the data. Nothing in this file was tuned on a method's score. Times in seconds, angles
-in coefficient units (see `render.py`), levels in dB relative to full scale unless said.
+Changing a value here changes the data; raise `world.VERSION` with it. Nothing in this file was tuned on a
+method's score. Times in seconds, poses in coefficient units (see `render.py`), levels in dB relative to
+full scale. Where a comment names no source, the value was chosen by eye or ear, so that the two people look
+and sound alive.
 """
 
 from dataclasses import dataclass, field
@@ -30,12 +32,17 @@ class WorldParameters:
     train_identities: int = 54
     f0_male: tuple[float, float] = (95.0, 145.0)  # Hz; Titze 1989, Peterson & Barney 1952
     f0_female: tuple[float, float] = (165.0, 240.0)
-    tract_male: tuple[float, float] = (0.95, 1.06)  # formant scale; Peterson & Barney 1952: women about 15 % higher
+    tract_male: tuple[float, float] = (
+        0.95,
+        1.06,
+    )  # formant scale; Peterson & Barney 1952: women about 15 % higher
     tract_female: tuple[float, float] = (1.10, 1.22)
 
     # Turn taking
     gap_mean: float = 0.20  # Stivers et al. 2009: about 0.2 s across ten languages
-    gap_sd: float = 0.21  # chosen so that 17 % are overlaps; Heldner & Edlund 2010 (overlaps 17-40 % of transitions)
+    gap_sd: float = (
+        0.21  # chosen so that 17 % are overlaps; Heldner & Edlund 2010 (overlaps 17-40 % of transitions)
+    )
     gap_limits: tuple[float, float] = (-0.45, 0.9)
     utterance: tuple[float, float] = (1.0, 3.0)  # Jaffe & Feldstein 1970: vocalisations of 1-3 s
     avatar_continues: float = 0.42  # chance that the avatar goes on after a pause instead of yielding
@@ -58,15 +65,17 @@ class WorldParameters:
     event_margin: float = 2.2  # an event must end this long before the dialogue does
     face_cue_rise: float = 0.2  # onset of felt expressions: Hess & Kleck 1990
     face_cue_fall: float = 0.3
-    face_cue_amplitude: tuple[float, float] = (0.85, 1.1)
+    face_cue_amplitude: tuple[float, float] = (0.85, 1.0)
     voice_emotions: tuple[VoiceEmotion, ...] = (
         VoiceEmotion(),
         VoiceEmotion(f0_level=1.35, f0_range=1.8, energy_db=3.0, rate=1.08, tilt_db=1.0),  # joy
-        VoiceEmotion(f0_level=0.8, f0_range=0.45, energy_db=-8.0, rate=0.78, tilt_db=-5.0, breath=0.12),  # sadness
+        VoiceEmotion(
+            f0_level=0.8, f0_range=0.45, energy_db=-8.0, rate=0.78, tilt_db=-5.0, breath=0.12
+        ),  # sadness
         VoiceEmotion(f0_level=1.1, f0_range=1.3, energy_db=6.0, rate=1.12, tilt_db=4.5, jitter=0.05),  # anger
         VoiceEmotion(f0_level=1.45, f0_range=1.2, f0_rise=0.7, energy_db=2.0, rate=1.0),  # surprise
     )
-    # The user's own face during an event (coefficients; FACS prototypes: Ekman & Friesen 1978, Du et al. 2014)
+    # The user's own face during an event (FACS prototypes: Ekman & Friesen 1978, Du et al. 2014)
     user_face: tuple[dict[str, float], ...] = field(
         default=(
             {},
@@ -78,8 +87,8 @@ class WorldParameters:
     )
 
     # The avatar's contextual expression
-    # Facial mimicry starts 0.3-0.5 s after a seen face (Dimberg & Thunberg 1998); an appraisal of a whole utterance is
-    # slower. The minimum of 1 s puts the cause outside the clip that is being generated.
+    # Facial mimicry starts 0.3-0.5 s after a seen face (Dimberg & Thunberg 1998); appraising a whole
+    # utterance is slower. The minimum of 1 s puts the cause outside the clip that is being generated.
     onset_mean: float = 1.2
     onset_sd: float = 0.12
     onset_limits: tuple[float, float] = (1.0, 1.5)
@@ -88,7 +97,7 @@ class WorldParameters:
     expression_decay: float = 2.0  # time constant of the fall
     amplitude_mean: float = 0.9
     amplitude_sd: float = 0.12
-    amplitude_limits: tuple[float, float] = (0.6, 1.2)
+    amplitude_limits: tuple[float, float] = (0.69, 1.11)  # symmetric; keeps every coefficient within 1
     label_threshold: float = 0.25  # the emotion label ends when the envelope falls below this
     avatar_face: tuple[dict[str, float], ...] = field(
         default=(
@@ -118,7 +127,13 @@ class WorldParameters:
     beat_pitch: float = 0.18  # head beats follow the own voice's energy; Munhall et al. 2004
 
     # Free motion
-    head_sd: tuple[float, float, float, float, float] = (0.22, 0.13, 0.17, 0.22, 0.12)  # yaw pitch roll shift_x shift_y
+    head_sd: tuple[float, float, float, float, float] = (
+        0.22,
+        0.13,
+        0.17,
+        0.22,
+        0.12,
+    )  # yaw pitch roll shift_x shift_y
     head_time: float = 0.9  # correlation time of the head
     head_smooth: float = 0.18
     blink_rate: float = 17.0 / 60.0  # Bentivoglio et al. 1997: 17 a minute at rest

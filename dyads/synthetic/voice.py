@@ -1,14 +1,16 @@
-"""A source-filter voice: phonemes to formant tracks, pitch and noise, rendered by overlapping spectral frames.
+"""A source-filter voice: phonemes become formant tracks, pitch and noise, rendered in spectral frames.
 
-The excitation is a train of glottal pulses plus noise; each 20 ms frame is shaped by the magnitude of five formant
-resonances (Peterson & Barney 1952; Klatt 1980), a spectral tilt and a fricative band. Lips are read from the same
-phonemes, so they follow this person's speech and nothing else.
+The excitation is a train of glottal pulses plus noise; each 25 ms frame is shaped by the magnitude of five
+formant resonances (Peterson & Barney 1952; Klatt 1980), a spectral tilt and a fricative band. Lips are read
+from the same phonemes, so they follow this person's speech and nothing else.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.fft import irfft, rfft, rfftfreq
 from scipy.ndimage import gaussian_filter1d
+from scipy.signal import lfilter
 
 from dyads.synthetic.identities import Person
 from dyads.synthetic.parameters import PARAMETERS, VoiceEmotion
@@ -57,7 +59,7 @@ TABLE = {name: np.array(row, np.float32) for name, row in PHONEMES.items()}
 
 @dataclass(frozen=True)
 class Phrase:
-    """One utterance as the voice sees it: seconds, sounds, how it is said, and which vowels carry a pitch accent."""
+    """One utterance as the voice sees it: seconds, sounds, manner, and which vowels carry a pitch accent."""
 
     start: float
     end: float
@@ -88,7 +90,11 @@ def speak(phrases: list[Phrase], who: Person, frames: int, g: np.random.Generato
     track[2:5] = np.array([[500], [1500], [2500]])
     track[5:7] = np.array([[3000], [2000]])
     f0 = np.full(steps, who.f0, np.float32)
-    tilt, breath, jitter = np.zeros(steps, np.float32), np.zeros(steps, np.float32), np.zeros(steps, np.float32)
+    tilt, breath, jitter = (
+        np.zeros(steps, np.float32),
+        np.zeros(steps, np.float32),
+        np.zeros(steps, np.float32),
+    )
     for phrase in phrases:
         _lay(phrase, who, track, f0, tilt, breath, jitter)
     track[0] = gaussian_filter1d(track[0], 1.6)
@@ -103,7 +109,9 @@ def speak(phrases: list[Phrase], who: Person, frames: int, g: np.random.Generato
     phase = np.cumsum(np.interp(grid, level, f0).astype(np.float64) / RATE) % 1.0
     pulses = _glottal(phase.astype(np.float32))
     hiss = g.standard_normal(samples).astype(np.float32)
-    return _filter(pulses, hiss, track, tilt + who.tilt, breath, who) * np.float32(PARAMETERS.speech_rms * 1.3)
+    return _filter(pulses, hiss, track, tilt + who.tilt, breath, who) * np.float32(
+        PARAMETERS.speech_rms * 0.95
+    )
 
 
 def _lay(phrase: Phrase, who: Person, track, f0, tilt, breath, jitter) -> None:
@@ -153,7 +161,7 @@ def _filter(pulses, hiss, track, tilt, breath, who: Person) -> np.ndarray:
     if not len(active):
         return output[:samples]
     window = np.hanning(WINDOW + 1)[:-1].astype(np.float32) * np.float32(2.0 * HOP / WINDOW)
-    frequency = np.fft.rfftfreq(TRANSFORM, 1 / RATE).astype(np.float32)
+    frequency = rfftfreq(TRANSFORM, 1 / RATE).astype(np.float32)
     square = frequency**2
     denominator = np.float32(1.0)
     formants = (*(track[i, active] * who.tract for i in (2, 3, 4)), 3500.0 * who.tract, 4700.0 * who.tract)
@@ -162,16 +170,17 @@ def _filter(pulses, hiss, track, tilt, breath, who: Person) -> np.ndarray:
         width = np.float32((70.0, 95.0, 150.0, 250.0, 350.0)[number])
         denominator = denominator * (((square - centre**2) ** 2 + (width**2) * square) / centre**4)
     slope = np.log2(np.maximum(frequency, 500.0) / 500.0)[None] * tilt[active, None]
-    voiced = track[0, active, None] * 10 ** (slope / 20) / np.sqrt(denominator)
+    higher = 1.0 + (frequency / 3500.0) ** 2  # the poles above the fifth: Fant 1960
+    voiced = track[0, active, None] * np.exp2(slope * 0.1661) * higher / np.sqrt(denominator)
     noise = track[1, active, None] * np.exp(
         -(((frequency - track[5, active, None]) / np.maximum(track[6, active, None], 300.0)) ** 2)
     )
     noise = noise * 1.6 + voiced * breath[active, None] * 1.2
     starts = active * HOP + HOP // 2 - pad
     index = np.clip(starts[:, None] + np.arange(WINDOW), 0, samples - 1)
-    spectrum = np.fft.rfft(pulses[index] * window, TRANSFORM).astype(np.complex64) * voiced * np.float32(0.16)
-    spectrum += np.fft.rfft(hiss[index] * window, TRANSFORM).astype(np.complex64) * noise * np.float32(0.5)
-    shaped = np.fft.irfft(spectrum, TRANSFORM).astype(np.float32)
+    spectrum = rfft(pulses[index] * window, TRANSFORM) * voiced * np.float32(0.16)
+    spectrum += rfft(hiss[index] * window, TRANSFORM) * noise * np.float32(0.5)
+    shaped = irfft(spectrum, TRANSFORM)
     shaped = np.roll(shaped, (TRANSFORM - WINDOW) // 2, axis=1)  # zero-phase filters spread both ways
     offset = starts - (TRANSFORM - WINDOW) // 2 + WINDOW
     pieces = -(-TRANSFORM // HOP)
@@ -187,7 +196,7 @@ def _filter(pulses, hiss, track, tilt, breath, who: Person) -> np.ndarray:
 
 
 def lips(phrases: list[Phrase], who: Person, frames: int) -> np.ndarray:
-    """Lip coefficients (frames, 4): viseme targets smoothed for coarticulation, read at the middle of each frame."""
+    """Lip coefficients (frames, 4): viseme targets smoothed for coarticulation, at each frame's middle."""
     rate = 100
     steps = frames * rate // 25
     target = np.zeros((4, steps), np.float32)
@@ -208,7 +217,7 @@ def lips(phrases: list[Phrase], who: Person, frames: int) -> np.ndarray:
 
 
 def energy(phrases: list[Phrase], frames: int) -> np.ndarray:
-    """Smooth speech effort in [0, 1] a frame (frames,), for head beats: vowels of this person's own speech."""
+    """Smooth speech effort in [0, 1], (frames,), for head beats: vowels of this person's own speech."""
     steps = frames * 4
     level = np.zeros(steps, np.float32)
     for phrase in phrases:
@@ -221,17 +230,17 @@ def energy(phrases: list[Phrase], frames: int) -> np.ndarray:
 
 
 def mix(own: np.ndarray, other: np.ndarray, g: np.random.Generator) -> np.ndarray:
-    """What a microphone hears: the own voice, the other's bleed and room noise; soft-limited below full scale."""
+    """What a microphone hears: own voice, the other's bleed and room noise, soft-limited below 1."""
     samples = len(own)
     bleed = 10 ** (g.uniform(*PARAMETERS.bleed_db) / 20)
     delay = int(g.integers(40, 160))
     leaked = np.concatenate([np.zeros(delay, np.float32), other[:-delay]])
     leaked = 0.5 * leaked + 0.5 * np.concatenate([np.zeros(1, np.float32), leaked[:-1]])
     noise = g.standard_normal(samples).astype(np.float32)
-    spectrum = np.fft.rfft(noise)
-    spectrum *= 1.0 / np.sqrt(1.0 + np.arange(len(spectrum)) * (RATE / 2 / len(spectrum)) / 250.0)
-    noise = np.fft.irfft(spectrum, samples).astype(np.float32)
+    noise = lfilter(np.float32([1.0, -0.2]), np.float32([1.0, -0.92]), noise)  # rooms hum more than they hiss
     noise *= np.float32(PARAMETERS.speech_rms * 10 ** (-PARAMETERS.noise_snr_db / 20)) / noise.std()
     signal = own + np.float32(bleed) * leaked + noise
     size = np.abs(signal)
-    return np.where(size > 0.6, np.sign(signal) * (0.6 + 0.35 * np.tanh((size - 0.6) / 0.35)), signal).astype(np.float32)
+    return np.where(size > 0.6, np.sign(signal) * (0.6 + 0.35 * np.tanh((size - 0.6) / 0.35)), signal).astype(
+        np.float32
+    )

@@ -1,8 +1,5 @@
 """Writes the synthetic world as an ordinary data folder, with the known truth of every dialogue beside it."""
 
-import csv
-import hashlib
-import io
 import json
 import multiprocessing
 from dataclasses import asdict, dataclass
@@ -12,8 +9,9 @@ import numpy as np
 from safetensors.numpy import load_file, save
 from tqdm import tqdm
 
+from dyads.contract import ROLES, SPLITS, Turn, file_sha256, write_manifest, write_turns
 from dyads.errors import ConfigError, DataError
-from dyads.files import atomic_path, write_json, write_text
+from dyads.files import atomic_path, write_json
 from dyads.media import write_video, write_wav
 from dyads.seeding import rng
 from dyads.synthetic.coefficients import COEFFICIENTS, EMOTIONS, STATES
@@ -23,9 +21,7 @@ from dyads.synthetic.identities import identities_of, person
 from dyads.synthetic.render import render_frames
 from dyads.synthetic.voice import mix, speak
 
-VERSION = 1  # raise when the same options give other bytes
-COLUMNS = ("dataset", "split", "dyad_id", "role", "subject_id", "video", "audio", "audio_channel", "mixed_audio",
-           "fps", "width", "height", "licence", "crop", "sha256")  # fmt: skip
+VERSION = 2  # raise when the same options give other bytes
 
 
 @dataclass(frozen=True)
@@ -40,15 +36,32 @@ class WorldOptions:
     workers: int = 1
 
     def __post_init__(self):
+        for key in ("train", "test", "size", "seed", "workers"):
+            if not isinstance(getattr(self, key), int):
+                raise ConfigError(f"{key} is {getattr(self, key)!r}; it must be a whole number.")
+        span = self.seconds
+        if not (
+            isinstance(span, list | tuple)
+            and len(span) == 2
+            and all(isinstance(s, int | float) for s in span)
+        ):
+            raise ConfigError(f"seconds is {span!r}; give the shortest and the longest, such as [8, 12].")
+        low, high = float(span[0]), float(span[1])
+        object.__setattr__(self, "seconds", (low, high))
         if self.train < 0 or self.test < 0 or self.train + self.test == 0:
-            raise ConfigError(f"train={self.train} and test={self.test} make no dialogue; ask for at least one.")
+            raise ConfigError(
+                f"train={self.train} and test={self.test} make no dialogue; ask for at least one."
+            )
         if self.size < 16 or self.size % 2:
-            raise ConfigError(f"size={self.size} must be even and at least 16 pixels.")
-        low, high = self.seconds
+            raise ConfigError(
+                f"size={self.size} is no frame side; give an even number of at least 16 pixels."
+            )
         if not 4.0 <= low <= high <= 600.0:
-            raise ConfigError(f"seconds={low:g} {high:g} must rise and lie within 4 and 600.")
+            raise ConfigError(
+                f"seconds={low:g} {high:g} is no range; give two rising numbers within 4 and 600."
+            )
         if self.workers < 1:
-            raise ConfigError(f"workers={self.workers} must be at least 1.")
+            raise ConfigError(f"workers={self.workers} is too few; give at least 1.")
 
 
 @dataclass(frozen=True)
@@ -71,17 +84,30 @@ class Dialogue:
         return render_frames(self.identity[role], values, size, self.seed)
 
 
-def generate_dialogue(seed: int, split: str, number: int, seconds: tuple[float, float] = (8.0, 12.0)) -> Dialogue:
+def cast(seed: int, split: str, number: int) -> dict[str, int]:
+    """Who meets whom: every identity of the split is avatar, and user, equally often."""
+    people = list(identities_of(split))
+    block, place = divmod(number, len(people))
+    g = rng(seed, "synthetic.cast", split, block)
+    order, distance = g.permutation(people), int(g.integers(1, len(people)))
+    return {"user": int(order[(place + distance) % len(people)]), "avatar": int(order[place])}
+
+
+def generate_dialogue(
+    seed: int, split: str, number: int, seconds: tuple[float, float] = (8.0, 12.0)
+) -> Dialogue:
     """Generate dialogue `number` of a split; depends on these arguments only."""
     name = f"{split}_{number:04d}"
     g = rng(seed, "synthetic.dialogue", name)
     frames = int(round(float(g.uniform(*seconds)) * 25))
-    pair = g.choice(list(identities_of(split)), 2, replace=False)
-    identity = {"user": int(pair[0]), "avatar": int(pair[1])}
+    identity = cast(seed, split, number)
     people = {role: person(identity[role], seed) for role in identity}
-    talk = plan(seed, name, frames / 25)
+    talk = plan(seed, split, number, frames / 25)
     spoken = {role: phrases(talk, role, seed, name) for role in people}
-    dry = {role: speak(spoken[role], people[role], frames, rng(seed, "synthetic.voice", name, role)) for role in people}
+    dry = {
+        role: speak(spoken[role], people[role], frames, rng(seed, "synthetic.voice", name, role))
+        for role in people
+    }
     sound = {
         role: mix(dry[role], dry[other], rng(seed, "synthetic.room", name, role))
         for role, other in (("user", "avatar"), ("avatar", "user"))
@@ -137,14 +163,13 @@ def write_dialogue(task: tuple[Path, WorldOptions, str, int]) -> list[dict]:
     marker = folder / "truth.safetensors"  # written last
     if not marker.is_file():
         dialogue = generate_dialogue(options.seed, split, number, options.seconds)
-        for role in ("user", "avatar"):
+        for role in ROLES:
             write_wav(folder / f"{role}.wav", dialogue.sound[role])
             write_video(folder / f"{role}.mp4", dialogue.frames(role, options.size), dialogue.sound[role])
-        lines = [
-            json.dumps({"start": round(u.start, 3), "end": round(u.end, 3), "role": u.role, "text": u.text})
-            for u in dialogue.talk.utterances
-        ]
-        write_text(folder / "turns.jsonl", "".join(line + "\n" for line in lines))
+        said = dialogue.talk.utterances
+        write_turns(
+            folder / "turns.jsonl", [Turn(round(u.start, 3), round(u.end, 3), u.role, u.text) for u in said]
+        )
         data = truth(dialogue, options.size)
         with atomic_path(marker) as temporary:
             temporary.write_bytes(data)
@@ -153,16 +178,16 @@ def write_dialogue(task: tuple[Path, WorldOptions, str, int]) -> list[dict]:
         {
             "dataset": "synthetic", "split": split, "dyad_id": name, "role": role,
             "subject_id": f"person_{meta['identity'][role]:03d}", "video": f"{split}/{name}/{role}.mp4",
-            "audio": f"{split}/{name}/{role}.wav", "audio_channel": "", "mixed_audio": "false", "fps": 25,
+            "audio": f"{split}/{name}/{role}.wav", "audio_channel": None, "mixed_audio": "false", "fps": 25,
             "width": options.size, "height": options.size, "licence": "CC0-1.0", "crop": "synthetic",
-            "sha256": hashlib.sha256((folder / f"{role}.mp4").read_bytes()).hexdigest(),
+            "sha256": file_sha256(folder / f"{role}.mp4"),
         }
-        for role in ("user", "avatar")
+        for role in ROLES
     ]  # fmt: skip
 
 
 def write_world(out: Path, options: WorldOptions, progress: bool = True) -> bool:
-    """Write the folder `out`; False where it was already complete. Raises DataError if other options made it."""
+    """Write the folder `out`; False where it is already complete. DataError if other options made it."""
     out = Path(out)
     wanted = {key: value for key, value in asdict(options).items() if key != "workers"}
     wanted = json.loads(json.dumps({"version": VERSION, **wanted}))
@@ -176,24 +201,22 @@ def write_world(out: Path, options: WorldOptions, progress: bool = True) -> bool
     elif out.is_dir() and any(out.iterdir()):
         raise DataError(f"{out} is not empty and is no synthetic world; choose a new folder.")
     write_json(record, wanted)
-    tasks = [(out, options, "train", i) for i in range(options.train)]
-    tasks += [(out, options, "test", i) for i in range(options.test)]
+    tasks = [(out, options, split, i) for split in SPLITS for i in range(getattr(options, split))]
     rows: list[dict] = []
     bar = tqdm(total=len(tasks), desc="dialogues", disable=not progress)
-    if options.workers == 1:
+    workers = min(options.workers, len(tasks))
+    if workers == 1:
         for task in tasks:
             rows += write_dialogue(task)
             bar.update()
     else:
-        method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
-        with multiprocessing.get_context(method).Pool(options.workers) as pool:
+        method = (
+            "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
+        )  # spawn reloads everything
+        with multiprocessing.get_context(method).Pool(workers) as pool:
             for pair in pool.imap(write_dialogue, tasks):
                 rows += pair
                 bar.update()
     bar.close()
-    table = io.StringIO()
-    writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(out / "manifest.csv", table.getvalue())
+    write_manifest(out, rows)
     return True
