@@ -162,14 +162,14 @@ def scan(data: Path | str) -> Scan:
         groups[row["dyad_id"]].append((number, row))
     dyads, all_sides = [], []
     for dyad_id, members in sorted(groups.items()):
-        own = _dyad_faults(manifest, dyad_id, members)
-        sides = {}
+        own, sides = [], {}
         for number, row in members:
             bad = [f"{manifest} line {number}: {fault}" for fault in _row_faults(row, data)]
             own += bad
             if not bad:
                 sides[row["role"]] = _side(row, data)
                 all_sides.append(sides[row["role"]])
+        own += _dyad_faults(manifest, dyad_id, members)
         first = members[0][1]
         folder = data / first["split"] / dyad_id
         turns, bad_turns = parse_turns(folder / "turns.jsonl") if first["split"] in SPLITS else ((), [])

@@ -100,4 +100,4 @@ def _overlap(cells: int, pixels: int) -> np.ndarray:
 def to_grid(mask: np.ndarray, rows: int, cols: int, threshold: float | None = None) -> np.ndarray:
     """Area average of a mask (H,W) on a grid, float32 (rows, cols); `threshold` makes it binary (>=)."""
     grid = _overlap(rows, mask.shape[0]) @ mask.astype(np.float64) @ _overlap(cols, mask.shape[1]).T
-    return (grid if threshold is None else grid >= threshold).astype(np.float32)
+    return (grid if threshold is None else grid >= threshold - 1e-9).astype(np.float32)

@@ -45,8 +45,8 @@ SCALING = int(
     | Interpolation.FULL_CHR_H_INT
     | Interpolation.FULL_CHR_H_INP
 )
-# For 64 px faces 3 dB better than "veryfast" at twice its size, and no slower; "psnr" turns off tricks for the
-# eye that move pixels away from the source. 4:2:0 colour alone bounds a busy background at 38 dB.
+# For 64 px faces 3 dB better than "veryfast" at twice its size, and no slower; "psnr" turns off tricks for
+# the eye that move pixels away from the source. 4:2:0 colour alone bounds a busy background at 38 dB.
 ENCODER = {"preset": "superfast", "tune": "psnr"}
 BT601, LIMITED = 6, 1  # AVColorSpace/Primaries/Transfer SMPTE170M; AVColorRange MPEG
 
