@@ -131,7 +131,7 @@ def _identity_faults(manifest: Path, rows: list[tuple[int, dict[str, str]]]) -> 
 def _read_rows(manifest: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
     """(line number, row) of every complete row, and faults of the file itself."""
     if not manifest.is_file():
-        return [], [f"{manifest}: there is no manifest; give a data folder or make one, {REMEDY_ADAPT}."]
+        return [], [f"{manifest}: there is no manifest; give a data folder or {REMEDY_ADAPT}."]
     try:
         reader = csv.DictReader(io.StringIO(manifest.read_text(encoding="utf-8-sig"), newline=""))
         rows = list(reader)
