@@ -3,6 +3,7 @@
 import argparse
 import csv
 import io
+import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from dyads.files import write_text
 from echo_model.backbones.audio import encode_audio, frame_energy
 from echo_model.backbones.vae import FaceVAE
 from echo_model.train_vae import load_vae
+from training.device import limit_threads
 
 
 def to_tensor(frames: np.ndarray) -> Tensor:
@@ -84,6 +86,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
+    limit_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     dyads = read_manifest(arguments.data)
     work = partial(encode_dyad, vae_path=arguments.vae, out=arguments.out)
     if arguments.workers > 1:

@@ -1,6 +1,7 @@
 """Train the small understanding model Phi on behaviour recognition: `python -m echo_model.train_phi`."""
 
 import argparse
+import os
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from dyads.contract import Dyad, file_sha256, read_manifest
 from dyads.errors import run_cli
 from echo_model.backbones.phi import Phi, PhiOptions
 from echo_model.encode import load_inputs
+from training.device import limit_threads
 from training.loop import TrainOptions, train
 from training.options import from_dict, parse_json
 from training.weights import load_weights, read_meta, save_weights
@@ -95,6 +97,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    limit_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     options = parse_json(arguments.options, "--options")
     model = from_dict(PhiOptions, options.get("model", {}), "phi.model")
     schedule = from_dict(TrainOptions, options.get("train", {}), "phi.train")

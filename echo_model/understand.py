@@ -1,6 +1,7 @@
 """What Phi and Psi make of each dialogue, written once: S_usr and E_txt(y_emo). `python -m echo_model.understand`."""
 
 import argparse
+import os
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from echo_model.backbones.psi import affect_sentence
 from echo_model.backbones.text import encode_text
 from echo_model.encode import load_inputs
 from echo_model.train_phi import load_phi, steps_of
+from training.device import limit_threads
 
 
 @torch.no_grad()
@@ -44,6 +46,7 @@ def main() -> None:
     parser.add_argument("--phi", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
+    limit_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     phi, names = load_phi(arguments.phi), ["dyad_id"]
     for dyad in tqdm(read_manifest(arguments.data), "understand", disable=None):
         tensors, sentences = understand(phi, dyad, load_inputs(arguments.features, dyad.dyad_id))

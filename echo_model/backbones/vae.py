@@ -21,7 +21,8 @@ class VAEOptions:
     """Sizes of the autoencoder; `size` is the frame's side in pixels, a multiple of 32."""
 
     size: int = 64
-    width: int = 32
+    width: int = 24
+    coefficients: int = 0  # how many motion coefficients a linear head on z must tell; 0 = the data set has none
     noise: float = 0.07
 
     def __post_init__(self) -> None:
@@ -33,11 +34,29 @@ def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1), nn.GroupNorm(8, outputs), nn.SiLU())
 
 
+class Modulated(nn.Module):
+    """A convolution whose normalised output the whole latent code scales and shifts."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(inputs, outputs, 3, 1, 1), nn.GroupNorm(8, outputs)
+        self.modulation = nn.Linear(128, 2 * outputs)
+
+    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+        scale, shift = self.modulation(code)[:, :, None, None].chunk(2, 1)
+        return F.silu(self.norm(self.conv(x)) * (1 + scale) + shift)
+
+
 def affine_grid(pose: Tensor, size: int, inverse: bool) -> Tensor:
     """Sampling grid (B, size, size, 2) that re-poses a canonical frame (`inverse=False`) or un-poses a frame.
 
     `pose` is (B, 4): roll in radians, shift x and y in half-frames, log scale. Both directions are exact inverses.
     """
+    with torch.autocast(pose.device.type, enabled=False):  # half-precision coordinates would blur every warp
+        return _affine_grid(pose.float(), size, inverse)
+
+
+def _affine_grid(pose: Tensor, size: int, inverse: bool) -> Tensor:
     roll, shift, scale = pose[:, 0], pose[:, 1:3], pose[:, 3].exp()
     cos, sin = torch.cos(roll), torch.sin(roll)
     rotation = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)  # (B, 2, 2)
@@ -51,7 +70,7 @@ def affine_grid(pose: Tensor, size: int, inverse: bool) -> Tensor:
 
 
 def warp(image: Tensor, grid: Tensor) -> Tensor:
-    return F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return F.grid_sample(image.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 class FaceVAE(nn.Module):
@@ -78,16 +97,20 @@ class FaceVAE(nn.Module):
         )
         self.reference_32 = conv(pixels, width)
         self.reference_16 = conv(width, 32, 2)
-        self.decode_4 = conv(2 * CHANNELS, 64)
-        self.decode_8 = conv(64, 48)
-        self.decode_16 = conv(48 + 32, 48)
-        self.decode_32 = conv(48 + width, width)
+        self.reference_8 = conv(32, 48, 2)
+        self.reference_4 = conv(48, 64, 2)
+        self.code = nn.Sequential(nn.Linear(TOKENS * CHANNELS, 128), nn.SiLU())
+        self.decode_4 = Modulated(CHANNELS + 64, 64)
+        self.decode_8 = Modulated(64 + 48, 64)
+        self.decode_16 = Modulated(64 + 32, 40)
+        self.decode_32 = Modulated(40 + width, width)
         self.heads = nn.Conv2d(width, 3 + pixels, 3, 1, 1)  # flow x, y, residual's mask, residual
         self.matte = nn.Sequential(conv(32, 16), nn.Conv2d(16, 1, 3, 1, 1))
         self.refine = nn.Sequential(conv(2 * pixels + 1, 24), nn.Conv2d(24, pixels, 3, 1, 1))
         for head in (self.heads, self.refine[-1]):
             head.weight.data.mul_(0.1)
             nn.init.zeros_(head.bias)
+        self.tell = nn.Linear(TOKENS * CHANNELS, options.coefficients) if options.coefficients else None
         self.register_buffer("whiten_grid", torch.eye(CHANNELS))
         self.register_buffer("unwhiten_grid", torch.eye(CHANNELS))
         self.register_buffer("pose_mean", torch.zeros(CHANNELS))
@@ -107,22 +130,23 @@ class FaceVAE(nn.Module):
         grid = self.encoder(torch.cat([self.split(canonical), small], 1))
         return torch.cat([rearrange(grid, "b c h w -> b (h w) c"), pose[:, None]], 1)
 
-    def reference_features(self, reference: Tensor) -> tuple[Tensor, Tensor]:
-        fine = self.reference_32(self.split(reference))
-        return fine, self.reference_16(fine)
+    def reference_features(self, reference: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What I_ref looks like at 32, 16, 8 and 4 cells a side."""
+        at_32 = self.reference_32(self.split(reference))
+        at_16 = self.reference_16(at_32)
+        at_8 = self.reference_8(at_16)
+        return at_32, at_16, at_8, self.reference_4(at_8)
 
     def decode_raw(self, latents: Tensor, reference: Tensor) -> Tensor:
         """Raw latents (B, 17, 8) and references (B, 3, S, S) -> frames (B, 3, S, S), nearly in [0, 1]."""
         size = self.options.size
         grid = rearrange(latents[:, :-1], "b (h w) c -> b c h w", h=GRID)
-        pose = latents[:, -1]
-        fine, coarse = self.reference_features(reference)
-        hidden = self.decode_4(torch.cat([grid, pose[:, :, None, None].expand_as(grid)], 1))
-        hidden = self.decode_8(F.interpolate(hidden, scale_factor=2.0, mode="nearest"))
-        hidden = F.interpolate(hidden, scale_factor=2.0, mode="bilinear", align_corners=False)
-        hidden = self.decode_16(torch.cat([hidden, coarse], 1))
-        hidden = F.interpolate(hidden, scale_factor=2.0, mode="bilinear", align_corners=False)
-        heads = self.heads(self.decode_32(torch.cat([hidden, fine], 1)))
+        pose, code = latents[:, -1], self.code(latents.flatten(1))
+        fine, coarse, at_8, at_4 = self.reference_features(reference)
+        hidden = self.decode_4(torch.cat([grid, at_4], 1), code)
+        hidden = self.decode_8(torch.cat([F.interpolate(hidden, scale_factor=2.0), at_8], 1), code)
+        hidden = self.decode_16(torch.cat([F.interpolate(hidden, scale_factor=2.0), coarse], 1), code)
+        heads = self.heads(self.decode_32(torch.cat([F.interpolate(hidden, scale_factor=2.0), fine], 1), code))
         flow = F.interpolate(heads[:, :2], size=(size, size), mode="bilinear", align_corners=False)
         identity = affine_grid(torch.zeros(len(pose), AFFINE).to(pose), size, inverse=False)
         moved = warp(reference, identity + 0.25 * flow.permute(0, 2, 3, 1))
@@ -135,13 +159,17 @@ class FaceVAE(nn.Module):
         context = torch.cat([self.split(frame), self.split(reference), F.avg_pool2d(posed[:, 3:], self.patch)], 1)
         return frame + F.pixel_shuffle(self.refine(context), self.patch)
 
-    def forward(self, frames: Tensor, reference: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Reconstruct through noisy latents."""
+    def forward(
+        self, frames: Tensor, reference: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Reconstruct through noisy latents: (frames, latents, told coefficients or None)."""
         latents = self.encode_raw(frames, reference)
         noise = torch.randn(latents.shape, generator=generator).to(latents)
         scale = torch.ones(TOKENS, CHANNELS).to(latents)
         scale[-1, :AFFINE] = 0.05  # pose is in radians and half-frames: the same noise would shake the head
-        return self.decode_raw(latents + self.options.noise * scale * noise, reference), latents
+        noisy = latents + self.options.noise * scale * noise
+        told = self.tell(noisy.flatten(1)) if self.tell is not None else None
+        return self.decode_raw(noisy, reference), latents, told
 
     def origin(self, reference: Tensor) -> Tensor:
         """Raw latent of the reference seen as a frame, E(I_ref, I_ref): (B, 17, 8)."""

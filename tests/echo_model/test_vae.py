@@ -1,0 +1,79 @@
+"""The reference-conditioned autoencoder: exact re-posing, whitening, size-free, and masks that sit on the mouth."""
+
+import pytest
+import torch
+
+from dyads.errors import ConfigError
+from echo_model.backbones.vae import CHANNELS, GRID, TOKENS, FaceVAE, VAEOptions, affine_grid, warp
+from echo_model.train_vae import FrameOptions, FrameSample, VAETask, latent_masks
+
+
+def test_posing_undoes_unposing():
+    pose = torch.tensor([[0.2, 0.1, -0.05, 0.1], [0.0, 0.0, 0.0, 0.0]])
+    y, x = torch.meshgrid(torch.linspace(-1, 1, 64), torch.linspace(-1, 1, 64), indexing="ij")
+    blob = torch.exp(-8 * (x**2 + 2 * y**2))[None, None].expand(2, 1, 64, 64)
+    there = warp(blob, affine_grid(pose, 64, inverse=True))
+    back = warp(there, affine_grid(pose, 64, inverse=False))
+    assert (back - blob).abs().max() < 0.02 and (there - blob)[0].abs().max() > 0.1
+    torch.testing.assert_close(there[1], blob[1], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [64, 128])
+def test_latents_are_relative_to_the_reference(size):
+    torch.manual_seed(0)
+    vae = FaceVAE(VAEOptions(size=size, width=16)).eval()
+    frames, reference = torch.rand(3, 3, size, size), torch.rand(1, 3, size, size)
+    assert vae.encode(frames, reference).shape == (3, TOKENS, CHANNELS)
+    assert vae.encode(reference, reference).abs().max() < 1e-5
+    assert vae.decode(vae.encode(frames, reference), reference).shape == frames.shape
+
+
+def test_whitening_makes_unit_channels_and_is_undone_by_decoding():
+    torch.manual_seed(0)
+    vae = FaceVAE(VAEOptions(width=16)).eval()
+    raw = torch.randn(500, TOKENS, CHANNELS) @ torch.randn(CHANNELS, CHANNELS)
+    vae.fit_whitening(raw)
+    white = raw[:, :-1] @ vae.whiten_grid
+    covariance = white.reshape(-1, CHANNELS).T @ white.reshape(-1, CHANNELS) / white[..., 0].numel()
+    torch.testing.assert_close(covariance, torch.eye(CHANNELS), atol=2e-2, rtol=0)
+    torch.testing.assert_close(white @ vae.unwhiten_grid, raw[:, :-1], atol=1e-3, rtol=1e-3)
+
+
+class Painter(FaceVAE):
+    """A decoder that paints each grid token into its own cell, so where a mask must sit is known."""
+
+    def decode(self, latents, reference, origin=None):
+        cells = latents[:, :-1].sum(-1).view(-1, 1, GRID, GRID).expand(-1, 3, -1, -1)
+        return torch.nn.functional.interpolate(cells, size=(64, 64)) + 0.5
+
+
+def test_masks_follow_what_the_tokens_paint():
+    options = FrameOptions(lips=(0.5, 0.625, 0.2, 0.1))  # inside row 2 (0.5 to 0.75), columns 1 and 2
+    m_lip, m_face = latent_masks(Painter(VAEOptions(width=16)), torch.zeros(2, 3, 64, 64), options)
+    rows = m_lip[:-1].view(GRID, GRID)
+    assert rows[2, 1] == pytest.approx(1, abs=0.05) and rows[2, 2] == pytest.approx(1, abs=0.05)
+    assert rows[0].max() == 0 and rows[1, :].max() < 0.05 and m_lip[-1] == 0
+    torch.testing.assert_close(m_lip + m_face, torch.ones(TOKENS))
+
+
+def test_it_learns():
+    torch.manual_seed(0)
+    frames = torch.randint(0, 255, (8, 3, 8, 8)).float()
+    frames = torch.nn.functional.interpolate(frames, size=(64, 64), mode="bilinear").to(torch.uint8)
+    sample = FrameSample(frames, frames[:2], torch.tensor([0, 0, 0, 0, 1, 1, 1, 1]), torch.randn(8, 17))
+    task = VAETask(FaceVAE(VAEOptions(width=16, coefficients=17)), sample, FrameOptions(), 8)
+    optimizer = torch.optim.AdamW(task.module.parameters(), 3e-3)
+    losses = []
+    for step in range(12):
+        g = torch.Generator().manual_seed(step)
+        loss, logs = task.loss(task.batch(step, g), g)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.9 * losses[0] and {"psnr", "tell"} == set(logs)
+
+
+def test_a_size_that_does_not_fit_is_refused():
+    with pytest.raises(ConfigError, match="multiple of 32"):
+        VAEOptions(size=100)
