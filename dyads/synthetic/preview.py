@@ -22,7 +22,7 @@ def write_preview(path: Path, split: str, number: int, options: WorldOptions) ->
 def _captions(dialogue: Dialogue, frames: int, size: int) -> np.ndarray:
     """Captions of every frame, uint8 (frames, h, 2 * size, 3): the words, and the event behind the faces."""
     height = max(16, size // 10 * 2)
-    font = ImageFont.load_default(size=height * 0.3)
+    font = ImageFont.load_default(size=height * 0.34)
     drawn: dict[tuple[str, ...], np.ndarray] = {}
     strips = []
     for frame in range(frames):
@@ -43,7 +43,11 @@ def _captions(dialogue: Dialogue, frames: int, size: int) -> np.ndarray:
             pen = ImageDraw.Draw(strip)
             for i, line in enumerate(lines):
                 colour = (240, 240, 240) if i % 2 == 0 else (255, 190, 90)
-                pen.text((i // 2 * size + size // 32, i % 2 * height // 2), line, fill=colour, font=font)
+                wide = pen.textlength(line, font=font) / (
+                    0.94 * size
+                )  # long lines shrink to fit under their face
+                fitted = font.font_variant(size=font.size / wide) if wide > 1 else font
+                pen.text((i // 2 * size + size // 32, i % 2 * height // 2), line, fill=colour, font=fitted)
             drawn[key] = np.asarray(strip)
         strips.append(drawn[key])
     return np.stack(strips)
