@@ -1,9 +1,14 @@
 """Random generators addressed by (seed, stage, position), so that randomness never depends on history."""
 
+from __future__ import annotations
+
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def derive(seed: int, stage: str, *position: int | str) -> int:
@@ -19,4 +24,6 @@ def rng(seed: int, stage: str, *position: int | str) -> np.random.Generator:
 
 def torch_generator(seed: int, stage: str, *position: int | str) -> torch.Generator:
     """A CPU torch generator for one place in the run; draw on the CPU and move, so that devices agree."""
+    import torch  # seconds to import, and most commands of this package never need it
+
     return torch.Generator().manual_seed(derive(seed, stage, *position))

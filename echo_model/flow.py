@@ -36,7 +36,9 @@ def flow_loss(x_hat: Tensor, x_1: Tensor, t: Tensor, weight: Tensor | None = Non
 
 
 @torch.no_grad()
-def integrate(predict: Callable[[Tensor, float], Tensor], x_0: Tensor, steps: int, solver: str = "euler") -> Tensor:
+def integrate(
+    predict: Callable[[Tensor, float], Tensor], x_0: Tensor, steps: int, solver: str = "euler"
+) -> Tensor:
     """Carry noise `x_0` to data along the field of `predict(x_t, t) -> x_hat`, in `steps` steps of equal length.
 
     `solver` is euler, midpoint or heun. The last Euler step lands on the estimate itself.
@@ -50,7 +52,9 @@ def integrate(predict: Callable[[Tensor, float], Tensor], x_0: Tensor, steps: in
         if solver == "midpoint":
             middle = x + 0.5 * dt * v
             v = velocity(predict(middle, t + 0.5 * dt), middle, t + 0.5 * dt)
-        elif solver == "heun" and k + 1 < steps:  # at t = 1 the velocity is undefined: the last step is Euler's
+        elif (
+            solver == "heun" and k + 1 < steps
+        ):  # at t = 1 the velocity is undefined: the last step is Euler's
             ahead = x + dt * v
             v = 0.5 * (v + velocity(predict(ahead, t + dt), ahead, t + dt))
         x = x + dt * v

@@ -19,7 +19,9 @@ class EchoBlock(nn.Module):
     def __init__(self, options: ModelOptions):
         super().__init__()
         d, heads = options.d, options.heads
-        self.norm_1, self.norm_2, self.norm_3, self.norm_4 = (nn.LayerNorm(d, elementwise_affine=False) for _ in range(4))
+        self.norm_1, self.norm_2, self.norm_3, self.norm_4 = (
+            nn.LayerNorm(d, elementwise_affine=False) for _ in range(4)
+        )
         self.self_attention = Attention(d, heads)
         self.cross_attention = Attention(d, heads)
         self.sdcm = SDCM(d, heads) if options.use_sdcm else EntangledFusion(d, heads)
@@ -74,7 +76,19 @@ class EchoGenerator(nn.Module):
         self.register_buffer("m_lip", lip[:, None])
         self.register_buffer("m_face", face[:, None])
 
-    def forward(self, x_t, t, previous, keep_previous, audio, keep_audio, reference, f_pu=None, c_emo=None, collect=None):
+    def forward(
+        self,
+        x_t,
+        t,
+        previous,
+        keep_previous,
+        audio,
+        keep_audio,
+        reference,
+        f_pu=None,
+        c_emo=None,
+        collect=None,
+    ):
         """Estimate x_1.
 
         x_t: (b, current, 17, patch * 8) noisy latents; t: (b,) flow times; previous: (b, previous, 17, patch * 8) clean;

@@ -117,7 +117,9 @@ class LCU(nn.Module):
         self.null_user = nn.Parameter(0.02 * torch.randn(options.clip // options.stride, options.d))
         self.null_emotion = nn.Parameter(0.02 * torch.randn(options.d))
 
-    def forward(self, audio: Tensor, video: Tensor, s_usr: Tensor, text: Tensor, keep: Tensor) -> tuple[Tensor, Tensor | None]:
+    def forward(
+        self, audio: Tensor, video: Tensor, s_usr: Tensor, text: Tensor, keep: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
         """`keep` (b,) is 0 where the user is dropped for guidance; text is (b, words, TEXT_DIM)."""
         f_pu = self.lpe(audio, video)
         if self.hbcu is not None:

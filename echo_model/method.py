@@ -58,14 +58,28 @@ class Talking(Method):
 
     def fit(self, dyads: list[Dyad], run: Run) -> None:
         generator = self.build(run.seed)
-        task = TalkingTask(generator, self.vae, self.dialogues(dyads), self.model, self.stage, self.schedule.batch_size)
+        task = TalkingTask(
+            generator, self.vae, self.dialogues(dyads), self.model, self.stage, self.schedule.batch_size
+        )
         self.train(task, run, "talking", {})
         save_weights(run.out, generator, self.meta)
 
     def train(self, task, run: Run, stage: str, identity: dict[str, Any]) -> None:
-        identity = {"model": asdict(self.model), "stage": asdict(self.stage), "vae": fingerprint(self.vae.state_dict())} | identity
+        identity = {
+            "model": asdict(self.model),
+            "stage": asdict(self.stage),
+            "vae": fingerprint(self.vae.state_dict()),
+        } | identity
         identity["dialogues"] = [dialogue.dyad.dyad_id for dialogue in task.dialogues]
-        train(task, self.schedule, run.folder, seed=run.seed, stage=stage, identity=identity, device=self.resources.device)
+        train(
+            task,
+            self.schedule,
+            run.folder,
+            seed=run.seed,
+            stage=stage,
+            identity=identity,
+            device=self.resources.device,
+        )
         task.module.cpu()
         summary = read_summary(run.folder)
         self.meta = {
@@ -91,7 +105,9 @@ class Talking(Method):
     def render(self, latents: torch.Tensor, image: torch.Tensor) -> np.ndarray:
         reference = image[None] / 255.0
         origin = self.vae.origin(reference)
-        return np.concatenate([to_frames(self.vae.decode(part, reference, origin)) for part in latents.cpu().split(64)])
+        return np.concatenate(
+            [to_frames(self.vae.decode(part, reference, origin)) for part in latents.cpu().split(64)]
+        )
 
     def card(self) -> dict[str, Any]:
         return super().card() | self.meta
@@ -122,7 +138,9 @@ class Echo(Talking):
         generator, lcu = self.build(run.seed), self.build_lcu(run.seed)
         stage_1 = read_meta(self.resources.backbone("stage1"))
         load_weights(self.resources.backbone("stage1"), generator)
-        task = InteractiveTask(generator, lcu, self.dialogues(dyads), self.model, self.stage, self.schedule.batch_size)
+        task = InteractiveTask(
+            generator, lcu, self.dialogues(dyads), self.model, self.stage, self.schedule.batch_size
+        )
         self.train(task, run, "interactive", {"stage1": fingerprint(generator.state_dict())})
         for key in ("steps", "samples", "train_seconds"):
             self.meta[key] += stage_1[key]
@@ -141,7 +159,9 @@ def from_dict_keys(options: dict[str, Any]) -> None:
 
     for key in options:
         if key not in SECTIONS:
-            raise ConfigError(f"method options: unknown section {key!r}; the allowed ones are {', '.join(SECTIONS)}.")
+            raise ConfigError(
+                f"method options: unknown section {key!r}; the allowed ones are {', '.join(SECTIONS)}."
+            )
 
 
 __all__ = ["Echo", "Talking", "load_arrays", "replace", "to_tensor"]

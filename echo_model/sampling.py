@@ -14,7 +14,12 @@ from echo_model.options import ModelOptions, SamplingOptions
 
 @torch.no_grad()
 def sample_clip(
-    generator: EchoGenerator, lcu: LCU | None, clip: dict[str, Tensor], previous: Tensor, x_0: Tensor, options: SamplingOptions
+    generator: EchoGenerator,
+    lcu: LCU | None,
+    clip: dict[str, Tensor],
+    previous: Tensor,
+    x_0: Tensor,
+    options: SamplingOptions,
 ) -> Tensor:
     """Latent steps of one clip from noise `x_0` (F_cur, 17, c); `previous` is (F_prev, 17, c).
 
@@ -32,7 +37,9 @@ def sample_clip(
 
     f_pu = c_emo = None
     if lcu is not None:
-        f_pu, c_emo = lcu(*(expand(clip[name]) for name in ("user_audio", "user_video", "s_usr", "text")), user)
+        f_pu, c_emo = lcu(
+            *(expand(clip[name]) for name in ("user_audio", "user_video", "s_usr", "text")), user
+        )
     arguments = {
         "previous": expand(previous),
         "keep_previous": torch.ones(count).to(x_0),
@@ -53,7 +60,12 @@ def sample_clip(
 
 @torch.no_grad()
 def sample_dialogue(
-    generator: EchoGenerator, lcu: LCU | None, dialogue: Dialogue, model: ModelOptions, options: SamplingOptions, seed: int
+    generator: EchoGenerator,
+    lcu: LCU | None,
+    dialogue: Dialogue,
+    model: ModelOptions,
+    options: SamplingOptions,
+    seed: int,
 ) -> Tensor:
     """The whole dialogue's latents (T, 17, 8); the noise of a clip depends on (seed, dialogue, clip) only."""
     device = next(generator.parameters()).device
@@ -62,7 +74,9 @@ def sample_dialogue(
     for start in range(0, dialogue.frames, model.clip):
         clip = {k: v.to(device) for k, v in clip_inputs(dialogue, start, model, lcu is not None).items()}
         noise = torch_generator(seed, "sample", dialogue.dyad.dyad_id, start)
-        x_0 = torch.randn(model.clip // model.patch, TOKENS, model.patch * CHANNELS, generator=noise).to(device)
+        x_0 = torch.randn(model.clip // model.patch, TOKENS, model.patch * CHANNELS, generator=noise).to(
+            device
+        )
         steps = sample_clip(generator, lcu, clip, previous, x_0, options)
         clips.append(unpack(steps, model.patch))
         previous = pack(clips[-1][-model.previous :], model.patch)

@@ -31,7 +31,9 @@ class ClipTask:
 
     user = False
 
-    def __init__(self, dialogues: list[Dialogue], options: ModelOptions, stage: StageOptions, batch_size: int):
+    def __init__(
+        self, dialogues: list[Dialogue], options: ModelOptions, stage: StageOptions, batch_size: int
+    ):
         self.dialogues = [d for d in dialogues if d.frames >= options.clip + options.stride]
         self.options, self.stage, self.batch_size = options, stage, batch_size
 
@@ -41,11 +43,15 @@ class ClipTask:
             dialogue = self.dialogues[pick]
             last = (dialogue.frames - self.options.clip) // self.options.stride
             start = int(torch.randint(last + 1, (), generator=generator)) * self.options.stride
-            clip = clip_inputs(dialogue, start, self.options, self.user) | clip_latents(dialogue, start, self.options)
+            clip = clip_inputs(dialogue, start, self.options, self.user) | clip_latents(
+                dialogue, start, self.options
+            )
             clips.append(clip | {"image": dialogue.reference_image})
         return stack(clips)
 
-    def noised(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[dict[str, Tensor], Tensor]:
+    def noised(
+        self, batch: dict[str, Tensor], generator: torch.Generator
+    ) -> tuple[dict[str, Tensor], Tensor]:
         """Arguments of the generator at a random flow time, and that time."""
         x_1 = batch["x_1"]
         t = sample_times(len(x_1), generator)
@@ -80,15 +86,24 @@ class TalkingTask(ClipTask):
         if not self.stage.pixel_weight:
             return flow, {"flow": float(flow.detach())}
         pixel = self.pixel_loss(x_hat, batch, t, generator)
-        return flow + self.stage.pixel_weight * pixel, {"flow": float(flow.detach()), "pixel": float(pixel.detach())}
+        return flow + self.stage.pixel_weight * pixel, {
+            "flow": float(flow.detach()),
+            "pixel": float(pixel.detach()),
+        }
 
-    def pixel_loss(self, x_hat: Tensor, batch: dict[str, Tensor], t: Tensor, generator: torch.Generator) -> Tensor:
+    def pixel_loss(
+        self, x_hat: Tensor, batch: dict[str, Tensor], t: Tensor, generator: torch.Generator
+    ) -> Tensor:
         """L_pixel: L1 between decoded estimate and decoded truth on a few random frames, weighted by the flow time."""
         count = min(self.stage.pixel_frames, len(x_hat))
         rows = torch.randperm(len(x_hat), generator=generator)[:count]
         frame = torch.randint(self.options.clip, (count,), generator=generator)
-        estimate = torch.stack([unpack(x_hat[row], self.options.patch)[f] for row, f in zip(rows, frame, strict=True)])
-        truth = torch.stack([unpack(batch["x_1"][row], self.options.patch)[f] for row, f in zip(rows, frame, strict=True)])
+        estimate = torch.stack(
+            [unpack(x_hat[row], self.options.patch)[f] for row, f in zip(rows, frame, strict=True)]
+        )
+        truth = torch.stack(
+            [unpack(batch["x_1"][row], self.options.patch)[f] for row, f in zip(rows, frame, strict=True)]
+        )
         image = batch["image"][rows].to(x_hat) / 255.0
         with torch.no_grad():
             target = self.vae.decode(truth, image)
@@ -103,7 +118,9 @@ class InteractiveTask(ClipTask):
     def __init__(self, generator: EchoGenerator, lcu: LCU, *rest):
         super().__init__(*rest)
         self.module = nn.ModuleDict({"generator": generator, "lcu": lcu})
-        self.f_ref = copy.deepcopy(generator).eval().requires_grad_(False) if self.stage.align_weight else None
+        self.f_ref = (
+            copy.deepcopy(generator).eval().requires_grad_(False) if self.stage.align_weight else None
+        )
         self.weights = token_weights(self.stage, generator.m_lip)
 
     def parameter_groups(self) -> list[dict]:
@@ -114,7 +131,9 @@ class InteractiveTask(ClipTask):
     def loss(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         arguments, t = self.noised(batch, generator)
         seen = keep(len(t), self.stage.drop_user, generator).to(t)
-        f_pu, c_emo = self.module["lcu"](batch["user_audio"], batch["user_video"], batch["s_usr"], batch["text"], seen)
+        f_pu, c_emo = self.module["lcu"](
+            batch["user_audio"], batch["user_video"], batch["s_usr"], batch["text"], seen
+        )
         features = []
         x_hat = self.module["generator"](**arguments, f_pu=f_pu, c_emo=c_emo, collect=features)
         flow = flow_loss(x_hat, batch["x_1"], t, self.weights.to(t)).mean()
@@ -124,7 +143,9 @@ class InteractiveTask(ClipTask):
         align = self.align_loss(features, arguments, batch["energy"], generator)
         return flow + self.stage.align_weight * align, logs | {"align": float(align.detach())}
 
-    def align_loss(self, features: list[Tensor], arguments: dict, energy: Tensor, generator: torch.Generator) -> Tensor:
+    def align_loss(
+        self, features: list[Tensor], arguments: dict, energy: Tensor, generator: torch.Generator
+    ) -> Tensor:
         """L_align = 1/|S| sum_{l in S} sum_i w(i) mean_space d(h_l(i), h_ref_l(i)); d on channel-normalised features."""
         self.f_ref.to(energy.device)
         reference: list[Tensor] = []

@@ -59,7 +59,11 @@ class PhiTask:
             steps = len(self.items[pick][0])
             start = int(torch.randint(max(steps - self.length, 0) + 1, (), generator=generator))
             rows.append([crop(part, start, self.length) for part in self.items[pick]])
-        return dict(zip(("audio", "video", "label", "signals"), map(torch.stack, zip(*rows, strict=True)), strict=True))
+        return dict(
+            zip(
+                ("audio", "video", "label", "signals"), map(torch.stack, zip(*rows, strict=True)), strict=True
+            )
+        )
 
     def loss(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         b = len(batch["audio"])
@@ -75,7 +79,9 @@ class PhiTask:
         if (label >= 0).any():
             logits = self.module.emotion(tokens)
             weight = torch.tensor([0.3, 1.0, 1.0, 1.0, 1.0]).to(logits)
-            loss = 0.3 * loss + F.cross_entropy(logits.flatten(0, 1), label.flatten(), weight, ignore_index=-1)
+            loss = 0.3 * loss + F.cross_entropy(
+                logits.flatten(0, 1), label.flatten(), weight, ignore_index=-1
+            )
             hit = (logits.argmax(-1) == label)[label > 0].float().mean()
             return loss, {"emotion_recall": float(hit.nan_to_num())}
         return loss, {}
@@ -92,7 +98,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--features", type=Path, required=True)
-    parser.add_argument("--options", default="{}", help="JSON with the sections model and train, and length in steps")
+    parser.add_argument(
+        "--options", default="{}", help="JSON with the sections model and train, and length in steps"
+    )
     parser.add_argument("--checkpoints", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
@@ -105,7 +113,11 @@ def main() -> None:
     phi = Phi(model)
     dyads = read_manifest(arguments.data, "train")
     task = PhiTask(phi, dyads, arguments.features, int(options.get("length", 48)), schedule.batch_size)
-    identity = {"phi": model, "data": file_sha256(arguments.data / "manifest.csv"), "length": options.get("length", 48)}
+    identity = {
+        "phi": model,
+        "data": file_sha256(arguments.data / "manifest.csv"),
+        "length": options.get("length", 48),
+    }
     train(task, schedule, arguments.checkpoints, seed=arguments.seed, stage="phi", identity=identity)
     save_weights(arguments.out, phi, {"options": {k: getattr(model, k) for k in model.__dataclass_fields__}})
 

@@ -27,7 +27,9 @@ def encode_audio(audio: np.ndarray) -> Tensor:
     wave = torch.from_numpy(np.ascontiguousarray(audio, dtype=np.float32))
     frames = len(wave) // FRAME
     bank = torch.from_numpy(get_filterbanks(MELS, FFT, RATE, 60, 7600)).float()
-    spectrum = torch.fft.rfft(columns(wave, FFT, 2 * frames, HOP, HOP // 2) * torch.hann_window(FFT)).abs().square()
+    spectrum = (
+        torch.fft.rfft(columns(wave, FFT, 2 * frames, HOP, HOP // 2) * torch.hann_window(FFT)).abs().square()
+    )
     mel = (torch.log10(spectrum @ bank.T / FFT + 1e-6) + 3.0) / 1.5
     pitch = torch.stack(pitch_track(wave, frames), -1)
     return torch.cat([rearrange(mel, "(t k) m -> t (k m)", k=2), pitch], -1)
@@ -39,10 +41,18 @@ def pitch_track(wave: Tensor, frames: int) -> tuple[Tensor, Tensor]:
     windows = (windows - windows.mean(-1, keepdim=True)) * torch.hann_window(PITCH_WINDOW)
     power = torch.fft.rfft(windows, 2 * PITCH_WINDOW).abs().square()
     correlation = torch.fft.irfft(power)[:, :PITCH_WINDOW]
-    taper = torch.fft.irfft(torch.fft.rfft(torch.hann_window(PITCH_WINDOW), 2 * PITCH_WINDOW).abs().square())[:PITCH_WINDOW]
+    taper = torch.fft.irfft(torch.fft.rfft(torch.hann_window(PITCH_WINDOW), 2 * PITCH_WINDOW).abs().square())[
+        :PITCH_WINDOW
+    ]
     correlation = correlation / (taper / taper[0] + 1e-3) / (correlation[:, :1] + 1e-5)
     low, high = int(RATE / PITCH_RANGE[1]), int(RATE / PITCH_RANGE[0])
-    peak, lag = correlation[:, low:high].max(-1)
+    correlation = correlation[:, low:high]
+    peak = correlation.max(-1, keepdim=True).values
+    first = (correlation >= 0.85 * peak).float().argmax(-1, keepdim=True)  # multiples of the period peak as high
+    lags = torch.arange(high - low)
+    near = (lags >= first) & (lags + low <= 1.15 * (first + low))
+    lag = correlation.masked_fill(~near, -1.0).argmax(-1)
+    peak = peak[:, 0]
     voicing = (peak.clamp(0, 1) - 0.3).clamp_min(0) / 0.7
     voicing = voicing * (windows.square().mean(-1) > 1e-6)
     return torch.log2(RATE / (lag + low) / 150.0) * (voicing > 0), voicing

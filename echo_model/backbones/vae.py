@@ -22,7 +22,9 @@ class VAEOptions:
 
     size: int = 64
     width: int = 24
-    coefficients: int = 0  # how many motion coefficients a linear head on z must tell; 0 = the data set has none
+    coefficients: int = (
+        0  # how many motion coefficients a linear head on z must tell; 0 = the data set has none
+    )
     noise: float = 0.07
 
     def __post_init__(self) -> None:
@@ -88,12 +90,20 @@ class FaceVAE(nn.Module):
         pixels = 3 * patch * patch
         self.patch = patch
         self.pose_net = nn.Sequential(
-            conv(2 * pixels, 24, 2), conv(24, 32, 2), conv(32, 48, 2), nn.Flatten(), nn.Linear(48 * 16, CHANNELS)
+            conv(2 * pixels, 24, 2),
+            conv(24, 32, 2),
+            conv(32, 48, 2),
+            nn.Flatten(),
+            nn.Linear(48 * 16, CHANNELS),
         )
         nn.init.zeros_(self.pose_net[-1].bias)
         self.pose_net[-1].weight.data.mul_(0.1)
         self.encoder = nn.Sequential(
-            conv(2 * pixels, width), conv(width, 48, 2), conv(48, 64, 2), conv(64, 64, 2), nn.Conv2d(64, CHANNELS, 1)
+            conv(2 * pixels, width),
+            conv(width, 48, 2),
+            conv(48, 64, 2),
+            conv(64, 64, 2),
+            nn.Conv2d(64, CHANNELS, 1),
         )
         self.reference_32 = conv(pixels, width)
         self.reference_16 = conv(width, 32, 2)
@@ -146,17 +156,25 @@ class FaceVAE(nn.Module):
         hidden = self.decode_4(torch.cat([grid, at_4], 1), code)
         hidden = self.decode_8(torch.cat([F.interpolate(hidden, scale_factor=2.0), at_8], 1), code)
         hidden = self.decode_16(torch.cat([F.interpolate(hidden, scale_factor=2.0), coarse], 1), code)
-        heads = self.heads(self.decode_32(torch.cat([F.interpolate(hidden, scale_factor=2.0), fine], 1), code))
+        heads = self.heads(
+            self.decode_32(torch.cat([F.interpolate(hidden, scale_factor=2.0), fine], 1), code)
+        )
         flow = F.interpolate(heads[:, :2], size=(size, size), mode="bilinear", align_corners=False)
         identity = affine_grid(torch.zeros(len(pose), AFFINE).to(pose), size, inverse=False)
         moved = warp(reference, identity + 0.25 * flow.permute(0, 2, 3, 1))
-        blend = F.interpolate(torch.sigmoid(heads[:, 2:3] - 2), size=(size, size), mode="bilinear", align_corners=False)
+        blend = F.interpolate(
+            torch.sigmoid(heads[:, 2:3] - 2), size=(size, size), mode="bilinear", align_corners=False
+        )
         residual = F.pixel_shuffle(heads[:, 3:], self.patch)
         canonical = moved + blend * (residual + 0.5 - moved)
-        matte = torch.sigmoid(F.interpolate(self.matte(coarse), size=(size, size), mode="bilinear", align_corners=False) + 1)
+        matte = torch.sigmoid(
+            F.interpolate(self.matte(coarse), size=(size, size), mode="bilinear", align_corners=False) + 1
+        )
         posed = warp(torch.cat([canonical, matte], 1), affine_grid(pose[:, :AFFINE], size, inverse=False))
         frame = posed[:, 3:] * posed[:, :3] + (1 - posed[:, 3:]) * reference
-        context = torch.cat([self.split(frame), self.split(reference), F.avg_pool2d(posed[:, 3:], self.patch)], 1)
+        context = torch.cat(
+            [self.split(frame), self.split(reference), F.avg_pool2d(posed[:, 3:], self.patch)], 1
+        )
         return frame + F.pixel_shuffle(self.refine(context), self.patch)
 
     def forward(

@@ -36,7 +36,10 @@ def test_gaussian_data_is_sampled_with_its_variance_and_second_order_solvers_are
     def predict(x, t):
         return x * t * s**2 / (t**2 * s**2 + (1 - t) ** 2)
 
-    errors = {name: (integrate(predict, x_0, 16, name) - s * x_0).abs().max() for name in ("euler", "midpoint", "heun")}
+    errors = {
+        name: (integrate(predict, x_0, 16, name) - s * x_0).abs().max()
+        for name in ("euler", "midpoint", "heun")
+    }
     assert errors["midpoint"] < 0.5 * errors["euler"] and errors["heun"] < 0.5 * errors["euler"]
     assert errors["euler"] < 0.15
 
