@@ -121,8 +121,8 @@ rule train_probe:
         gpu=GPU,
     params:
         data=subpath(input.data, parent=True),
-        options=lambda wildcards: json.dumps(config["probes"].get(wildcards.probe, {}), sort_keys=True),
+        options=probe_options,
         checkpoints=f"{RESULTS}/checkpoints/probes/{{probe}}",
     shell:
         "python workflow/scripts/on_gpu.py python -m evaluation.train_probes --probe {wildcards.probe} --data {params.data}"
-        " --options {params.options:q} --checkpoints {params.checkpoints} --out {output} > {log} 2>&1"
+        " --options {params.options:q} --checkpoints {params.checkpoints} --out-{wildcards.probe} {output} > {log} 2>&1"

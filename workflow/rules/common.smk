@@ -6,6 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import validate
@@ -20,8 +21,8 @@ if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method and 
         "made from environment.yml or requirements.lock and drop --use-conda."
     )
 
-# The target `smoke` stands for the profile of that name.
-if workflow.dag_settings and "smoke" in workflow.dag_settings.targets:
+# `snakemake smoke` selects the profile of that name (targets are not known to the workflow while it is read).
+if "smoke" in sys.argv[1:]:
     config["profile"] = "smoke"
 
 # A profile holds only its differences from default.yaml; the command line wins over both.
@@ -35,6 +36,12 @@ elif not workflow.overwrite_configfiles:
         f"there is no profile '{config['profile']}'; there are {known}, or give --configfile FILE."
     )
 
+
+# Rows keep the order of default.yaml, wherever the differences come from; `no_sdcm: null` takes a row out.
+default = yaml.safe_load(Path("workflow/config/default.yaml").read_text(encoding="utf-8"))
+for section in ("methods", "controls"):
+    rows = merge(dict.fromkeys(default[section]), config.get(section) or {})
+    config[section] = {name: row for name, row in rows.items() if row is not None}
 
 if problem := config_problem(config, load_schema()):
     raise WorkflowError(problem)
@@ -123,3 +130,10 @@ def backbones(wildcards, input):
     """Slot name -> path, of what a method may build on."""
     start = {"stage1": str(input.stage1)} if input.get("stage1") else {}
     return json.dumps({"vae": input.vae, "context": CONTEXT, **start}, sort_keys=True)
+
+
+def probe_options(wildcards):
+    """One probe's own section and the keys for both, so that changing the other one retrains nothing."""
+    own = {key: value for key, value in config["probes"].items() if key not in ("motion", "image")}
+    own[wildcards.probe] = config["probes"].get(wildcards.probe, {})
+    return json.dumps(own, sort_keys=True)

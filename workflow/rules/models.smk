@@ -53,7 +53,6 @@ rule generate:
         context=f"{CONTEXT}/index.csv",
         vae=VAE,
         weights=weights_of,
-        stage1=weights_before,
     output:
         f"{RESULTS}/videos/{{method}}/seed{{seed}}/index.csv",
     log:

@@ -15,7 +15,7 @@ PACKAGES = ("dyads", "training", "echo_model", "baselines", "evaluation")
 
 
 def config_problem(config: Mapping[str, Any], schema: Mapping[str, Any]) -> str | None:
-    """One sentence on the first thing wrong in `config`, naming the key and the remedy; None if nothing is."""
+    """One sentence on the first thing wrong in `config`, naming the key; None if nothing is."""
     errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: list(error.path))
     if not errors:
         return None
@@ -50,9 +50,9 @@ def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
 def code_files(*modules: str) -> list[str]:
     """The project's files behind `modules`: their own, and those they import, directly or not.
 
-    Stages run by `python -m`, which Snakemake cannot look into; as inputs, these files make an edit rerun exactly
-    the stages that execute it. `package.*` names every module of a package (for modules found at run time), and
-    `module:Class` is read as `module`. Paths are relative to the repository.
+    Stages run by `python -m`, which Snakemake cannot look into; as inputs, these files make an edit rerun
+    exactly the stages that execute it. `package.*` names every module of a package (for modules found at run
+    time), and `module:Class` is read as `module`. Paths are relative to the repository.
     """
     found: set[Path] = set()
     waiting = [file for module in modules for file in _named(module.partition(":")[0])]
@@ -87,7 +87,7 @@ def _imported(file: Path) -> tuple[Path, ...]:
 
 
 def _files_of(module: str) -> Iterable[Path]:
-    """The file of a module and the `__init__.py` of every package above it; a name that is no module has none."""
+    """The file of a module and the `__init__.py` of every package above it; none where there is no module."""
     parts = module.split(".")
     for end in range(1, len(parts) + 1):
         place = ROOT.joinpath(*parts[:end])

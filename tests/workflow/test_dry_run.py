@@ -1,0 +1,100 @@
+"""Dry runs: every profile plans its jobs, however it is selected, and mistakes get one sentence."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def config(profile: str) -> dict:
+    return yaml.safe_load((ROOT / f"workflow/config/{profile}.yaml").read_text())
+
+
+@pytest.fixture(scope="module")
+def default(checkout):
+    return checkout.snakemake("--dry-run")
+
+
+def test_default_plans_every_method_control_and_seed(default):
+    assert default.code == 0, default.text
+    study = config("default")
+    seeds = len(study["seeds"])
+    rows = [row for row in study["methods"].values() if row["group"] != "none"]
+    controls = sum(len(row.get("seeds", study["seeds"])) for row in study["controls"].values())
+    assert default.jobs["fit"] == len(rows) * seeds
+    assert default.jobs["fit_start"] == (len(study["methods"]) - len(rows)) * seeds
+    assert default.jobs["generate"] == default.jobs["evaluate"] == len(rows) * seeds + controls
+    assert {default.jobs[rule] for rule in ("make_world", "train_vae", "train_phi", "tables")} == {1}
+
+
+@pytest.mark.parametrize("profile", ["real_clips", "full", "gpu"])
+def test_other_profiles_plan_too(checkout, profile):
+    result = checkout.snakemake("--dry-run", "--config", f"profile={profile}")
+    assert result.code == 0, result.text
+    assert f"results/{profile}/tables/main_table.csv" in result.text
+    assert ("adapt_videos" in result.jobs) == (profile == "real_clips")
+
+
+def test_four_ways_to_select_a_profile_are_one(checkout):
+    ways = (
+        ["--config", "profile=smoke"],
+        ["--configfile", "workflow/config/smoke.yaml"],
+        ["--workflow-profile", "profiles/smoke"],
+        ["smoke"],
+    )
+    results = [checkout.snakemake("--dry-run", *way) for way in ways]
+    assert [result.code for result in results] == [0] * len(ways), results
+    commands = [
+        sorted(line for line in result.text.splitlines() if line.startswith("Shell command: python"))
+        for result in results
+    ]
+    assert commands[0] and all("results/default" not in line for line in commands[0])
+    assert all(command == commands[0] for command in commands)
+
+
+def test_named_targets_need_no_cores(checkout):
+    targets = ["main_table", "ablations_table", "figures", "report"]
+    result = checkout.snakemake(*targets, "--dry-run")
+    assert result.code == 0, result.text
+    assert {target: result.jobs[target] for target in targets} == dict.fromkeys(targets, 1)
+
+
+def test_stages_of_one_seed_are_shared_by_the_methods_that_start_there(default):
+    assert {line.split(", ")[0] for line in default.wildcards("fit_start")} == {
+        "method=talking",
+        "method=talking_entangled",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--config", "stepz=3"], "unknown configuration key 'stepz'"),
+        (["--config", "profile=smok"], "there is no profile 'smok'; there are default, full, gpu"),
+        (["--config", "seeds=[4,5]"], "configuration key 'seeds.0' is not valid"),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_one_sentence(checkout, arguments, sentence):
+    result = checkout.snakemake("--dry-run", *arguments)
+    assert result.code == 1
+    assert sentence in result.text
+    assert "Traceback" not in result.text
+
+
+def test_use_conda_without_conda_is_one_sentence(checkout, tmp_path):
+    result = checkout.run(sys.executable, "-m", "snakemake", "--dry-run", "--use-conda", PATH=str(tmp_path))
+    assert result.code == 1
+    assert "--use-conda was given but there is no conda on PATH" in result.text
+    assert "Traceback" not in result.text
+
+
+def test_a_user_configuration_overrides_one_option_and_removes_a_method(checkout, tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("profile: mine\nseeds: [7]\nmethods: {no_sdcm: null, talking_entangled: null}\n")
+    result = checkout.snakemake("--dry-run", "--configfile", str(mine))
+    assert result.code == 0, result.text
+    assert "results/mine/models/echo/seed7.safetensors" in result.text
+    assert "no_sdcm" not in result.text and "talking_entangled" not in result.text

@@ -1,0 +1,115 @@
+"""What an edit runs again, on a study whose stages were replaced by one that writes empty files at once."""
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+from checkout import Checkout, Result, copy_repository
+
+PROFILE = ["--workflow-profile", "profiles/smoke"]
+# Stands in for `python`: makes the files that a stage would write, from its arguments.
+STAGE = """#!/bin/sh
+previous=
+for word in "$@"; do
+    case "$previous" in
+        --out|--out-motion|--out-image) out=$word ;;
+        --output-dir) folder=$word ;;
+        --output) touch "$folder/$word" ;;
+    esac
+    case "$word" in */reports/*.ipynb) touch "$word" ;; esac
+    previous=$word
+done
+case "$out" in
+    *.safetensors) touch "$out" "${out%.safetensors}.json" ;;
+    *.csv) touch "$out" "${out%.csv}.json" "${out%.csv}.features.safetensors" ;;
+    */tables) for name in main_table ablations_table controls; do
+        touch "$out/$name.csv" "$out/$name.md" "$out/$name.tex"; done ;;
+    ?*) mkdir -p "$out"; touch "$out/manifest.csv" "$out/index.csv" ;;
+esac
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Checkout:
+    """A whole smoke study of empty files, which Snakemake recorded as made with these options and code."""
+    checkout = copy_repository(tmp_path_factory.mktemp("finished"))
+    stage = tmp_path_factory.mktemp("bin") / "python"
+    stage.write_text(STAGE)
+    stage.chmod(0o755)
+    path = f"{stage.parent}{os.pathsep}{os.environ['PATH']}"
+    done = checkout.snakemake("--cores", "2", *PROFILE, PATH=path)
+    assert done.code == 0, done.text
+    return checkout
+
+
+def plan(checkout: Checkout, folder: Path, changes: dict) -> Result:
+    """Jobs of a dry run with `changes` to the configuration."""
+    file = folder / "changes.yaml"
+    smoke = yaml.safe_load((checkout.folder / "workflow/config/smoke.yaml").read_text())
+    file.write_text(yaml.safe_dump(changes | {"profile": smoke["profile"]}))
+    result = checkout.snakemake("--dry-run", *PROFILE, "--configfile", str(file))
+    assert result.code == 0, result.text
+    return result
+
+
+def test_without_a_change_nothing_is_to_be_done(finished):
+    result = finished.snakemake("--dry-run", *PROFILE)
+    assert "Nothing to be done" in result.text
+    assert not result.jobs
+
+
+def test_an_ablations_option_runs_its_own_jobs_again(finished, tmp_path):
+    result = plan(finished, tmp_path, {"methods": {"no_lcu": {"options": {"stage": {"pose_weight": 2.0}}}}})
+    own, shared = ("fit", "generate", "evaluate"), ("tables", "run_notebook", "all")
+    assert dict(result.jobs) == dict.fromkeys([*own, *shared], 1)
+    for rule in own:
+        assert result.wildcards(rule) == {"method=no_lcu, seed=0"}
+
+
+def test_sampling_options_train_nothing_again(finished, tmp_path):
+    result = plan(finished, tmp_path, {"sampling": {"guide_user": 3.0}})
+    assert not {"fit", "fit_start", "train_vae", "train_probe", "train_phi"} & set(result.jobs)
+    methods = {line.split(",")[0].removeprefix("method=") for line in result.wildcards("generate")}
+    assert methods == {"echo", "no_lcu", "no_sdcm", "single_stage"}
+
+
+def test_one_probes_options_leave_the_other_and_all_methods_alone(finished, tmp_path):
+    result = plan(finished, tmp_path, {"probes": {"image": {"videos": 4}}})
+    assert result.wildcards("train_probe") == {"probe=image"}
+    assert not {"fit", "generate"} & set(result.jobs)
+
+
+def test_a_new_label_remakes_only_the_tables(finished, tmp_path):
+    result = plan(finished, tmp_path, {"methods": {"echo": {"label": "ECHO (ours)"}}})
+    assert set(result.jobs) == {"tables", "run_notebook", "all"}
+
+
+def test_a_new_method_runs_only_its_own_jobs(finished, tmp_path):
+    options = {"model": {"use_lau": False}}
+    row = {"class": "echo_model.method:Echo", "stage": 2, "start": "talking", "options": options}
+    result = plan(finished, tmp_path, {"methods": {"no_lau": row}})
+    assert result.wildcards("fit") == result.wildcards("evaluate") == {"method=no_lau, seed=0"}
+    assert "fit_start" not in result.jobs
+
+
+@pytest.mark.parametrize(
+    ("file", "runs", "spared"),
+    [
+        ("baselines/controls.py", {"generate"}, {"fit", "fit_start", "train_vae", "train_probe"}),
+        ("evaluation/metrics/rpcc.py", {"evaluate"}, {"generate", "fit", "train_probe"}),
+        ("echo_model/sdcm.py", {"fit", "fit_start"}, {"train_vae", "encode", "train_phi", "train_probe"}),
+    ],
+)
+def test_an_edited_file_runs_the_stages_that_execute_it(finished, file, runs, spared):
+    path = finished.folder / file
+    before, times = path.read_text(), path.stat()
+    path.write_text(before + "\n# edited\n")
+    try:
+        result = finished.snakemake("--dry-run", *PROFILE)
+    finally:
+        path.write_text(before)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert result.code == 0, result.text
+    assert runs <= set(result.jobs)
+    assert not spared & set(result.jobs)

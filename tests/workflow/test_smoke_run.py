@@ -1,0 +1,91 @@
+"""The smoke study, really run: every stage, row, table and the report; and again, with nothing to do."""
+
+import csv
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from checkout import Checkout, copy_repository
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).resolve().parents[2]
+PROFILE = ["--workflow-profile", "profiles/smoke"]
+STUDY = yaml.safe_load((ROOT / "workflow/config/default.yaml").read_text())
+GROUPS = {name: row["group"] for name, row in (STUDY["methods"] | STUDY["controls"]).items()}
+ROWS = [name for name, group in GROUPS.items() if group != "none"]
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory) -> Checkout:
+    checkout = copy_repository(tmp_path_factory.mktemp("smoke"))
+    result = checkout.snakemake("--cores", "all", *PROFILE, timeout=3000)
+    assert result.code == 0, result.text[-20_000:]
+    return checkout
+
+
+def rows(file: Path) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8", newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_every_row_is_measured_on_every_test_dialogue(smoke):
+    results = smoke.folder / "results/smoke"
+    manifest = rows(results / "data/synthetic/manifest.csv")
+    clips = {row["dyad_id"] for row in manifest if row["split"] == "test"}
+    for name in ROWS:
+        measured = rows(results / f"metrics/{name}/seed0.csv")
+        assert {row["method"] for row in measured} == {name}
+        assert {row["clip"] for row in measured} == clips | {"*"}
+        assert any(row["status"] == "ok" for row in measured)
+        assert json.loads((results / f"metrics/{name}/seed0.json").read_text())["seed"] == 0
+
+
+def test_the_report_shows_its_pictures_and_no_error(smoke):
+    page = (smoke.folder / "results/smoke/reports/main_results.html").read_text()
+    assert "image/png" in page or "data:image/png" in page
+    assert "Traceback" not in page
+
+
+def test_running_again_does_nothing(smoke):
+    again = smoke.snakemake("--cores", "all", *PROFILE)
+    assert again.code == 0
+    assert "Nothing to be done" in again.text
+
+
+def test_snakemake_bundles_its_report(smoke):
+    result = smoke.snakemake("--report", "report.html", *PROFILE)
+    assert result.code == 0, result.text
+    assert (smoke.folder / "report.html").stat().st_size > 100_000
+
+
+def test_a_trained_row_is_the_same_when_it_is_made_again(smoke):
+    weights = smoke.folder / "results/smoke/models/no_lcu/seed0.safetensors"
+    before = weights.read_bytes()
+    weights.unlink()
+    for file in sorted((smoke.folder / "results/smoke/checkpoints/no_lcu").rglob("*"), reverse=True):
+        file.rmdir() if file.is_dir() else file.unlink()
+    result = smoke.snakemake("--cores", "1", *PROFILE, "--", str(weights.relative_to(smoke.folder)))
+    assert result.code == 0, result.text[-5000:]
+    assert weights.read_bytes() == before
+
+
+def test_the_readmes_python_example_makes_a_video(smoke):
+    code = re.search(r"```python\n(import json\n.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    code = code.replace("results/default", "results/smoke") + "\nprint('made', frames.shape, frames.dtype)\n"
+    result = smoke.run(sys.executable, "-c", code)
+    assert re.search(r"made \(\d+, \d+, \d+, 3\) uint8", result.text), result.text
+
+
+def test_the_readmes_command_scores_a_folder_of_videos(smoke):
+    readme = (ROOT / "README.md").read_text()
+    command = re.search(r"^R=results/default; .*?\n.*?\n", readme, re.MULTILINE)[0]
+    command = command.replace("results/default", "results/smoke").replace(
+        "my_videos", "$R/videos/truth/seed0"
+    )
+    command = command.replace("python -m", f"{sys.executable} -m")
+    result = smoke.run("bash", "-c", command)
+    assert result.code == 0, result.text
+    assert {row["method"] for row in rows(smoke.folder / "mine.csv")} == {"mine"}

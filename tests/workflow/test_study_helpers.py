@@ -1,0 +1,79 @@
+"""The rules' helpers: sentences about a configuration, merging, and which files a stage executes."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
+
+from study import code_files, config_problem, load_schema, merge  # noqa: E402
+
+VALID = {"seeds": [0], "methods": {"echo": {"class": "echo_model.method:Echo"}}}
+
+
+def test_a_valid_configuration_has_no_problem():
+    assert config_problem(VALID, load_schema()) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"stepz": 3}, ["unknown configuration key 'stepz'", "stage2"]),
+        ({"methods": {"echo": {"class": "a.b:C", "lable": "x"}}}, ["'methods.echo.lable'", "label"]),
+        ({"methods": {"echo": {"label": "ECHO"}}}, ["'methods.echo.class' is missing"]),
+        ({"methods": {"echo": {"class": "Echo"}}}, ["'methods.echo.class' is not valid", "Echo"]),
+        ({"seeds": ["4"]}, ["'seeds.0' is not valid", "integer"]),
+        ({"seeds": []}, ["'seeds' is not valid"]),
+        ({"dataset": {"kind": "video"}}, ["'dataset.kind' is not valid", "synthetic", "folder"]),
+    ],
+)
+def test_a_problem_is_one_sentence_naming_the_key(change, words):
+    problem = config_problem(VALID | change, load_schema())
+    assert "\n" not in problem and problem.endswith(".")
+    for word in words:
+        assert word in problem
+
+
+def mappings_of(values):
+    return st.dictionaries(st.sampled_from("abc"), values, max_size=3)
+
+
+mappings = mappings_of(st.recursive(st.integers(), mappings_of, max_leaves=8))
+
+
+def leaves(tree, path=()):
+    if not isinstance(tree, dict):
+        return {path: tree}
+    return {key: value for name, inner in tree.items() for key, value in leaves(inner, (*path, name)).items()}
+
+
+@given(mappings, mappings)
+def test_merge_keeps_the_later_layer_and_changes_neither(first, second):
+    before = repr((first, second))
+    merged = leaves(merge(first, second))
+    assert repr((first, second)) == before
+    assert leaves(second).items() <= merged.items()
+    assert set(merged) <= set(leaves(first)) | set(leaves(second))
+    assert merge(first, {}) == first == merge({}, first)
+
+
+def test_code_files_follow_imports_and_nothing_else():
+    files = code_files("training.fit")
+    assert {"training/fit.py", "training/command.py", "dyads/errors.py", "dyads/__init__.py"} <= set(files)
+    assert not [file for file in files if file.startswith(("echo_model", "baselines", "evaluation"))]
+    assert files == sorted(set(files)) and all((ROOT / file).is_file() for file in files)
+
+
+def test_code_files_of_a_class_a_package_and_a_main_module():
+    assert "echo_model/sdcm.py" in code_files("echo_model.method:Echo")
+    assert {"evaluation/metrics/rpcc.py", "evaluation/cards.py"} <= set(code_files("evaluation.metrics.*"))
+    assert "dyads/synthetic/__main__.py" in code_files("dyads.synthetic")
+
+
+def test_code_files_of_an_unknown_module_is_an_error_naming_it():
+    with pytest.raises(FileNotFoundError, match="training.fitt"):
+        code_files("training.fitt")
