@@ -46,7 +46,8 @@ rule encode:
         data=subpath(input.data, parent=True),
         folder=subpath(output[0], parent=True),
     shell:
-        "python workflow/scripts/on_gpu.py python -m echo_model.encode --data {params.data} --vae {input.vae}"
+        "rm -rf {params.folder}"  # features of another autoencoder would be kept
+        " && python workflow/scripts/on_gpu.py python -m echo_model.encode --data {params.data} --vae {input.vae}"
         " --out {params.folder} --workers {threads} > {log} 2>&1"
 
 
