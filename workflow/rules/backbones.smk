@@ -46,9 +46,9 @@ rule encode:
         data=subpath(input.data, parent=True),
         folder=subpath(output[0], parent=True),
     shell:
-        "rm -rf {params.folder}"  # features of another autoencoder would be kept
+        "rm -rf {params.folder}"
         " && python workflow/scripts/on_gpu.py python -m echo_model.encode --data {params.data} --vae {input.vae}"
-        " --out {params.folder} --workers {threads} > {log} 2>&1"
+        " --out {params.folder} --workers {threads} > {log} 2>&1"  # features of another autoencoder would be kept
 
 
 rule train_phi:
