@@ -71,7 +71,9 @@ class ShuffledPartner(WithVAE):
     """
 
     def generate(self, dyad: Dyad, seed: int) -> np.ndarray | None:
-        others = [other for other in read_manifest(self.resources.data, dyad.split) if other.dyad_id != dyad.dyad_id]
+        others = [
+            other for other in read_manifest(self.resources.data, dyad.split) if other.dyad_id != dyad.dyad_id
+        ]
         if not others:
             return None
         other = others[int(rng(seed, "shuffled-partner", dyad.dyad_id).integers(len(others)))]

@@ -1,4 +1,4 @@
-"""Cut a dialogue's features into what the model sees of one clip: context steps, audio windows, latents, previous frames."""
+"""Cut a dialogue's features into what the model sees of one clip: user context, audio windows, latents."""
 
 from dataclasses import dataclass, field
 
@@ -64,8 +64,9 @@ def avatar_voice(audio: Tensor, start: int, options: ModelOptions) -> Tensor:
 
 
 def user_context(inputs: dict[str, Tensor], start: int, options: ModelOptions) -> dict[str, Tensor]:
-    """User audio (S, L_w, D) and video (S, 17, stride * 8) of the T frames that end with the clip, zeros before the start.
+    """User audio (S, L_w, D) and video (S, 17, stride * 8) of the T frames that end with the clip.
 
+    Zeros before the dialogue's start.
     A step's window ends with the step's last frame, so nothing after the clip is looked at.
     """
     stop = start + options.clip

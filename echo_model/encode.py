@@ -1,4 +1,4 @@
-"""Encode every dialogue once: VAE latents, windowed-audio features, energy, reference tokens. `python -m echo_model.encode`."""
+"""Encode every dialogue once: latents, audio features, reference tokens. `python -m echo_model.encode`."""
 
 import argparse
 import csv

@@ -5,8 +5,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-SHARPEST = 0.7  # beyond this time the weight 1 / (1 - t)^2 of the velocity loss stops growing
-
 
 def sample_times(batch: int, generator: torch.Generator, shift: float = 0.0) -> Tensor:
     """Logit-normal times in (0, 1), shape (batch,): most effort where structure is decided (Esser et al. 2024)."""
@@ -24,15 +22,19 @@ def velocity(x_hat: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
     return (x_hat - x_t) / (1 - t)
 
 
-def flow_loss(x_hat: Tensor, x_1: Tensor, t: Tensor, weight: Tensor | None = None) -> Tensor:
-    """L_flow per sample, (batch,): squared velocity error of an x-prediction, with its weight capped near t = 1.
+def flow_loss(
+    x_hat: Tensor, x_1: Tensor, t: Tensor, weight: Tensor | None = None, sharpest: float = 0.0
+) -> Tensor:
+    """L_flow per sample, (batch,): squared velocity error of an x-prediction, its weight capped at t = `sharpest`.
 
-    ||v_hat - v||^2 = ||x_hat - x_1||^2 / (1 - t)^2; `weight` broadcasts over the trailing dimensions (mean 1).
+    ||v_hat - v||^2 = ||x_hat - x_1||^2 / (1 - t)^2. The weight is large where x_t already shows the answer, and a
+    small model then learns to copy x_t rather than to listen: at `sharpest` 0 every time weighs the same.
+    `weight` broadcasts over the trailing dimensions (mean 1).
     """
     error = (x_hat - x_1).square()
     if weight is not None:
         error = error * weight
-    return error.flatten(1).mean(1) / (1 - t.clamp_max(SHARPEST)).square()
+    return error.flatten(1).mean(1) / (1 - t.clamp_max(sharpest)).square()
 
 
 @torch.no_grad()

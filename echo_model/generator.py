@@ -60,8 +60,9 @@ class EchoGenerator(nn.Module):
         self.place = nn.Parameter(0.02 * torch.randn(TOKENS, d))
         self.is_previous = nn.Parameter(0.02 * torch.randn(2, d))  # the T_prev frames: given, or dropped
         self.register_buffer("frame_position", position_embedding(self.previous + self.current, d))
-        self.audio_in = nn.Linear(AUDIO_DIM, d)
-        self.audio_place = nn.Parameter(0.02 * torch.randn(options.patch * options.window, d))
+        windows = options.patch * options.window  # each place in the window has a map of its own
+        self.audio_in = nn.Parameter(torch.randn(windows, AUDIO_DIM, d) / AUDIO_DIM**0.5)
+        self.audio_place = nn.Parameter(0.02 * torch.randn(windows, d))
         self.null_audio = nn.Parameter(0.02 * torch.randn(d))
         self.reference_in = nn.Linear(REFERENCE_DIM, d)
         self.reference_place = nn.Parameter(0.02 * torch.randn(TOKENS - 1, d))
@@ -91,7 +92,7 @@ class EchoGenerator(nn.Module):
     ):
         """Estimate x_1.
 
-        x_t: (b, current, 17, patch * 8) noisy latents; t: (b,) flow times; previous: (b, previous, 17, patch * 8) clean;
+        x_t: (b, current, 17, patch * 8) noisy latents; t: (b,) flow times; previous: (b, previous, 17, patch * 8);
         keep_previous, keep_audio: (b,) 0 where dropped; audio: (b, previous + current, patch * L_w, D) windows of the
         avatar's voice; reference: (b, 16, 32); f_pu: (b, n, d) or None (stage 1); c_emo: (b, words, d) or None.
         `collect`, a list, receives every block's output (for HFA).
@@ -103,7 +104,8 @@ class EchoGenerator(nn.Module):
         given = keep * self.is_previous[0] + (1 - keep) * self.is_previous[1]
         h = torch.cat([h[:, : self.previous] + given, h[:, self.previous :]], 1)
         keep = keep_audio[:, None, None, None]
-        voice = keep * self.audio_in(audio) + (1 - keep) * self.null_audio + self.audio_place
+        voice = torch.einsum("bfwa,wad->bfwd", audio, self.audio_in)
+        voice = keep * voice + (1 - keep) * self.null_audio + self.audio_place
         appearance = self.reference_in(reference) + self.reference_place
         if c_emo is not None:
             appearance = torch.cat([appearance, c_emo], 1)

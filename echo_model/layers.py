@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class Attention(nn.Module):
-    """Multi-head attention of `x` on `context` (on itself when None), with normalised queries and keys."""
+    """Multi-head attention of `x` on `context` (on itself when None)."""
 
     def __init__(self, d: int, heads: int, context: int | None = None):
         super().__init__()

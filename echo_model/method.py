@@ -1,15 +1,16 @@
-"""ECHO and its stage 1 as methods: `Talking` (audio only, stage 1 alone) and `Echo` (both stages, ablations by option)."""
+"""ECHO as methods: `Talking` (stage 1 alone, audio only) and `Echo` (both stages, ablations by option)."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from dyads.contract import Dyad, load_arrays
+from dyads.contract import Dyad
+from dyads.errors import ConfigError
 from echo_model.clips import Dialogue
-from echo_model.encode import load_inputs, load_targets, to_frames, to_tensor
+from echo_model.encode import load_inputs, load_targets, to_frames
 from echo_model.generator import EchoGenerator
 from echo_model.lcu import LCU
 from echo_model.options import ModelOptions, SamplingOptions, StageOptions
@@ -34,7 +35,7 @@ class Talking(Method):
     def __init__(self, options: dict[str, Any], resources: Resources):
         super().__init__(options, resources)
         known = {section: options.get(section, {}) for section in SECTIONS}
-        from_dict_keys(options)
+        check_sections(options)
         self.model = from_dict(ModelOptions, known["model"], "model")
         self.stage = from_dict(StageOptions, known["stage"], "stage")
         self.schedule = from_dict(TrainOptions, known["train"], "train") if known["train"] else None
@@ -153,15 +154,11 @@ class Echo(Talking):
         self.lcu.eval()
 
 
-def from_dict_keys(options: dict[str, Any]) -> None:
+def check_sections(options: dict[str, Any]) -> None:
     """ConfigError for a section a method does not have."""
-    from dyads.errors import ConfigError
-
     for key in options:
         if key not in SECTIONS:
             raise ConfigError(
                 f"method options: unknown section {key!r}; the allowed ones are {', '.join(SECTIONS)}."
             )
 
-
-__all__ = ["Echo", "Talking", "load_arrays", "replace", "to_tensor"]

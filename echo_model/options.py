@@ -30,12 +30,14 @@ class ModelOptions:
 class StageOptions:
     """One training stage: what is dropped, how the loss is weighted."""
 
+    time_shift: float = -1.0  # of the logit-normal flow times; below 0: more noise, where conditions decide
+    sharpest: float = 0.0  # flow time up to which L_flow keeps the velocity's weight 1 / (1 - t)^2; 0: none
     pixel_weight: float = 0.1  # lambda (stage 1)
-    pixel_frames: int = 8  # decoded frames a step for L_pixel
+    pixel_frames: int = 4  # decoded frames a step for L_pixel
     align_weight: float = 0.1  # gamma (stage 2)
     align_blocks: int = 1  # |S|
     pose_weight: float = 3.0  # weight of the pose token in L_flow
-    lip_weight: float = 1.0  # weight of the lip tokens in L_flow
+    lip_weight: float = 2.0  # weight of the lip tokens in L_flow
     drop_previous: float = 0.8  # share of steps without the T_prev frames
     drop_user: float = 0.15  # share of samples without user context, for guidance
     drop_audio: float = 0.05  # share of samples without avatar audio, for guidance

@@ -33,7 +33,6 @@ class SDCM(nn.Module):
         self.conv_usr = nn.Linear(d, d // 2)
         self.conv_avt = nn.Linear(d, d // 2)
         self.gate = nn.Linear(d, d)
-        nn.init.constant_(self.gate.bias, 1.0)
 
     def forward(self, h: Tensor, audio: Tensor, f_pu: Tensor | None, m_lip: Tensor, m_face: Tensor) -> Tensor:
         h_avt = per_frame(self.cross_avt, h, audio)

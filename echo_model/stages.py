@@ -54,7 +54,7 @@ class ClipTask:
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Arguments of the generator at a random flow time, and that time."""
         x_1 = batch["x_1"]
-        t = sample_times(len(x_1), generator)
+        t = sample_times(len(x_1), generator, self.stage.time_shift)
         x_0 = torch.randn(x_1.shape, generator=generator)
         dropped = keep(len(x_1), self.stage.drop_previous, generator)
         heard = keep(len(x_1), self.stage.drop_audio, generator)
@@ -82,7 +82,7 @@ class TalkingTask(ClipTask):
     def loss(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         arguments, t = self.noised(batch, generator)
         x_hat = self.module(**arguments)
-        flow = flow_loss(x_hat, batch["x_1"], t, self.weights.to(t)).mean()
+        flow = flow_loss(x_hat, batch["x_1"], t, self.weights.to(t), self.stage.sharpest).mean()
         if not self.stage.pixel_weight:
             return flow, {"flow": float(flow.detach())}
         pixel = self.pixel_loss(x_hat, batch, t, generator)
@@ -136,7 +136,7 @@ class InteractiveTask(ClipTask):
         )
         features = []
         x_hat = self.module["generator"](**arguments, f_pu=f_pu, c_emo=c_emo, collect=features)
-        flow = flow_loss(x_hat, batch["x_1"], t, self.weights.to(t)).mean()
+        flow = flow_loss(x_hat, batch["x_1"], t, self.weights.to(t), self.stage.sharpest).mean()
         logs = {"flow": float(flow.detach())}
         if self.f_ref is None:
             return flow, logs
@@ -146,7 +146,7 @@ class InteractiveTask(ClipTask):
     def align_loss(
         self, features: list[Tensor], arguments: dict, energy: Tensor, generator: torch.Generator
     ) -> Tensor:
-        """L_align = 1/|S| sum_{l in S} sum_i w(i) mean_space d(h_l(i), h_ref_l(i)); d on channel-normalised features."""
+        """L_align = 1/|S| sum_{l in S} sum_i w(i) mean_space d(h_l(i), h_ref_l(i)); d after layer norm."""
         self.f_ref.to(energy.device)
         reference: list[Tensor] = []
         with torch.no_grad():

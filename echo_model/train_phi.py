@@ -10,9 +10,9 @@ from einops import rearrange
 from safetensors.torch import load_file
 from torch import Tensor
 
-from dyads.contract import Dyad, file_sha256, read_manifest
+from dyads.contract import FPS, Dyad, file_sha256, read_manifest
 from dyads.errors import run_cli
-from echo_model.backbones.phi import Phi, PhiOptions
+from echo_model.backbones.phi import AGES, Phi, PhiOptions
 from echo_model.encode import load_inputs
 from training.device import limit_threads
 from training.loop import TrainOptions, train
@@ -34,6 +34,18 @@ def emotion_labels(dyad: Dyad, steps: int, stride: int) -> Tensor:
     return emotion[: steps * stride].view(steps, stride).max(1).values.long()
 
 
+def memory_labels(emotion: Tensor, stride: int) -> Tensor:
+    """Which emotion was shown last and how long ago, as one class a step (`phi.MEMORIES`); -1 without labels."""
+    label, last, age = torch.full_like(emotion, -1), 0, 0.0
+    for step, now in enumerate(emotion.tolist()):
+        if now < 0:
+            continue
+        last, age = (now, 0.0) if now > 0 else (last, age + stride / FPS)
+        bin_ = next((k for k, limit in enumerate(AGES) if age <= limit), None)
+        label[step] = 0 if last == 0 or bin_ is None else 1 + (last - 1) * len(AGES) + bin_
+    return label
+
+
 def crop(part: Tensor, start: int, length: int) -> Tensor:
     """part[start:start + length], continued by -1 (no label; silence) past the end."""
     inside = part[start : start + length]
@@ -51,7 +63,8 @@ class PhiTask:
             audio, video = steps_of(inputs["user_audio"], stride), steps_of(inputs["user_latents"], stride)
             moved = F.pad(torch.diff(video, dim=0).abs().mean(1), (1, 0))
             signals = torch.stack([audio[:, :20].mean(1), audio[:, 49::50].mean(1), moved], 1)
-            self.items.append((audio, video, emotion_labels(dyad, len(audio), stride), signals))
+            emotion = emotion_labels(dyad, len(audio), stride)
+            self.items.append((audio, video, emotion, memory_labels(emotion, stride), signals))
 
     def batch(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         rows = []
@@ -59,11 +72,8 @@ class PhiTask:
             steps = len(self.items[pick][0])
             start = int(torch.randint(max(steps - self.length, 0) + 1, (), generator=generator))
             rows.append([crop(part, start, self.length) for part in self.items[pick]])
-        return dict(
-            zip(
-                ("audio", "video", "label", "signals"), map(torch.stack, zip(*rows, strict=True)), strict=True
-            )
-        )
+        names = ("audio", "video", "emotion", "memory", "signals")
+        return dict(zip(names, map(torch.stack, zip(*rows, strict=True)), strict=True))
 
     def loss(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         b = len(batch["audio"])
@@ -74,16 +84,18 @@ class PhiTask:
         audio = audio + 0.1 * torch.randn(audio.shape, generator=generator).to(audio)
         video = video + 0.2 * torch.randn(video.shape, generator=generator).to(video)
         tokens = self.module(audio, video)
-        label = batch["label"]
+        emotion, memory = batch["emotion"].flatten(), batch["memory"].flatten()
         loss = F.mse_loss(self.module.signals(tokens[:, :-1]), batch["signals"][:, 1:].clamp(-3, 3))
-        if (label >= 0).any():
-            logits = self.module.emotion(tokens)
-            weight = torch.tensor([0.3, 1.0, 1.0, 1.0, 1.0]).to(logits)
-            loss = 0.3 * loss + F.cross_entropy(
-                logits.flatten(0, 1), label.flatten(), weight, ignore_index=-1
-            )
-            hit = (logits.argmax(-1) == label)[label > 0].float().mean()
-            return loss, {"emotion_recall": float(hit.nan_to_num())}
+        if (emotion >= 0).any():
+            now, before = self.module.emotion(tokens).flatten(0, 1), self.module.memory(tokens).flatten(0, 1)
+            weight = torch.tensor([0.3, 1.0, 1.0, 1.0, 1.0]).to(now)
+            loss = 0.3 * loss + F.cross_entropy(now, emotion, weight, ignore_index=-1)
+            loss = loss + F.cross_entropy(before, memory, ignore_index=-1)
+            hits = {
+                "emotion_recall": (now.argmax(-1) == emotion)[emotion > 0],
+                "memory_recall": (before.argmax(-1) == memory)[memory > 0],
+            }
+            return loss, {name: float(hit.float().mean().nan_to_num()) for name, hit in hits.items()}
         return loss, {}
 
 

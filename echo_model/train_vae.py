@@ -52,7 +52,7 @@ class FrameSample:
 
 
 def sample_frames(data: Path, options: FrameOptions, size: int) -> FrameSample:
-    """Random true frames of the training split, and their standardised motion coefficients where the data set has any."""
+    """Random true frames of the training split, with standardised motion coefficients where there are any."""
     sides = [(dyad, role) for dyad in read_manifest(data, "train") for role in ROLES]
     if not sides:
         raise DataError(f"{data}: the train split has no dyads; add some to the manifest.")

@@ -1,4 +1,4 @@
-"""The understanding model Phi, small: a causal audio-visual transformer trained on behaviour recognition, then frozen."""
+"""The understanding model Phi, small: a causal audio-visual transformer that recognises behaviour, then frozen."""
 
 from dataclasses import dataclass
 
@@ -12,6 +12,8 @@ from echo_model.layers import FFN, Attention
 
 PHI_DIM = 64  # width of S_usr
 EMOTIONS = 5  # classes of the emotion head; used where the data set has labels
+AGES = (1.0, 2.0, 4.0, 6.0)  # seconds since an emotion was last shown, upper ends of the memory head's bins
+MEMORIES = 1 + (EMOTIONS - 1) * len(AGES)  # nothing in memory, or which emotion in which bin
 SIGNALS = 3  # always there: log energy, voicing, motion of the next step
 
 
@@ -20,7 +22,7 @@ class PhiOptions:
     layers: int = 2
     heads: int = 4
     stride: int = 4  # frames a step
-    reach: int = 16  # steps a token looks back
+    reach: int = 40  # steps a token looks back
     drop: float = 0.3  # share of training samples without one of the two modalities
 
 
@@ -46,6 +48,7 @@ class Phi(nn.Module):
         )
         self.norm = nn.LayerNorm(PHI_DIM)
         self.emotion = nn.Linear(PHI_DIM, EMOTIONS)
+        self.memory = nn.Linear(PHI_DIM, MEMORIES)
         self.signals = nn.Linear(PHI_DIM, SIGNALS)
 
     def forward(self, audio: Tensor, video: Tensor) -> Tensor:
