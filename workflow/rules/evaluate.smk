@@ -46,7 +46,7 @@ rule tables:
     conda:
         "../../environment.yml"
     params:
-        rows=json.dumps({name: {key: row[key] for key in ("label", "group")} for name, row in ROWS.items()}),
+        rows=json.dumps({name: {key: row[key] for key in ("label", "group", "class")} for name, row in ROWS.items()}),
         folder=subpath(output[0], parent=True),
     shell:
         "python -m evaluation.tables --metrics {input.rows} --rows {params.rows:q} --out {params.folder}"

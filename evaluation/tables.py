@@ -1,0 +1,305 @@
+"""Tables from tidy result rows: `python -m evaluation.tables --metrics FILES|DIR --rows JSON --out DIR`.
+
+Writes main_table, ablations_table and controls, each as .csv (machine readable), .md and .tex;
+`python -m evaluation.tables --print FILE.md` shows one in the terminal.
+"""
+
+import argparse
+import math
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from dyads.errors import ConfigError, DataError, run_cli
+from dyads.files import write_text
+from evaluation.cards import OK, STATUSES, MetricCard, truth_part
+from evaluation.controls_check import VIOLATED, check_controls, control_name, counts
+from evaluation.registry import cards
+from evaluation.summary import WHOLE_SET, budgets, read_rows, result_files, seed_values, summarise
+from training.options import from_dict, parse_json
+
+DEFAULT_COLUMNS = (
+    *("mouth_opening_correlation/speech", "expression_correlation/all", "expression_amplitude/all"),
+    *("motion_mse/all", "motion_fd_pooled/all", "rpcc/expression", "sid/expression", "var/all"),
+    *("fid_small/frame", "ssim/frame", "psnr/frame", "lpips_small/frame"),
+)
+TABLES = {
+    "main_table": (("main", "baseline", "control"), "Main results"),
+    "ablations_table": (("main", "ablation", "control"), "Ablations"),
+}
+BUDGET = ("steps", "samples", "parameters")
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """`columns`: `metric/part` of the table's columns; empty means the default; `note`: a sentence below."""
+
+    columns: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method of a table: its name in the results, label, group, seeds (run, asked for) and what went wrong."""
+
+    method: str
+    label: str
+    group: str
+    seeds: int
+    asked: int
+    status: str
+
+
+def chosen_columns(options: TableOptions) -> list[tuple[MetricCard, str]]:
+    """(card, part) of each column; ConfigError for a name no card has."""
+    known, found = cards(), []
+    for name in options.columns or DEFAULT_COLUMNS:
+        metric, _, part = name.partition("/")
+        card = known.get(metric)
+        if card is None:
+            raise ConfigError(f"table column {name!r} names no metric; known are {', '.join(known)}.")
+        part = part or card.parts[-1]
+        if part not in card.all_parts:
+            raise ConfigError(f"table column {name!r} names no part; {metric} has {', '.join(card.all_parts)}.")
+        found.append((card, part))
+    return found
+
+
+def study_rows(given: dict, files: list[Path], rows: pd.DataFrame) -> list[Row]:
+    """Every row that was asked for, measured or not, in the order of `given`, then the rest by name."""
+    asked: dict[str, set[int]] = {name: set() for name in given}
+    for name, entry in given.items():
+        asked[name].update(entry.get("seeds") or ())
+    for path in files:
+        if path.stem.removeprefix("seed").isdigit():
+            asked.setdefault(path.parent.name, set()).add(int(path.stem.removeprefix("seed")))
+    for method, seed in rows[["method", "seed"]].drop_duplicates().itertuples(index=False):
+        asked.setdefault(method, set()).add(seed)
+    found = []
+    for method, seeds in asked.items():
+        entry = given.get(method, {})
+        own = rows[rows["method"] == method]
+        group = entry.get("group") or ("control" if control_name(method) in _controls() else "main")
+        found.append(
+            Row(method, entry.get("label", method), group, own["seed"].nunique(), len(seeds), _status(own, seeds))
+        )
+    return found
+
+
+def _controls() -> set[str]:
+    return {name for card in cards().values() for pair in card.separates for name in pair if isinstance(name, str)}
+
+
+def _status(own: pd.DataFrame, seeds: set[int]) -> str:
+    """'ok', or the seeds that were not run and the clips without a usable video."""
+    if own.empty:
+        return "not_run"
+    missing = sorted(seeds - set(own["seed"]))
+    problems = [f"not_run: seed {', '.join(map(str, missing))}"] if missing else []
+    for status in ("missing_video", "length_mismatch"):
+        clips = own[(own["status"] == status) & (own["clip"] != WHOLE_SET)]
+        number = len(clips[["seed", "clip"]].drop_duplicates())
+        total = len(own.loc[own["clip"] != WHOLE_SET, ["seed", "clip"]].drop_duplicates())
+        problems += [f"{status}: {number} of {total} clips"] if number else []
+    return "; ".join(problems) or OK
+
+
+def machine_table(rows: list[Row], columns, summary: pd.DataFrame, budget: dict[str, dict]) -> pd.DataFrame:
+    """The .csv: method, group, label, seeds, steps, samples, parameters, status, then mean, sd, n, undefined, total."""
+    lines = []
+    for row in rows:
+        line = {"method": row.method, "group": row.group, "seeds": row.seeds, "seeds_asked": row.asked}
+        line |= {key: budget.get(row.method, {}).get(key) for key in BUDGET}
+        line |= {"label": row.label, "status": row.status}
+        for card, part in columns:
+            name, key = f"{card.name}/{part}", (row.method, card.name, part)
+            got = summary.loc[key] if key in summary.index else None
+            line[f"{name}_mean"] = math.nan if got is None else got["mean"]
+            line[f"{name}_sd"] = math.nan if got is None else got["sd"]
+            line[f"{name}_n"] = 0 if got is None else int(got["n"])
+            line[f"{name}_undefined"] = 0 if got is None else int(got["undefined"])
+            line[f"{name}_total"] = 0 if got is None else int(got["count"])
+            line[f"{name}_status"] = "not_run" if got is None else got["status"]
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def truth_value(card: MetricCard, part: str, summary: pd.DataFrame) -> float:
+    """The truth's own value of a 'truth' metric, which no method changes; NaN if unknown."""
+    level = summary.index
+    found = summary.loc[(level.get_level_values(1) == card.name) & (level.get_level_values(2) == truth_part(part))]
+    return float(found["mean"].dropna().median()) if len(found) else math.nan
+
+
+def decimals(values: pd.Series) -> int:
+    """Digits after the point that give a column three significant ones."""
+    size = values.abs()[lambda v: v > 0].median()
+    return 3 if not math.isfinite(size) else min(max(2 - math.floor(math.log10(size)), 0), 6)
+
+
+def ranks(table: pd.DataFrame, card: MetricCard, part: str, truth: float) -> dict[int, int]:
+    """Line -> 1 (best) or 2 (second) among the rows that are no controls; equal as printed is equal."""
+    values = table.loc[table["group"] != "control", f"{card.name}/{part}_mean"].dropna()
+    if len(values) < 2 or (card.direction == "truth" and not math.isfinite(truth)):
+        return {}
+    digits = decimals(table[f"{card.name}/{part}_mean"])
+    values = values.round(digits)
+    badness = {"higher": -values, "lower": values, "truth": (values - truth).abs().round(digits)}[card.direction]
+    order = sorted(set(badness))[:2]
+    return {line: order.index(value) + 1 for line, value in badness.items() if value in order}
+
+
+def shown_table(table: pd.DataFrame, columns, summary: pd.DataFrame, style: str) -> pd.DataFrame:
+    """The table a person reads, as text cells; `style` is 'md' or 'tex'."""
+    clean = _tex if style == "tex" else lambda text: str(text).replace("|", "\\|")
+    pairs = zip(table["seeds"], table["seeds_asked"], strict=True)
+    seeds = [f"{run}" if run >= asked else f"{run} of {asked}" for run, asked in pairs]
+    shown = pd.DataFrame({"method": table["label"].map(clean), "seeds": seeds})
+    for key in BUDGET:
+        shown[key] = [clean("–") if pd.isna(v) else f"{int(v):,}" for v in table[key]]
+    for card, part in columns:
+        name, truth = f"{card.name}/{part}", truth_value(card, part, summary)
+        digits, rank = decimals(table[f"{name}_mean"]), ranks(table, card, part, truth)
+        head = f"{card.label} {card.arrow}" if len(card.parts) == 1 else f"{card.label}, {part} {card.arrow}"
+        if card.direction == "truth" and math.isfinite(truth):
+            head += f" {truth:.{digits}f}"
+        shown[clean(head)] = [_cell(line, name, digits, rank.get(i), style) for i, line in table.iterrows()]
+    if (table["status"] != OK).any():
+        shown["status"] = table["status"].map(clean)
+    return shown
+
+
+def _cell(line: pd.Series, name: str, digits: int, rank: int | None, style: str) -> str:
+    clean = _tex if style == "tex" else str
+    mean, failed = line[f"{name}_mean"], line[f"{name}_undefined"]
+    if not math.isfinite(mean):
+        return clean(f"– ({line[f'{name}_status']})")
+    text = f"{mean:.{digits}f}"
+    if math.isfinite(line[f"{name}_sd"]):
+        text += f" ± {line[f'{name}_sd']:.{digits}f}"
+    text = clean(text)
+    if rank:
+        mark = {"md": ("**{}**", "<u>{}</u>"), "tex": (r"\textbf{{{}}}", r"\underline{{{}}}")}[style][rank - 1]
+        text = mark.format(text)
+    return text + (clean(f" [{failed}/{line[f'{name}_total']} undefined]") if failed else "")
+
+
+def notes(table: pd.DataFrame, columns, rows: pd.DataFrame, options: TableOptions) -> list[str]:
+    """What a reader must know: spread, arrows, counts, undefined values, unequal clips, protocols."""
+    clips = rows.loc[rows["clip"] != WHOLE_SET].groupby("method")["clip"].nunique()
+    shown = clips[clips.index.isin(table["method"])]
+    found = [options.note] if options.note else []
+    numbers = "/".join(map(str, sorted(set(shown))))
+    dataset, split = ("".join(rows[key].unique()) or "unknown" for key in ("dataset", "split"))
+    found.append(
+        f"{numbers or 0} clips, data set {dataset}, split {split}. Mean ± standard deviation (N - 1) over seeds; per "
+        "seed, the mean over clips in which the metric is defined, or one value of the whole set. One seed has no ±."
+    )
+    found.append(
+        "↑ higher is better, ↓ lower is better, → nearer to the truth's own value, which stands after the arrow. Best "
+        "in bold and second best underlined, among rows that are no controls; equal as printed is equal."
+    )
+    if shown.nunique() > 1:
+        listed = ", ".join(f"{name} {number}" for name, number in shown.items())
+        found.append(f"Unequal test sets, not comparable: {listed}.")
+    states = {s for c, p in columns for s in table[f"{c.name}/{p}_status"]} - {OK}
+    found += [f"{status}: {STATUSES.get(status, 'unknown status')}." for status in sorted(states)]
+    seen = dict.fromkeys((card.name, card) for card, _ in columns)
+    found += [f"{card.label} [{card.unit}]: {card.protocol}." for _, card in seen]
+    return found
+
+
+def markdown(title: str, shown: pd.DataFrame, lines: list[str]) -> str:
+    """A heading, a table and a list of notes."""
+    right = ("left", *("right",) * (len(shown.columns) - 1))
+    body = shown.to_markdown(index=False, colalign=right, disable_numparse=True) if len(shown) else "(no rows)"
+    return f"## {title}\n\n{body}\n\n" + "".join(f"- {line}\n" for line in lines)
+
+
+def latex(title: str, shown: pd.DataFrame, lines: list[str], label: str) -> str:
+    """A `table*` with booktabs rules, scaled to the text's width; needs booktabs and graphicx."""
+    body = [" & ".join(shown.columns), *(" & ".join(line) for line in shown.itertuples(index=False))]
+    rules = [f"{body[0]} \\\\", "\\midrule", *(f"{line} \\\\" for line in body[1:])]
+    return "\n".join(
+        [
+            *(r"\begin{table*}", r"\centering", rf"\caption{{{_tex(title)}. {_tex(' '.join(lines))}}}"),
+            *(rf"\label{{tab:{label}}}", r"\resizebox{\textwidth}{!}{%"),
+            rf"\begin{{tabular}}{{l{'r' * (len(shown.columns) - 1)}}}",
+            *(r"\toprule", *rules, r"\bottomrule", r"\end{tabular}}", r"\end{table*}", ""),
+        ]
+    )
+
+
+def _tex(text: str) -> str:
+    escaped = {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+    escaped |= {c: "\\" + c for c in "&%$#_{}"} | {"<": "$<$", ">": "$>$", "|": "$|$"}
+    escaped |= {"±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\rightarrow$"}
+    escaped |= {"²": r"\textsuperscript{2}", "–": "--"}
+    return "".join(escaped.get(c, c) for c in str(text))
+
+
+def write_tables(files: list[Path], given: dict, options: TableOptions, out: Path, models: Path | None = None) -> None:
+    """All three tables in three formats; a row without results is shown with its status."""
+    columns, rows = chosen_columns(options), read_rows(files)
+    summary = summarise(seed_values(rows))
+    study = study_rows(given, files, rows)
+    if not study:
+        raise DataError("no result files and no rows were given; run evaluation first, or name the rows by --rows.")
+    budget = budgets(files, models)
+    for name, (groups, title) in TABLES.items():
+        order = [row for group in groups for row in study if row.group == group]
+        table = machine_table(order or study, columns, summary, budget)
+        lines = notes(table, columns, rows, options)
+        write_text(out / f"{name}.csv", table.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
+        write_text(out / f"{name}.md", markdown(title, shown_table(table, columns, summary, "md"), lines))
+        tex = shown_table(table, columns, summary, "tex").rename(columns={k: _tex(k) for k in ("method", *BUDGET)})
+        write_text(out / f"{name}.tex", latex(title, tex, lines, name))
+    names = {row.method: control_name(row.method, given.get(row.method, {}).get("class", "")) for row in study}
+    write_controls(check_controls(summary, names), out)
+
+
+def write_controls(checked: pd.DataFrame, out: Path) -> None:
+    """Which promised orders hold on this run."""
+    shown = checked.copy()
+    for column in ("better_value", "worse_value"):
+        shown[column] = ["–" if pd.isna(v) else f"{v:.4g}" for v in checked[column]]
+    shown = shown.rename(columns=lambda name: name.replace("_", " "))
+    lines = [
+        f"{counts(checked)}.",
+        "Each line is an order that the metric's card promises on controls; a metric that violates one is no "
+        "evidence on this run. Equal values are a violation, because the metric does not tell the two apart.",
+    ]
+    write_text(out / "controls.csv", checked.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
+    bold = shown.assign(verdict=[f"**{v}**" if v == VIOLATED else v for v in shown["verdict"]])
+    write_text(out / "controls.md", markdown("Controls", bold, lines))
+    write_text(out / "controls.tex", latex("Controls", shown.map(_tex), lines, "controls"))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m evaluation.tables", description=__doc__)
+    parser.add_argument("--metrics", nargs="+", type=Path, help="result files, or folders with <method>/seed<k>.csv")
+    parser.add_argument(
+        "--rows", default="{}", help="JSON or @file: row name -> label, group and, optionally, class, seeds"
+    )
+    parser.add_argument("--options", "--config", default="{}", help="JSON object or @file; see TableOptions")
+    parser.add_argument("--models", type=Path, help="folder with <method>/seed<k>.json; default: beside the metrics")
+    parser.add_argument("--out", type=Path, help="folder of the tables")
+    parser.add_argument("--print", type=Path, dest="shown", metavar="FILE", help="show a table in the terminal")
+    args = parser.parse_args(arguments)
+    if args.shown:
+        if not args.shown.is_file():
+            raise DataError(f"{args.shown} does not exist; make the tables first.")
+        sys.stdout.write(args.shown.read_text(encoding="utf-8"))
+        return
+    if not args.metrics or not args.out:
+        raise ConfigError("--metrics and --out are both needed (or --print FILE); see --help.")
+    options = from_dict(TableOptions, parse_json(args.options, "--options"), "tables")
+    files = result_files(args.metrics)
+    write_tables(files, parse_json(args.rows, "--rows"), options, args.out, args.models)
+    print(f"tables of {len(files)} result files -> {args.out}", flush=True)
+
+
+if __name__ == "__main__":
+    run_cli(main)
