@@ -27,7 +27,7 @@ from training.provenance import write_provenance
 
 def _schedule(steps: int) -> TrainOptions:
     return TrainOptions(
-        steps=steps, batch_size=64, learning_rate=2e-3, warmup_steps=50, schedule="cosine", clip_norm=1.0
+        steps=steps, batch_size=64, learning_rate=2.5e-3, weight_decay=0.1, warmup_steps=50, schedule="cosine"
     )
 
 
@@ -37,11 +37,11 @@ class MotionOptions:
 
     kind: str = "auto"
     size: int = 64
-    width: int = 16
-    videos: int = 110
-    per_video: int = 100
+    width: int = 24
+    videos: int = 320
+    per_video: int = 50
     dimensions: int = 16  # of the PCA
-    train: TrainOptions = field(default_factory=lambda: _schedule(1500))
+    train: TrainOptions = field(default_factory=lambda: _schedule(900))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from torch import Tensor
 from dyads.contract import ROLES, Dyad
 from dyads.media import read_video
 from dyads.seeding import rng
+from dyads.synthetic.coefficients import neutral
 from evaluation.clips import read_truth
 
 
@@ -24,6 +25,7 @@ class FrameSet:
     subject: Tensor  # int64 (N,), index into `subjects`
     subjects: tuple[str, ...]
     targets: Tensor | None  # float32 (N, 17) true coefficients, None without truth
+    neutral_references: bool = False  # every reference shows the neutral face
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -49,7 +51,7 @@ def sample_frames(dyads: list[Dyad], *, size: int, videos: int, per_video: int, 
         if level < len(sides[subject])
     ][:videos]
 
-    frames, references, owner, subject_index, targets = [], [], [], [], []
+    frames, references, owner, subject_index, targets, starts = [], [], [], [], [], []
     for video, (index, dyad, role) in enumerate(chosen):
         pictures = read_video(dyad.side(role).video, size=size)
         count = min(per_video, len(pictures))
@@ -60,14 +62,18 @@ def sample_frames(dyads: list[Dyad], *, size: int, videos: int, per_video: int, 
         subject_index.append(np.full(count, index))
         truth = read_truth(dyad)
         if truth is not None:
-            targets.append((truth.user if role == "user" else truth.avatar)[picked])
+            coefficients = truth.user if role == "user" else truth.avatar
+            targets.append(coefficients[picked])
+            starts.append(coefficients[0])
+    known = len(targets) == len(chosen)
     return FrameSet(
         frames=to_tensor(np.concatenate(frames)),
         references=to_tensor(np.stack(references)),
         reference=torch.from_numpy(np.concatenate(owner)),
         subject=torch.from_numpy(np.concatenate(subject_index)),
         subjects=subjects,
-        targets=torch.from_numpy(np.concatenate(targets)) if len(targets) == len(chosen) else None,
+        targets=torch.from_numpy(np.concatenate(targets)) if known else None,
+        neutral_references=known and bool(np.allclose(np.stack(starts), neutral(1), atol=1e-3)),
     )
 
 
@@ -84,25 +90,26 @@ def scaled(frames: Tensor, size: int) -> Tensor:
     return values / 127.5 - 1
 
 
-def degrade(frames: Tensor, generator: torch.Generator) -> Tensor:
-    """Frames in [-1, 1] as a codec or a soft generator might leave them: light, contrast, blur, blocks, noise.
+def soften(frames: Tensor, generator: torch.Generator) -> Tensor:
+    """Frames in [-1, 1] as a codec or a soft generator might leave them: a little blur, grain and colour error.
 
-    Draws on the CPU from `generator`; shapes (B, 3, S, S) in and out.
+    Draws on the CPU from `generator`; (B, 3, S, S) in and out.
     """
-    b, _, h, w = frames.shape
+    blurred = F.avg_pool2d(F.pad(frames, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    amount = _uniform(frames, generator, -0.6, 1.0, 1, 1, 1).clamp_min(0)  # three in eight stay sharp
+    grain = torch.randn(len(frames), 1, *frames.shape[2:], generator=generator).to(frames.device)
+    frames = frames + amount * (blurred - frames) + _uniform(frames, generator, 0, 0.03, 1, 1, 1) * grain
+    gain = _uniform(frames, generator, 0.97, 1.03, 1, 1, 1)
+    return frames * gain + _uniform(frames, generator, -0.02, 0.02, 3, 1, 1)
 
-    def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return (torch.rand(b, *shape, generator=generator) * (high - low) + low).to(frames.device)
 
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(b, *shape, generator=generator).to(frames.device)
+def relight(pictures: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, ...]:
+    """The same random colour gain and brightness on all `pictures` (B, 3, S, S): other light, other complexions."""
+    gain = _uniform(pictures[0], generator, 0.55, 1.45, 3, 1, 1)
+    offset = _uniform(pictures[0], generator, -0.36, 0.36, 3, 1, 1)
+    return tuple(picture * gain + offset for picture in pictures)
 
-    soft = F.avg_pool2d(F.pad(frames, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-    softer = F.avg_pool2d(F.pad(soft, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-    kind = uniform(0, 1, 1, 1, 1)
-    amount = uniform(0, 1, 1, 1, 1)
-    blurred = torch.where(kind < 0.4, frames, torch.where(kind < 0.8, soft, softer))
-    frames = frames + amount * (blurred - frames)
-    blocks = F.interpolate(normal(3, h // 8, w // 8), (h, w), mode="nearest")
-    frames = frames + uniform(0, 0.02, 1, 1, 1) * blocks + uniform(0, 0.03, 1, 1, 1) * normal(1, h, w)
-    return (frames * uniform(0.88, 1.12, 1, 1, 1) + uniform(-0.08, 0.08, 3, 1, 1)).clamp(-1, 1)
+
+def _uniform(like: Tensor, generator: torch.Generator, low: float, high: float, *shape: int) -> Tensor:
+    values = torch.rand(len(like), *shape, generator=generator)
+    return (values * (high - low) + low).to(like.device)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from einops import reduce
 from torch import Tensor, nn
 
-from evaluation.probes.frames import FrameSet, degrade, scaled
+from evaluation.probes.frames import FrameSet, relight, scaled, soften
 
 FEATURES = 64
 
@@ -23,7 +23,7 @@ class ImageProbe(nn.Module):
             nn.Sequential(nn.Conv2d(a, b, k, stride=2, padding=k // 2), nn.ReLU())
             for a, b, k in ((3, 16, 5), (16, 32, 3), (32, 64, 3))
         )
-        self.penultimate = nn.Linear(2 * 64 * 4, FEATURES)
+        self.penultimate = nn.Linear(64 * 16, FEATURES)
         self.subject = nn.Linear(FEATURES, subjects)
         self.motion = nn.Linear(FEATURES, targets) if targets else None
 
@@ -32,9 +32,8 @@ class ImageProbe(nn.Module):
         for stage in self.stages:
             frames = stage(frames)
             maps.append(frames)
-        # quarters keep coarse places, mean and maximum keep what is there: any input size fits
-        pooled = [F.adaptive_avg_pool2d(frames, 2), F.adaptive_max_pool2d(frames, 2)]
-        return self.penultimate(torch.cat([p.flatten(1) for p in pooled], 1)), maps
+        pooled = F.adaptive_avg_pool2d(frames, 4)  # coarse places, for any input size
+        return self.penultimate(pooled.flatten(1)), maps
 
     @torch.inference_mode()
     def look(self, frames: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -59,7 +58,8 @@ class ImageTask:
         return chosen
 
     def loss(self, batch: dict[str, Any], generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        frames = degrade(scaled(batch["frames"], self.module.size), generator)
+        (frames,) = relight((scaled(batch["frames"], self.module.size),), generator)
+        frames = soften(frames, generator)
         features, _ = self.module(frames)
         features = F.relu(features)
         scores = self.module.subject(features)
