@@ -88,6 +88,20 @@ def seeds_of(name):
     return ROWS[name]["seeds"] or config["seeds"]
 
 
+MEASURED = [(name, seed) for name in ROWS for seed in seeds_of(name)]
+
+
+def table_row(name):
+    """What the tables print about a row."""
+    row = ROWS[name]
+    return {
+        "label": row["label"] or name,
+        "group": row["group"],
+        "class": row["class"],
+        "seeds": seeds_of(name),
+    }
+
+
 def entry(wildcards):
     return {**METHODS, **CONTROLS}[wildcards.method]
 

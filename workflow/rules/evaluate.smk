@@ -37,8 +37,9 @@ rule evaluate:
 
 rule tables:
     input:
-        code=code_files("evaluation.tables"),
-        rows=[f"{RESULTS}/metrics/{name}/seed{seed}.csv" for name in ROWS for seed in seeds_of(name)],
+        code=code_files("evaluation.tables", "evaluation.metrics.*"),
+        rows=[f"{RESULTS}/metrics/{name}/seed{seed}.csv" for name, seed in MEASURED],
+        cards=[f"{RESULTS}/models/{name}/seed{seed}.json" for name, seed in MEASURED if name in METHODS],
     output:
         TABLES,
     log:
@@ -46,8 +47,9 @@ rule tables:
     conda:
         "../../environment.yml"
     params:
-        rows=json.dumps({name: {key: row[key] for key in ("label", "group", "class")} for name, row in ROWS.items()}),
+        rows=json.dumps({name: table_row(name) for name in ROWS}),
+        options=json.dumps(config["tables"], sort_keys=True),
         folder=subpath(output[0], parent=True),
     shell:
-        "python -m evaluation.tables --metrics {input.rows} --rows {params.rows:q} --out {params.folder}"
-        " > {log} 2>&1"
+        "python -m evaluation.tables --metrics {input.rows} --rows {params.rows:q}"
+        " --options {params.options:q} --out {params.folder} > {log} 2>&1"
