@@ -132,3 +132,12 @@ def test_profiles_hold_only_differences(file):
     default = leaves(yaml.safe_load((ROOT / "workflow/config/default.yaml").read_text()))
     own = leaves(yaml.safe_load(file.read_text()))
     assert [key for key, value in own.items() if default.get(key, object()) == value] == []
+
+
+@pytest.mark.parametrize("file", profiles(), ids=lambda file: file.stem)
+def test_single_stage_gets_the_steps_of_both_stages(file):
+    default = yaml.safe_load((ROOT / "workflow/config/default.yaml").read_text())
+    config = leaves(default) | leaves(yaml.safe_load(file.read_text()))
+    both = config["stage1", "train", "steps"] + config["stage2", "train", "steps"]
+    assert config["methods", "single_stage", "options", "train", "steps"] == both
+    assert config["stage1", "train", "batch_size"] == config["stage2", "train", "batch_size"]
