@@ -114,6 +114,7 @@ class LCU(nn.Module):
         self.lpe = LPE(options, face)
         self.hbcu = HBCU(options) if options.use_lcu and options.use_hbcu else None
         self.f_emo = nn.Linear(TEXT_DIM, options.d) if options.use_lcu and options.use_lau else None
+        self.tell = nn.Linear(options.d, TOKENS * CHANNELS)  # only in training: see StageOptions.context_weight
         self.null_user = nn.Parameter(0.02 * torch.randn(options.clip // options.stride, options.d))
         self.null_emotion = nn.Parameter(0.02 * torch.randn(options.d))
 

@@ -36,7 +36,8 @@ class StageOptions:
     pixel_frames: int = 4  # decoded frames a step for L_pixel
     align_weight: float = 0.1  # gamma (stage 2)
     align_blocks: int = 1  # |S|
-    pose_weight: float = 3.0  # weight of the pose token in L_flow
+    context_weight: float = 0.5  # of a linear reading of f_pu that must tell the clip's mean latent; ours, not the paper's
+    pose_weight: float = 1.5  # weight of the pose token in L_flow
     lip_weight: float = 2.0  # weight of the lip tokens in L_flow
     drop_previous: float = 0.8  # share of steps without the T_prev frames
     drop_user: float = 0.15  # share of samples without user context, for guidance
@@ -48,7 +49,7 @@ class StageOptions:
 class SamplingOptions:
     """How videos are made."""
 
-    steps: int = 8
+    steps: int = 6
     solver: str = "euler"
-    guide_user: float = 2.0  # guidance scale on user context and emotion; 1 = off
-    guide_audio: float = 1.0
+    guide_user: float = 2.5  # guidance scale on user context and emotion; 1 = off
+    guide_audio: float = 2.0

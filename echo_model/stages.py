@@ -4,6 +4,7 @@ import copy
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from echo_model.backbones.vae import FaceVAE
@@ -111,7 +112,11 @@ class TalkingTask(ClipTask):
 
 
 class InteractiveTask(ClipTask):
-    """Stage 2: LCU and SDCM on top of stage 1; L_flow + gamma * L_align against the frozen stage-1 generator f_ref."""
+    """Stage 2: LCU and SDCM on top of stage 1; L_flow + gamma * L_align against the frozen stage-1 generator f_ref.
+
+    A small study has a few hundred steps where the paper has thousands, so f_pu is also read out linearly
+    (`context_weight`, ours): without it the gates of GCA hardly open in that time.
+    """
 
     user = True
 
@@ -137,11 +142,15 @@ class InteractiveTask(ClipTask):
         features = []
         x_hat = self.module["generator"](**arguments, f_pu=f_pu, c_emo=c_emo, collect=features)
         flow = flow_loss(x_hat, batch["x_1"], t, self.weights.to(t), self.stage.sharpest).mean()
-        logs = {"flow": float(flow.detach())}
+        told = self.module["lcu"].tell(f_pu.mean(1))
+        mean = rearrange(batch["x_1"], "b f n (k c) -> b (f k) n c", k=self.options.patch).mean(1).flatten(1)
+        context = ((told - mean).square().mean(1) * seen).sum() / seen.sum().clamp_min(1.0)
+        loss = flow + self.stage.context_weight * context
+        logs = {"flow": float(flow.detach()), "context": float(context.detach())}
         if self.f_ref is None:
-            return flow, logs
+            return loss, logs
         align = self.align_loss(features, arguments, batch["energy"], generator)
-        return flow + self.stage.align_weight * align, logs | {"align": float(align.detach())}
+        return loss + self.stage.align_weight * align, logs | {"align": float(align.detach())}
 
     def align_loss(
         self, features: list[Tensor], arguments: dict, energy: Tensor, generator: torch.Generator

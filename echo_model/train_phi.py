@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dyads.contract import FPS, Dyad, file_sha256, read_manifest
 from dyads.errors import run_cli
+from echo_model.backbones.audio import MELS
 from echo_model.backbones.phi import AGES, Phi, PhiOptions
 from echo_model.encode import load_inputs
 from training.device import limit_threads
@@ -52,6 +53,14 @@ def crop(part: Tensor, start: int, length: int) -> Tensor:
     return F.pad(inside, (0, 0) * (part.dim() - 1) + (0, length - len(inside)), value=-1)
 
 
+def other_voice(batch: int, stride: int, generator: torch.Generator) -> Tensor:
+    """Offsets of level, spectral tilt and pitch, one per sample, as another speaker or room has: (b, 1, stride * 50)."""
+    level, tilt, octaves = (scale * torch.randn(batch, 1, generator=generator) for scale in (0.3, 0.2, 0.1))
+    mel = level + tilt * torch.linspace(-1, 1, MELS)
+    frame = torch.cat([mel, mel, octaves, torch.zeros(batch, 1)], 1)
+    return frame.repeat(1, stride)[:, None]
+
+
 class PhiTask:
     """Cross-entropy on the user's emotion where labelled, and squared error on the next step's signals always."""
 
@@ -81,8 +90,9 @@ class PhiTask:
         drop = self.module.options.drop
         audio = batch["audio"] * (which > drop / 2)
         video = batch["video"] * (which < 1 - drop / 2)
-        audio = audio + 0.1 * torch.randn(audio.shape, generator=generator).to(audio)
-        video = video + 0.2 * torch.randn(video.shape, generator=generator).to(video)
+        audio = audio + other_voice(b, self.module.options.stride, generator).to(audio)
+        audio = audio + 0.3 * torch.randn(audio.shape, generator=generator).to(audio)
+        video = video + 0.5 * torch.randn(video.shape, generator=generator).to(video)
         tokens = self.module(audio, video)
         emotion, memory = batch["emotion"].flatten(), batch["memory"].flatten()
         loss = F.mse_loss(self.module.signals(tokens[:, :-1]), batch["signals"][:, 1:].clamp(-3, 3))

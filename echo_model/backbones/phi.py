@@ -43,7 +43,7 @@ class Phi(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(PHI_DIM) for _ in range(options.layers))
         self.attentions = nn.ModuleList(Attention(PHI_DIM, options.heads) for _ in range(options.layers))
         self.ffns = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(PHI_DIM), FFN(PHI_DIM, 2), nn.Dropout(0.1))
+            nn.Sequential(nn.LayerNorm(PHI_DIM), FFN(PHI_DIM, 2), nn.Dropout(0.2))
             for _ in range(options.layers)
         )
         self.norm = nn.LayerNorm(PHI_DIM)
@@ -52,7 +52,7 @@ class Phi(nn.Module):
         self.signals = nn.Linear(PHI_DIM, SIGNALS)
 
     def forward(self, audio: Tensor, video: Tensor) -> Tensor:
-        x = self.audio_in(audio) + self.video_in(video)
+        x = F.dropout(self.audio_in(audio) + self.video_in(video), 0.2, self.training)
         x = x + F.silu(self.order(F.pad(x.transpose(1, 2), (4, 0))).transpose(1, 2))
         step = torch.arange(x.shape[1], device=x.device)
         gap = step[:, None] - step

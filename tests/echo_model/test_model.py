@@ -76,7 +76,7 @@ def test_both_stages_train_every_parameter_but_the_unused(options, masks, dialog
     g = torch.Generator().manual_seed(0)
     loss, logs = task.loss(task.batch(0, g), g)
     loss.backward()
-    assert torch.isfinite(loss) and set(logs) == {"flow", "align"}
+    assert torch.isfinite(loss) and set(logs) == {"flow", "context", "align"}
     silent = [
         name for name, p in task.module.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0
     ]
