@@ -63,10 +63,7 @@ def test_named_targets_need_no_cores(checkout):
 
 
 def test_stages_of_one_seed_are_shared_by_the_methods_that_start_there(default):
-    assert {line.split(", ")[0] for line in default.wildcards("fit_start")} == {
-        "method=talking",
-        "method=talking_entangled",
-    }
+    assert {line.split(", ")[0] for line in default.wildcards("fit_start")} == {"method=talking"}
 
 
 @pytest.mark.parametrize(
@@ -93,8 +90,8 @@ def test_use_conda_without_conda_is_one_sentence(checkout, tmp_path):
 
 def test_a_user_configuration_overrides_one_option_and_removes_a_method(checkout, tmp_path):
     mine = tmp_path / "mine.yaml"
-    mine.write_text("profile: mine\nseeds: [7]\nmethods: {no_sdcm: null, talking_entangled: null}\n")
+    mine.write_text("profile: mine\nseeds: [7]\nmethods: {no_lcu: null}\n")
     result = checkout.snakemake("--dry-run", "--configfile", str(mine))
     assert result.code == 0, result.text
     assert "results/mine/models/echo/seed7.safetensors" in result.text
-    assert "no_sdcm" not in result.text and "talking_entangled" not in result.text
+    assert "no_lcu" not in result.text

@@ -71,7 +71,7 @@ def test_sampling_options_train_nothing_again(finished, tmp_path):
     result = plan(finished, tmp_path, {"sampling": {"guide_user": 3.0}})
     assert not {"fit", "fit_start", "train_vae", "train_probe", "train_phi"} & set(result.jobs)
     methods = {line.split(",")[0].removeprefix("method=") for line in result.wildcards("generate")}
-    assert methods == {"echo", "no_lcu", "no_sdcm", "single_stage"}
+    assert methods == {"echo", "no_lcu"}
 
 
 def test_one_probes_options_leave_the_other_and_all_methods_alone(finished, tmp_path):
