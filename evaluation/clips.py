@@ -55,6 +55,7 @@ class Clip:
     frames: int
     status: str
     speaking: np.ndarray  # bool (T,)
+    resized: bool = False  # the generated video had another picture size
     truth: Truth | None = None
     names: tuple[str, ...] = ()  # of the motion dimensions; empty if they have none
     generated: np.ndarray | None = None

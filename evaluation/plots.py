@@ -66,7 +66,10 @@ def read_study(results: Path) -> Study:
     data = sorted((results / "data").glob("*/manifest.csv"))
     if not data:
         raise DataError(f"{results}/data holds no manifest.csv; make the data first.")
-    return Study(results, data[0].parent, rows.drop_duplicates("method", ignore_index=True))
+    rows = rows.drop_duplicates("method")
+    order = rows["group"].map(list(GROUP_COLOURS).index)
+    rows = rows.iloc[order.argsort(kind="stable")].reset_index(drop=True)
+    return Study(results, data[0].parent, rows)
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -111,17 +114,17 @@ def filmstrip(
     if unknown:
         raise DataError(f"{data} has no dialogue {unknown[0]!r} in split {split}; choose others.")
     rows = ["user", "truth", *videos]
-    cell = 0.82  # inches
-    figure = Figure(figsize=(columns * cell + 1.6, len(dialogues) * (len(rows) * cell + 0.95) + 0.3))
-    grid = figure.add_gridspec(
-        2 * len(dialogues), 1, height_ratios=[0.3, len(rows) * cell] * len(dialogues), hspace=0.2
-    )
+    cell, block = 0.82, (0.3, 0.82 * len(rows))  # inches
+    height = len(dialogues) * (sum(block) + 0.75) + 0.3
+    figure = Figure(figsize=(columns * cell + 1.6, height))
+    grid = figure.add_gridspec(len(dialogues), 1, hspace=0.65 / sum(block), top=1 - 0.55 / height, bottom=0.45 / height)
     for index, name in enumerate(dialogues):
-        strip = figure.add_subplot(grid[2 * index + 1])
+        inner = grid[index].subgridspec(2, 1, height_ratios=block, hspace=0.02)
+        strip = figure.add_subplot(inner[1])
         seconds = _strip(strip, known[name], videos, columns)
-        _band(figure.add_subplot(grid[2 * index], sharex=strip), name, read_truth(known[name]), seconds)
+        _band(figure.add_subplot(inner[0], sharex=strip), name, read_truth(known[name]), seconds)
     patches = [Patch(color=colour, label=name) for name, colour in EMOTION_COLOURS.items()]
-    figure.legend(handles=patches, ncols=5, loc="lower center", bbox_to_anchor=(0.5, 0.89), frameon=False, fontsize=8)
+    figure.legend(handles=patches, ncols=5, loc="upper center", frameon=False, fontsize=8)
     return figure
 
 
@@ -151,7 +154,7 @@ def _strip(axes: Axes, dyad: Dyad, videos: dict[str, Path], columns: int) -> flo
     axes.set_yticks(np.arange(len(sources)) + 0.5, list(sources), fontsize=8)
     axes.set_xlabel("time (s)", fontsize=8, labelpad=1)
     axes.tick_params(length=2, labelsize=8)
-    axes.hlines([1, 2], 0, seconds, color="white", linewidth=2)
+    axes.hlines(range(1, len(sources)), 0, seconds, color="white", linewidth=2)
     return seconds
 
 

@@ -73,14 +73,14 @@ def load_lpips(weights: Path | str) -> nn.Module:
 @torch.inference_mode()
 def lpips_distance(network: nn.Module, generated: np.ndarray, true: np.ndarray) -> np.ndarray:
     """LPIPS per frame of two uint8 (T, H, W, 3) videos: (T,)."""
-    scores = []
+    scores, device = [], next(network.parameters()).device
     for start in range(0, len(true), BATCH):
         a, b = (
-            rearrange(torch.from_numpy(video[start : start + BATCH]), "t h w c -> t c h w").float() / 255
+            rearrange(torch.from_numpy(video[start : start + BATCH]).to(device), "t h w c -> t c h w") / 255
             for video in (generated, true)
         )
         scores.append(network(a, b, normalize=True).flatten())  # the package works in [-1, 1]
-    return torch.cat(scores).numpy()
+    return torch.cat(scores).cpu().numpy()
 
 
 def map_distance(generated: list[Tensor], true: list[Tensor]) -> Tensor:

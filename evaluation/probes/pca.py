@@ -45,9 +45,10 @@ class PcaProbe(nn.Module):
     @torch.inference_mode()
     def read(self, frames: np.ndarray, reference: np.ndarray) -> np.ndarray:
         """Component scores, float32 (T, D), of uint8 (T, H, W, 3) frames; `reference` uint8 (H, W, 3)."""
-        anchor = self.luminance(to_tensor(reference[None]))
+        device = self.mean.device
+        anchor = self.luminance(to_tensor(reference[None]).to(device))
         scores = [
-            (self.luminance(to_tensor(frames[start : start + BATCH])) - anchor - self.mean) @ self.components.T
+            self.luminance(to_tensor(frames[start : start + BATCH]).to(device)) - anchor - self.mean
             for start in range(0, len(frames), BATCH)
         ]
-        return torch.cat(scores).numpy()
+        return (torch.cat(scores) @ self.components.T).cpu().numpy()

@@ -1,0 +1,200 @@
+"""Decoding a dialogue once and letting the probes read it; readings of true videos are kept for the next method."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+from torch import nn
+
+from dyads.contract import Dyad, file_sha256, load_arrays
+from dyads.errors import ConfigError, DataError
+from dyads.files import atomic_path
+from dyads.media import read_video
+from evaluation.cards import OK
+from evaluation.clips import Clip, avatar_speaking, read_truth
+from evaluation.metrics.perceptual import load_lpips, map_distance
+from evaluation.metrics.sync import load_syncnet
+from evaluation.probes import frames, image, motion, pca
+from evaluation.probes.frames import to_tensor
+from evaluation.probes.store import load_probe
+from training.device import pick_device
+from training.options import options_hash
+from training.provenance import content_hash
+
+IMAGE_BATCH = 64
+TRUE_KEYS = ("motion_true", "motion_user", "motion_reference")
+
+
+@dataclass
+class Tools:
+    """What metrics need beside the clip; a network without weights is None."""
+
+    motion: nn.Module
+    image: nn.Module
+    lpips: nn.Module | None = None
+    syncnet: nn.Module | None = None
+    known: "Known" = field(default_factory=lambda: Known(None))
+
+
+class Known:
+    """Motion readings of true videos, kept in one file per (probe, data, split) beside the probe.
+
+    They are the same for every method and seed. `folder` None keeps nothing.
+    """
+
+    def __init__(self, folder: Path | None, *key: str | None) -> None:
+        self.path = folder / f"{options_hash(key)}.safetensors" if folder else None
+        self.readings: dict[str, np.ndarray] = {}
+        self.added = False
+        if self.path is not None and self.path.is_file():
+            try:
+                with safe_open(str(self.path), "np") as file:
+                    self.readings = {name: file.get_tensor(name) for name in file.keys()}
+            except SafetensorError as error:
+                raise DataError(f"{self.path}: cannot be read ({error}); delete it.") from error
+
+    def get(self, dyad_id: str) -> dict[str, np.ndarray] | None:
+        """The readings `TRUE_KEYS` of a dyad, if they are there."""
+        names = {key: f"{dyad_id}/{key}" for key in TRUE_KEYS}
+        if not all(name in self.readings for name in names.values()):
+            return None
+        return {key: self.readings[name] for key, name in names.items()}
+
+    def put(self, dyad_id: str, values: dict[str, np.ndarray]) -> None:
+        self.readings.update({f"{dyad_id}/{key}": values[key] for key in TRUE_KEYS})
+        self.added = True
+
+    def save(self) -> None:
+        """Write what is new; of two processes at once, the later file stays, and both are complete."""
+        if self.added and self.path is not None:
+            with atomic_path(self.path) as temporary:
+                save_file(self.readings, temporary)
+
+
+def load_tools(
+    motion_file: Path, image_file: Path, weights: dict[str, str], data: Path, split: str, keep: bool
+) -> tuple[Tools, dict[str, dict]]:
+    """Probes and networks on this process's device, and the probes' headers."""
+    unknown = sorted(set(weights) - {"lpips", "syncnet"})
+    if unknown:
+        raise ConfigError(f"--weights has the unknown key {unknown[0]!r}; known are lpips and syncnet.")
+    device = pick_device()
+    motion_probe, motion_meta = load_probe(motion_file, ("motion", "pca"))
+    image_probe, image_meta = load_probe(image_file, ("image",))
+    code = [content_hash(module.__file__) for module in (frames, motion, pca)]
+    folder = motion_file.parent / "readings" if keep else None
+    tools = Tools(
+        motion=motion_probe.to(device),
+        image=image_probe.to(device),
+        lpips=load_lpips(weights["lpips"]).to(device) if weights.get("lpips") else None,
+        syncnet=load_syncnet(weights["syncnet"]) if weights.get("syncnet") else None,
+        known=Known(folder, content_hash(motion_file), file_sha256(data / "manifest.csv"), split, *code),
+    )
+    return tools, {"motion": motion_meta, "image": image_meta}
+
+
+def read_clip(dyad: Dyad, video: Path, tools: Tools) -> Clip:
+    """Decode one dialogue and let the probes read it; a missing or unfit generated video becomes a status."""
+    try:
+        generated = read_video(video)
+    except DataError as error:
+        print(f"missing_video: {error}", flush=True)
+        return Clip(dyad.dyad_id, 0, "missing_video", np.zeros(0, bool))
+    known = tools.known.get(dyad.dyad_id)
+    arrays = load_arrays(dyad, ("avatar",) if known else ("user", "avatar"))
+    true, count = arrays.avatar_frames, len(arrays.avatar_frames)
+    if len(generated) != count:
+        print(f"length_mismatch: {video} has {len(generated)} frames, the truth {count}", flush=True)
+        return Clip(dyad.dyad_id, count, "length_mismatch", np.zeros(count, bool))
+    resized = generated.shape != true.shape
+    if resized:
+        generated = read_video(video, size=true.shape[1:3])
+    if known is None:
+        known = {
+            "motion_true": tools.motion.read(true, arrays.reference),
+            "motion_user": tools.motion.read(arrays.user_frames, arrays.user_frames[0]),
+            "motion_reference": tools.motion.read(arrays.reference[None], arrays.reference)[0],
+        }
+        tools.known.put(dyad.dyad_id, known)
+    truth = read_truth(dyad)
+    clip = Clip(
+        dyad_id=dyad.dyad_id,
+        frames=count,
+        status=OK,
+        speaking=avatar_speaking(dyad, count, arrays.avatar_audio, truth),
+        resized=resized,
+        truth=truth,
+        names=tools.motion.names,
+        generated=generated,
+        true=true,
+        audio=arrays.avatar_audio,
+        motion_generated=tools.motion.read(generated, arrays.reference),
+        **known,
+    )
+    _look(clip, tools.image)
+    return clip
+
+
+def _look(clip: Clip, probe: image.ImageProbe) -> None:
+    """Image features of both videos and the distance of their feature maps, batch by batch to save memory."""
+    device = next(probe.parameters()).device
+    features: dict[str, list] = {"generated": [], "true": []}
+    distances = []
+    for start in range(0, clip.frames, IMAGE_BATCH):
+        maps = []
+        for key in features:
+            pictures = to_tensor(getattr(clip, key)[start : start + IMAGE_BATCH]).to(device)
+            seen, layers = probe.look(pictures)
+            features[key].append(seen.cpu().numpy())
+            maps.append(layers)
+        distances.append(map_distance(*maps).cpu().numpy())
+    clip.image_generated = np.concatenate(features["generated"])
+    clip.image_true = np.concatenate(features["true"])
+    clip.map_distance = np.concatenate(distances)
+
+
+def write_features(path: Path, clips: list[Clip], meta: dict) -> None:
+    """What the probes read, per clip, under `<clip>/<name>`; see `read_features` for the names."""
+    tensors = {}
+    for clip in clips:
+        if clip.status != OK:
+            continue
+        named = {
+            "generated": clip.motion_generated.astype(np.float32),
+            "true": clip.motion_true.astype(np.float32),
+            "user": clip.motion_user.astype(np.float16),
+            "reference": clip.motion_reference.astype(np.float32),
+            "image_generated": clip.image_generated.astype(np.float16),
+            "image_true": clip.image_true.astype(np.float16),
+            "speaking": clip.speaking.astype(np.uint8),
+        }
+        if clip.truth is not None:
+            named["truth"] = clip.truth.avatar.astype(np.float16)
+            named["expected"] = clip.truth.expected.astype(np.float16)
+            named["emotion"] = clip.truth.emotion.astype(np.uint8)
+            named["cue"] = clip.truth.cue.astype(np.uint8)
+        tensors.update({f"{clip.dyad_id}/{key}": np.ascontiguousarray(value) for key, value in named.items()})
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={"meta": json.dumps(meta)})
+
+
+def read_features(path: Path | str) -> tuple[dict[str, dict[str, np.ndarray]], dict]:
+    """Clips by id, and the header (method, seed, names, emotions).
+
+    Each clip has motion readings `generated`, `true`, `user` (T, D) and `reference` (D,), image features
+    `image_generated`, `image_true` (T, 64), `speaking` (T,), and in the synthetic world `truth`, `expected` (T, D),
+    `emotion`, `cue` (T,).
+    """
+    try:
+        with safe_open(str(path), "np") as file:
+            meta = json.loads((file.metadata() or {})["meta"])
+            clips: dict[str, dict[str, np.ndarray]] = {}
+            for name in file.keys():
+                clip, _, key = name.rpartition("/")
+                clips.setdefault(clip, {})[key] = file.get_tensor(name)
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise DataError(f"{path}: holds no probe readings ({error}); run `python -m evaluation.run`.") from error
+    return dict(sorted(clips.items())), meta
