@@ -1,7 +1,7 @@
 """Tables from tidy result rows: `python -m evaluation.tables --metrics FILES|DIR --rows JSON --out DIR`.
 
-Writes main_table, ablations_table and controls, each as .csv (machine readable), .md and .tex;
-`python -m evaluation.tables --print FILE.md` shows one in the terminal.
+Writes main_table, ablations_table and controls, each as .csv (machine readable), .md and .tex, and every metric in
+summary.csv; `python -m evaluation.tables --print FILE.md` shows one in the terminal.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from training.options import from_dict, parse_json
 DEFAULT_COLUMNS = (
     *("mouth_opening_correlation/speech", "expression_correlation/all", "expression_amplitude/all"),
     *("motion_mse/all", "motion_fd_pooled/all", "rpcc/expression", "sid/expression", "var/all"),
-    *("fid_small/frame", "ssim/frame", "psnr/frame", "lpips_small/frame"),
+    *("fid_small/frame", "ssim/frame", "psnr/frame", "lpips_small/frame", "lse_d/speech", "lse_c/speech"),
 )
 TABLES = {
     "main_table": (("main", "baseline", "control"), "Main results"),
@@ -124,6 +124,16 @@ def machine_table(rows: list[Row], columns, summary: pd.DataFrame, budget: dict[
             line[f"{name}_status"] = "not_run" if got is None else got["status"]
         lines.append(line)
     return pd.DataFrame(lines)
+
+
+def unmeasured(table: pd.DataFrame, columns) -> dict[tuple[MetricCard, str], str]:
+    """Columns that no row can fill because data or weights are missing, with that status."""
+    found = {}
+    for card, part in columns:
+        states = set(table[f"{card.name}/{part}_status"]) - {"not_run", "missing_video", "length_mismatch"}
+        if len(states) == 1 and states <= {"weights_missing", "no_truth"}:
+            found[card, part] = states.pop()
+    return found
 
 
 def truth_value(card: MetricCard, part: str, summary: pd.DataFrame) -> float:
@@ -251,11 +261,16 @@ def write_tables(files: list[Path], given: dict, options: TableOptions, out: Pat
     for name, (groups, title) in TABLES.items():
         order = [row for group in groups for row in study if row.group == group]
         table = machine_table(order or study, columns, summary, budget)
-        lines = notes(table, columns, rows, options)
+        dropped = unmeasured(table, columns)
+        seen = [column for column in columns if column not in dropped]
+        lines = notes(table, seen, rows, options)
+        lines += [f"Not measured, {STATUSES[why]}: {card.label}." for (card, _), why in dropped.items()]
         write_text(out / f"{name}.csv", table.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
-        write_text(out / f"{name}.md", markdown(title, shown_table(table, columns, summary, "md"), lines))
-        tex = shown_table(table, columns, summary, "tex").rename(columns={k: _tex(k) for k in ("method", *BUDGET)})
+        write_text(out / f"{name}.md", markdown(title, shown_table(table, seen, summary, "md"), lines))
+        tex = shown_table(table, seen, summary, "tex").rename(columns={k: _tex(k) for k in ("method", *BUDGET)})
         write_text(out / f"{name}.tex", latex(title, tex, lines, name))
+    numbers = summary.reset_index().to_csv(index=False, float_format="%.9g", lineterminator="\n")
+    write_text(out / "summary.csv", numbers)
     names = {row.method: control_name(row.method, given.get(row.method, {}).get("class", "")) for row in study}
     write_controls(check_controls(summary, names), out)
 

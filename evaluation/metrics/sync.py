@@ -95,7 +95,8 @@ def clip_values(clip, tools) -> Iterator[Value]:
     if not spans:
         raise Undefined("no_speech")
     values = _scores(tools.syncnet, clip.generated, clip.audio, spans)
-    yield from (Value(name, "speech", float(v)) for name, v in zip(("lse_d", "lse_c", "lse_offset"), values, strict=True))
+    for name, value in zip(("lse_d", "lse_c", "lse_offset"), values, strict=True):
+        yield Value(name, "speech", float(value))
     yield Value("lse_coverage", "speech", sum(b - a for a, b in spans) / len(clip.speaking))
     true = _scores(tools.syncnet, clip.true, clip.audio, spans)
     yield Value("lse_offset", truth_part("speech"), float(true[2]))

@@ -78,7 +78,7 @@ class MotionProbe(nn.Module):
         `references` may have one row for all frames. `zoom` (B, 6) warps both views of the face, to train on more
         face shapes than there are people.
         """
-        size, half = self.size, self.size // 2
+        half = self.size // 2
         still = frames.new_zeros(len(references), 6)
         anchor = _sample(F.avg_pool2d(references, 2), warp_grid(still, half, 1.0))
         pose, rounds = frames.new_zeros(len(frames), 5), []
