@@ -1,0 +1,111 @@
+"""One contract test over all methods: shape, determinism by seed, and no look at the avatar's true video."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dyads.contract import load_arrays, read_manifest
+from dyads.features import write_features
+from dyads.synthetic.world import WorldOptions, write_world
+from echo_model.backbones.phi import Phi, PhiOptions
+from echo_model.backbones.vae import FaceVAE, VAEOptions
+from echo_model.encode import encode_dyad, load_inputs
+from echo_model.understand import understand
+from training.method import Resources, load_method
+from training.weights import save_weights
+
+SMALL = {"model": {"d": 32, "blocks": 1, "context": 48}, "sampling": {"steps": 1}}
+LEARNED = {"echo": "Echo", "no_lcu": "Echo", "talking": "Talking"}
+CONTROLS = ("GroundTruth", "VaeRoundTrip", "FrozenReference", "ShuffledPartner", "OracleExpression")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A tiny world with untrained networks: enough to ask every method for a video."""
+    root = tmp_path_factory.mktemp("study")
+    write_world(root / "data", WorldOptions(train=0, test=2, size=32, seconds=(6.0, 6.5), workers=1))
+    torch.manual_seed(0)
+    options = {"size": 32, "width": 16}
+    save_weights(root / "vae.safetensors", FaceVAE(VAEOptions(**options)), {"options": options})
+    phi = Phi(PhiOptions(layers=1)).eval()
+    for dyad in read_manifest(root / "data"):
+        encode_dyad(dyad, root / "vae.safetensors", root / "features")
+        context, sentences = understand(phi, dyad, load_inputs(root / "features", dyad.dyad_id))
+        write_features(root / "context" / f"{dyad.dyad_id}.safetensors", context, {"y_emo": sentences})
+    backbones = {"vae": root / "vae.safetensors", "context": root / "context"}
+    return root, Resources(root / "data", root / "features", backbones)
+
+
+def learned(name: str, study: tuple[Path, Resources]):
+    root, resources = study
+    options = SMALL | {"model": SMALL["model"] | {"use_lcu": name != "no_lcu"}}
+    method = load_method(f"echo_model.method:{LEARNED[name]}", name, options, resources)
+    generator = method.build(0)
+    module = torch.nn.ModuleDict({"generator": generator, "lcu": method.build_lcu(0)}) if method.user else generator
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
+    save_weights(root / f"{name}.safetensors", module)
+    method.load(root / f"{name}.safetensors")
+    return method
+
+
+def make(name: str, study):
+    if name in LEARNED:
+        return learned(name, study)
+    return load_method(f"baselines.controls:{name}", name, {}, study[1])
+
+
+@pytest.mark.parametrize("name", [*LEARNED, *CONTROLS])
+def test_a_video_as_long_and_large_as_the_dialogue_and_the_same_again(name, study):
+    dyad = read_manifest(study[1].data)[0]
+    true = load_arrays(dyad, ("avatar",)).avatar_frames
+    method = make(name, study)
+    first = method.generate(dyad, seed=3)
+    assert first.dtype == np.uint8 and first.shape == true.shape
+    assert np.array_equal(first, make(name, study).generate(dyad, seed=3))
+    if name in LEARNED:
+        assert not np.array_equal(first, method.generate(dyad, seed=4))
+    assert set(method.card()) >= {"parameters", "steps", "samples", "train_seconds"}
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_the_true_avatar_is_not_needed(name, study, tmp_path):
+    """Its video, its latents and the world's truth are deleted: the answer stays."""
+    root, resources = study
+    dyad = read_manifest(resources.data)[0]
+    before = make(name, study).generate(dyad, seed=0)
+    shutil.copytree(root, tmp_path / "blind")
+    for path in (tmp_path / "blind").rglob("*"):
+        if path.name in ("avatar.mp4", "truth.safetensors") or path.name.endswith(".target.safetensors"):
+            path.unlink()
+    blind = Resources(
+        tmp_path / "blind/data",
+        tmp_path / "blind/features",
+        {"vae": root / "vae.safetensors", "context": tmp_path / "blind/context"},
+    )
+    after = make(name, (root, blind)).generate(dyad, seed=0)
+    assert np.array_equal(before, after)
+
+
+def test_controls_are_what_they_say(study):
+    dyad = read_manifest(study[1].data)[0]
+    true = load_arrays(dyad, ("avatar",)).avatar_frames
+    assert np.array_equal(make("GroundTruth", study).generate(dyad, 0), true)
+    frozen = make("FrozenReference", study).generate(dyad, 0)
+    assert (frozen == true[0]).all()
+    oracle = make("OracleExpression", study).generate(dyad, 0)
+    assert np.abs(oracle.astype(float) - true).mean() < np.abs(frozen.astype(float) - true).mean() + 8
+    shuffled = [make("ShuffledPartner", study).generate(dyad, seed) for seed in (0, 1)]
+    assert not np.array_equal(shuffled[0], make("VaeRoundTrip", study).generate(dyad, 0))
+
+
+def test_the_oracle_is_absent_without_truth(study, tmp_path):
+    shutil.copytree(study[0] / "data", tmp_path / "data")
+    for path in (tmp_path / "data").rglob("truth.safetensors"):
+        path.unlink()
+    dyad = read_manifest(tmp_path / "data")[0]
+    assert make("OracleExpression", study).generate(dyad, 0) is None
