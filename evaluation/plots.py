@@ -19,6 +19,7 @@ from dyads.contract import FPS, Dyad, read_manifest
 from dyads.errors import DataError
 from dyads.files import atomic_path
 from dyads.media import read_video
+from dyads.synthetic.coefficients import COEFFICIENTS
 from evaluation.clips import Truth, read_truth
 from evaluation.registry import cards
 from evaluation.summary import read_rows, result_files, seed_values
@@ -270,7 +271,8 @@ def read_trace(path: Path, dialogue: str, name: str, oracle: bool) -> dict[str, 
         "speaking": found["speaking"].astype(bool),
     }
     if oracle and "expected" in found:
-        lines["oracle"] = found["expected"][:, here].astype(float) - float(found["truth"][0, here])
+        there = COEFFICIENTS.index(name)  # the probe may know fewer coefficients than the world
+        lines["oracle"] = found["expected"][:, there].astype(float) - float(found["truth"][0, there])
     return lines
 
 
