@@ -36,7 +36,7 @@ class StageOptions:
     pixel_frames: int = 4  # decoded frames a step for L_pixel
     align_weight: float = 0.1  # gamma (stage 2)
     align_blocks: int = 1  # |S|
-    context_weight: float = 0.5  # of a linear reading of f_pu that must tell the clip's mean latent; ours, not the paper's
+    context_weight: float = 0.5  # of a linear reading of f_pu that must tell the clip's mean latent; ours
     pose_weight: float = 1.5  # weight of the pose token in L_flow
     lip_weight: float = 2.0  # weight of the lip tokens in L_flow
     drop_previous: float = 0.8  # share of steps without the T_prev frames

@@ -54,7 +54,7 @@ def crop(part: Tensor, start: int, length: int) -> Tensor:
 
 
 def other_voice(batch: int, stride: int, generator: torch.Generator) -> Tensor:
-    """Offsets of level, spectral tilt and pitch, one per sample, as another speaker or room has: (b, 1, stride * 50)."""
+    """Offsets of level, tilt and pitch, one a sample, as another speaker or room has: (b, 1, stride * 50)."""
     level, tilt, octaves = (scale * torch.randn(batch, 1, generator=generator) for scale in (0.3, 0.2, 0.1))
     mel = level + tilt * torch.linspace(-1, 1, MELS)
     frame = torch.cat([mel, mel, octaves, torch.zeros(batch, 1)], 1)
