@@ -45,10 +45,11 @@ rule encode:
     params:
         data=subpath(input.data, parent=True),
         folder=subpath(output[0], parent=True),
+    # Features of another autoencoder would be kept, so the folder goes first.
     shell:
         "rm -rf {params.folder}"
         " && python workflow/scripts/on_gpu.py python -m echo_model.encode --data {params.data} --vae {input.vae}"
-        " --out {params.folder} --workers {threads} > {log} 2>&1"  # features of another autoencoder would be kept
+        " --out {params.folder} --workers {threads} > {log} 2>&1"
 
 
 rule train_phi:
