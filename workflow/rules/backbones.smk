@@ -40,6 +40,7 @@ rule encode:
     priority: 100
     conda:
         "../../environment.yml"
+    threads: 2  # everything else waits for it
     resources:
         gpu=GPU,
     params:
