@@ -137,14 +137,18 @@ class Echo(Talking):
 
     def fit(self, dyads: list[Dyad], run: Run) -> None:
         generator, lcu = self.build(run.seed), self.build_lcu(run.seed)
-        stage_1 = read_meta(self.resources.backbone("stage1"))
-        load_weights(self.resources.backbone("stage1"), generator)
+        before = {"steps": 0, "samples": 0, "train_seconds": 0.0}  # single-stage: everything from the start
+        if "stage1" in self.resources.backbones:
+            before = read_meta(self.resources.backbone("stage1"))
+            load_weights(self.resources.backbone("stage1"), generator)
+        elif self.stage.align_weight:
+            raise ConfigError("stage.align_weight is above 0 without stage-1 weights to align with; set it to 0.0.")
         task = InteractiveTask(
             generator, lcu, self.dialogues(dyads), self.model, self.stage, self.schedule.batch_size
         )
         self.train(task, run, "interactive", {"stage1": fingerprint(generator.state_dict())})
         for key in ("steps", "samples", "train_seconds"):
-            self.meta[key] += stage_1[key]
+            self.meta[key] += before[key]
         save_weights(run.out, task.module, self.meta)
 
     def load(self, weights: Path) -> None:

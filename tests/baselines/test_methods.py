@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from dyads.contract import load_arrays, read_manifest
+from dyads.errors import ConfigError
 from dyads.features import write_features
 from dyads.synthetic.world import WorldOptions, write_world
 from echo_model.backbones.phi import Phi, PhiOptions
 from echo_model.backbones.vae import FaceVAE, VAEOptions
 from echo_model.encode import encode_dyad, load_inputs
 from echo_model.understand import understand
-from training.method import Resources, load_method
+from training.method import Resources, Run, load_method
 from training.weights import save_weights
 
 SMALL = {"model": {"d": 32, "blocks": 1, "context": 48}, "sampling": {"steps": 1}}
@@ -109,3 +110,22 @@ def test_the_oracle_is_absent_without_truth(study, tmp_path):
         path.unlink()
     dyad = read_manifest(tmp_path / "data")[0]
     assert make("OracleExpression", study).generate(dyad, 0) is None
+
+
+def fit(name, study, out, stage, backbones):
+    root, resources = study
+    options = SMALL | {"stage": stage, "train": {"steps": 2, "batch_size": 2, "learning_rate": 1e-3}}
+    given = Resources(resources.data, resources.features, resources.backbones | backbones)
+    method = load_method(f"echo_model.method:{name}", name, options, given)
+    method.fit(read_manifest(resources.data), Run(out.with_suffix(""), 0, out))
+    return method
+
+
+def test_both_stages_fit_and_count_their_steps(study, tmp_path):
+    talking = fit("Talking", study, tmp_path / "talking.safetensors", {}, {})
+    echo = fit("Echo", study, tmp_path / "echo.safetensors", {}, {"stage1": tmp_path / "talking.safetensors"})
+    single = fit("Echo", study, tmp_path / "single.safetensors", {"align_weight": 0.0}, {})
+    assert [m.card()["steps"] for m in (talking, echo, single)] == [2, 4, 2]
+    assert echo.card()["parameters"] == single.card()["parameters"] > talking.card()["parameters"]
+    with pytest.raises(ConfigError, match="without stage-1 weights"):
+        fit("Echo", study, tmp_path / "wrong.safetensors", {}, {})
