@@ -36,8 +36,8 @@ CARDS = (
         separates=(
             ("oracle_expression", 0.8),
             ("oracle_expression", "shuffled_partner"),
-            ("ground_truth", "vae_round_trip"),
             ("ground_truth", "shuffled_partner"),
+            ("vae_round_trip", "shuffled_partner"),
         ),
         separates_parts=("smile", "brows", "all"),
     ),

@@ -21,8 +21,8 @@ CARDS = (
         name="rpcc",
         label="rPCC",
         per="clip",
-        protocol="motion probe; per clip and dimension |r(true, user) - r(generated, user)|, mean over the "
-        "dimensions in which all three move; constant series are undefined, never 0",
+        protocol="motion probe; per clip |r(true, user) - r(generated, user)|, mean over the dimensions in which the "
+        "true avatar and the user move; undefined if there is none or the generated avatar is still in one of them",
         source="form of the paper's Eq.; per dimension and centred, hence robust to static offsets",
         **_COMMON,
     ),
@@ -41,18 +41,17 @@ CARDS = (
 def rpcc(generated: np.ndarray, true: np.ndarray, user: np.ndarray) -> float:
     """Mean over dimensions of |r(true_d, user_d) - r(generated_d, user_d)|; inputs (T, D).
 
-    Undefined: fewer than 3 frames, or no dimension in which all three vary.
+    Only dimensions in which the true avatar and the user move count; a method cannot choose them.
+    Undefined: fewer than 3 frames, no such dimension, or a generated series that stands still in one.
     """
     require_frames(len(true), 3)
-    gaps = []
-    for d in range(true.shape[1]):
-        try:
-            with_true = pearson(true[:, d], user[:, d], constant_sd=CONSTANT_SD)
-            gaps.append(abs(with_true - pearson(generated[:, d], user[:, d], constant_sd=CONSTANT_SD)))
-        except Undefined:
-            continue
-    if not gaps:
+    moving = [d for d in range(true.shape[1]) if min(true[:, d].std(), user[:, d].std()) > CONSTANT_SD]
+    if not moving:
         raise Undefined("constant_series")
+    gaps = [
+        abs(pearson(true[:, d], user[:, d]) - pearson(generated[:, d], user[:, d], constant_sd=CONSTANT_SD))
+        for d in moving
+    ]
     return float(np.mean(gaps))
 
 

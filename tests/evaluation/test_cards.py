@@ -1,0 +1,55 @@
+"""Every metric has a complete card, and the registry finds each once."""
+
+import math
+
+import pytest
+
+from evaluation.cards import OK, STATUSES, MetricCard, truth_part, undefined
+from evaluation.registry import cards, modules
+
+CONTROLS = {
+    "ground_truth", "vae_round_trip", "frozen_reference", "shuffled_partner", "time_shifted_audio", "oracle_expression",
+}  # fmt: skip
+
+
+def test_the_metrics_of_the_plan_are_there():
+    wanted = {
+        "ssim", "psnr", "motion_mse", "motion_fd_pooled", "motion_fd_clip", "rpcc", "rpcc_pooled", "sid",
+        "sid_normalised", "var", "fid_small", "mouth_opening_correlation", "expression_correlation",
+        "expression_amplitude", "expression_valence", "lpips", "lpips_small", "lse_d", "lse_c", "lse_offset",
+    }  # fmt: skip
+    assert wanted <= set(cards())
+
+
+@pytest.mark.parametrize("card", cards().values(), ids=lambda card: card.name)
+def test_a_card_says_everything(card: MetricCard):
+    for text in (card.label, card.unit, card.protocol, card.source):
+        assert text.strip()
+    assert card.direction in ("higher", "lower", "truth") and card.per in ("clip", "set")
+    assert card.range[0] < card.range[1]
+    assert card.parts and len(set(card.parts)) == len(card.parts)
+    assert not any(part.endswith("_truth") for part in card.parts)
+    assert set(card.separates_parts) <= set(card.parts)
+    assert bool(card.separates) == bool(card.separates_parts)
+    for better, worse in card.separates:
+        assert better in CONTROLS and better != worse
+        assert worse in CONTROLS if isinstance(worse, str) else card.range[0] <= worse <= card.range[1]
+    assert (truth_part(card.parts[0]) in card.all_parts) == (card.direction == "truth")
+
+
+def test_each_module_writes_clips_or_the_set():
+    for name, module in modules().items():
+        assert module.__doc__, name
+        assert hasattr(module, "clip_values") or hasattr(module, "set_values"), name
+        for card in module.CARDS:
+            function = "set_values" if card.per == "set" else "clip_values"
+            assert hasattr(module, function), f"{card.name} promises {function}"
+
+
+def test_undefined_is_nan_with_a_known_reason():
+    value = undefined("ssim", "frame", "missing_video")
+    assert math.isnan(value.value) and value.status == "missing_video"
+    for wrong in (OK, "because"):
+        with pytest.raises(ValueError, match="failure status"):
+            undefined("ssim", "frame", wrong)
+    assert all(STATUSES.values())
