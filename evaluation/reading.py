@@ -191,6 +191,7 @@ def read_features(path: Path | str) -> tuple[dict[str, dict[str, np.ndarray]], d
     try:
         with safe_open(str(path), "np") as file:
             meta = json.loads((file.metadata() or {})["meta"])
+            meta["names"], meta["method"]  # what only such a file has
             clips: dict[str, dict[str, np.ndarray]] = {}
             for name in file.keys():
                 clip, _, key = name.rpartition("/")

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from dyads.contract import file_sha256, read_manifest
 from dyads.errors import ConfigError, run_cli
 from dyads.files import write_text
@@ -126,7 +124,6 @@ def main(arguments: list[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     started = time.monotonic()
     limit_threads(1)
-    torch.set_grad_enabled(False)
     options = from_dict(RunOptions, parse_json(args.options, "--options"), "evaluation")
     unknown = sorted(set(options.metrics) - set(modules()))
     if unknown:

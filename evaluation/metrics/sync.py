@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import torch
 from PIL import Image
 
 from dyads.contract import SAMPLES_PER_FRAME
@@ -49,7 +50,6 @@ CARDS = (
 
 def load_syncnet(weights: Path | str):
     """A SyncNetInstance with the weights of a file; ConfigError if it does not hold them."""
-    import torch
     from syncnet_python import SyncNetInstance, SyncNetModel  # imports OpenCV and scenedetect
 
     network = SyncNetModel()
@@ -75,7 +75,8 @@ def lse(network, frames: np.ndarray, audio: np.ndarray) -> tuple[float, float, f
             picture.save(Path(folder) / f"{t:06d}.jpg", quality=95)
         write_wav(Path(folder) / "audio.wav", audio)
         options = SimpleNamespace(tmp_dir=folder, batch_size=20, vshift=SHIFT)
-        with contextlib.redirect_stdout(io.StringIO()):  # the package prints every frame's confidence
+        # the package prints every frame's confidence and would keep gradients
+        with contextlib.redirect_stdout(io.StringIO()), torch.inference_mode():
             offset, confidence, distance = network.evaluate(options)
     return float(distance), float(confidence), float(offset)
 

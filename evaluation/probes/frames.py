@@ -11,7 +11,6 @@ from torch import Tensor
 from dyads.contract import ROLES, Dyad
 from dyads.media import read_video
 from dyads.seeding import rng
-from dyads.synthetic.coefficients import neutral
 from evaluation.clips import read_truth
 
 
@@ -25,7 +24,7 @@ class FrameSet:
     subject: Tensor  # int64 (N,), index into `subjects`
     subjects: tuple[str, ...]
     targets: Tensor | None  # float32 (N, 17) true coefficients, None without truth
-    neutral_references: bool = False  # every reference shows the neutral face
+    starts: Tensor | None = None  # float32 (V, 17) true coefficients of the references
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -73,7 +72,7 @@ def sample_frames(dyads: list[Dyad], *, size: int, videos: int, per_video: int, 
         subject=torch.from_numpy(np.concatenate(subject_index)),
         subjects=subjects,
         targets=torch.from_numpy(np.concatenate(targets)) if known else None,
-        neutral_references=known and bool(np.allclose(np.stack(starts), neutral(1), atol=1e-3)),
+        starts=torch.from_numpy(np.stack(starts)) if known else None,
     )
 
 

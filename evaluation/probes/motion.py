@@ -13,14 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dyads.synthetic.coefficients import COEFFICIENTS, EXPRESSION, POSE, neutral
+from dyads.synthetic.coefficients import COEFFICIENTS, EXPRESSION, POSE
 from evaluation.probes.frames import FrameSet, relight, scaled, soften, to_tensor
 
 BATCH = 128
 FACE = 0.66  # half side of the square that the face network sees, in half picture sides
 MIRRORED = ("gaze_x", "yaw", "roll", "shift_x")  # coefficients that change sign in a mirror
 ROUNDS = 2
-STILL = 1 / 12  # share of training pairs (reference, reference), so that no motion reads as none
+STILL = 1 / 12  # share of training pairs (reference, reference), which evaluation reads too
 WEIGHTS = {"jaw_open": 3.0, "smile": 3.0, "gaze_x": 0.5, "gaze_y": 0.5}  # of the loss; the others have 1
 
 
@@ -135,17 +135,15 @@ class MotionTask:
     def __post_init__(self) -> None:
         self.module.mean.copy_(self.data.targets.mean(0))
         self.module.scale.copy_(self.data.targets.std(0).clamp_min(0.02))
-        self.neutral = torch.from_numpy(neutral(1))
         self.mirror = torch.tensor([-1.0 if name in MIRRORED else 1.0 for name in COEFFICIENTS])
         self.weights = torch.tensor([WEIGHTS.get(name, 1.0) for name in COEFFICIENTS])
 
     def batch(self, step: int, generator: torch.Generator) -> dict[str, Any]:
         index = torch.randint(len(self.data), (self.batch_size,), generator=generator)
-        frames, targets = self.data.frames[index], self.data.targets[index].clone()
-        references = self.data.references[self.data.reference[index]]
-        if self.data.neutral_references:
-            still = round(STILL * self.batch_size)
-            frames[:still], targets[:still] = references[:still], self.neutral
+        own = self.data.reference[index]
+        frames, targets, references = self.data.frames[index], self.data.targets[index], self.data.references[own]
+        still = round(STILL * self.batch_size)
+        frames[:still], targets[:still] = references[:still], self.data.starts[own[:still]]
         flip = torch.rand(self.batch_size, generator=generator) < 0.5
         frames[flip], references[flip] = frames[flip].flip(3), references[flip].flip(3)
         targets[flip] *= self.mirror

@@ -9,9 +9,9 @@ from dyads.synthetic.world import WorldOptions, write_world
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory):
-    """Three training and two test dialogues of about three seconds at 32 pixels."""
+    """Three training and two test dialogues of about four seconds at 32 pixels."""
     folder = tmp_path_factory.mktemp("world") / "data"
-    write_world(folder, WorldOptions(train=3, test=2, size=32, seconds=(2.8, 3.2)), progress=False)
+    write_world(folder, WorldOptions(train=3, test=2, size=32, seconds=(4.0, 4.4)), progress=False)
     return folder
 
 

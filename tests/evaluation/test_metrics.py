@@ -95,6 +95,7 @@ def test_pearson_centres_channels_before_pooling():
     assert pearson(still, np.column_stack([a[:, 0], np.zeros(500)])) == pytest.approx(1)
 
 
+@settings(max_examples=30, deadline=None)
 @given(seeds, st.floats(0.1, 10), st.floats(-5, 5))
 def test_correlation_ignores_scale_and_offset(seed, scale, offset):
     a, b = noise(seed, 30, 3), noise(seed + 1, 30, 3)
@@ -118,8 +119,8 @@ def test_frechet_closed_forms():
     assert frechet(one, 3 * one) == pytest.approx((2 * one.std(ddof=1)) ** 2 + (2 * one.mean()) ** 2)
 
 
-@settings(max_examples=20)
-@given(seeds, st.integers(1, 6))
+@settings(max_examples=20, deadline=None)
+@given(seeds, st.integers(2, 6))
 def test_frechet_equals_pytorch_fid(seed, dims):
     a, b = noise(seed, 60, dims) @ noise(seed + 1, dims, dims), noise(seed + 2, 50, dims) + 0.3
     wanted = calculate_frechet_distance(
@@ -138,6 +139,7 @@ def test_frechet_distances_need_frames():
     assert fid_small.fid(features + 2, features) == pytest.approx(32, rel=1e-6)
 
 
+@settings(max_examples=30, deadline=None)
 @given(seeds, st.floats(0.2, 5), st.floats(-3, 3))
 def test_rpcc_ignores_scale_and_offset_of_each_dimension(seed, scale, offset):
     generated, true, user = noise(seed, 40, 3), noise(seed + 1, 40, 3), noise(seed + 2, 40, 3)
@@ -158,7 +160,7 @@ def test_rpcc_closed_form_and_constant_series():
     assert rpcc.rpcc_pooled(-user, user, user) == pytest.approx(2)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(seeds, st.integers(2, 6))
 def test_sid_lies_between_zero_and_log2_k(seed, k):
     true, generated = noise(seed, 60, 2), 3 * noise(seed + 1, 30, 2)

@@ -1,0 +1,229 @@
+"""The probes: sampling, augmentation, the motion probe's warp, a tiny training, PCA, image features, files."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dyads.contract import read_manifest
+from dyads.errors import ConfigError, DataError
+from dyads.synthetic.coefficients import COEFFICIENTS, neutral
+from evaluation import train_probes
+from evaluation.probes.frames import FrameSet, relight, sample_frames, scaled, soften
+from evaluation.probes.image import FEATURES, ImageProbe
+from evaluation.probes.motion import MotionProbe, MotionTask, _composed, _sample, r_squared, warp_grid
+from evaluation.probes.pca import PcaProbe
+from evaluation.probes.store import load_probe, save_probe
+
+generator = torch.Generator().manual_seed
+
+
+def drawn(count: int, seed: int = 0, size: int = 32) -> FrameSet:
+    """Pictures of two people whose only motion is a dark bar (jaw_open) that opens in a light square."""
+    rng = np.random.default_rng(seed)
+    targets = np.repeat(neutral(1), count, axis=0)
+    targets[:, 0] = rng.uniform(0, 1, count)
+    owner = np.arange(count) % 2
+    frames = np.full((count, 3, size, size), 60, np.uint8)
+    frames[:, :, 4:28, 6:26] = np.where(owner, 200, 140)[:, None, None, None]
+    references = frames[:2].copy()
+    for picture, jaw in zip(frames, targets[:, 0], strict=True):
+        picture[:, 18 : 18 + round(8 * jaw), 11:21] = 10
+    index = torch.from_numpy(owner)
+    return FrameSet(
+        torch.from_numpy(frames), torch.from_numpy(references), index, index, ("a", "b"), torch.from_numpy(targets),
+        torch.from_numpy(neutral(2)),
+    )  # fmt: skip
+
+
+def test_sampling_spreads_over_subjects_and_repeats(world):
+    dyads = read_manifest(world, "train")
+    one = sample_frames(dyads, size=32, videos=4, per_video=5, seed=0)
+    two = sample_frames(list(reversed(dyads)), size=32, videos=4, per_video=5, seed=0)
+    assert len(one) == 20 and one.references.shape == (4, 3, 32, 32) and one.targets.shape == (20, 17)
+    assert one.starts.shape == (4, 17)
+    assert len(set(one.subject.tolist())) == min(4, len(one.subjects))
+    assert {f.numpy().tobytes() for f in one.frames} == {f.numpy().tobytes() for f in two.frames}
+    other = sample_frames(dyads, size=32, videos=4, per_video=5, seed=1)
+    assert not torch.equal(one.frames, other.frames)
+
+
+def test_sampled_coefficients_belong_to_their_frames(world):
+    dyads = read_manifest(world, "train")
+    everything = sample_frames(dyads[:1], size=32, videos=2, per_video=10_000, seed=0)
+    same = (everything.frames == everything.references[everything.reference]).flatten(1).all(1)
+    assert same.sum() >= 2 and torch.equal(everything.targets[same], everything.starts[everything.reference[same]])
+
+
+def test_recorded_data_has_no_targets(recorded):
+    data = sample_frames(read_manifest(recorded, "train"), size=32, videos=2, per_video=3, seed=0)
+    assert data.targets is None and data.starts is None
+
+
+def test_augmentation_repeats_and_relights_alike():
+    pictures = torch.rand(4, 3, 32, 32) * 2 - 1
+    assert torch.equal(soften(pictures, generator(3)), soften(pictures, generator(3)))
+    assert not torch.equal(soften(pictures, generator(3)), soften(pictures, generator(4)))
+    one, two = relight((pictures, pictures), generator(3))
+    assert torch.equal(one, two) and not torch.equal(one, pictures)
+
+
+def test_scaling_is_antialiased_and_bounded():
+    stripes = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
+    stripes[..., ::2] = 255
+    assert scaled(stripes, 32).abs().max() < 0.3  # without antialiasing it would be all black or all white
+    assert torch.equal(scaled(stripes, 64), stripes.float() / 127.5 - 1)
+
+
+def test_no_motion_samples_the_picture_itself():
+    picture = torch.rand(2, 3, 32, 32)
+    assert torch.allclose(_sample(picture, warp_grid(torch.zeros(2, 6), 32, 1.0)), picture, atol=1e-5)
+    shift = torch.zeros(2, 6)
+    shift[:, 0] = 2 * 4 / 32  # four pixels to the right
+    moved = _sample(picture, warp_grid(shift, 32, 1.0))
+    assert torch.allclose(moved[..., :-4], picture[..., 4:], atol=1e-5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.floats(-0.3, 0.3), min_size=12, max_size=12))
+def test_composed_motion_is_one_motion_after_the_other(values):
+    motion, zoom = torch.tensor(values).reshape(2, 1, 6)
+    points = torch.tensor([[0.3, -0.5], [-0.2, 0.8], [0.0, 0.0]])
+
+    def apply(m, p):
+        matrix = torch.stack([m[0, 1:3], m[0, 4:6]]) + torch.eye(2)
+        return p @ matrix.T + m[0, [0, 3]]
+
+    expected = apply(motion, apply(zoom, points))
+    assert torch.allclose(apply(_composed(motion, zoom), points), expected, atol=1e-5)
+
+
+def test_motion_probe_reads_any_size_and_any_batching():
+    probe = MotionProbe(size=32, width=4).eval()
+    frames = np.random.default_rng(0).integers(0, 256, (150, 48, 48, 3), dtype=np.uint8)
+    readings = probe.read(frames, frames[0])
+    assert readings.shape == (150, len(COEFFICIENTS)) and readings.dtype == np.float32
+    np.testing.assert_allclose(probe.read(frames[140:], frames[0]), readings[140:], atol=1e-5)
+    with pytest.raises(ValueError, match="multiple of 32"):
+        MotionProbe(size=48)
+
+
+def test_motion_probe_learns_an_opening_mouth():
+    torch.manual_seed(0)
+    task = MotionTask(MotionProbe(size=32, width=4), drawn(400), batch_size=32)
+    optimizer = torch.optim.AdamW(task.module.parameters(), lr=5e-3)
+    for step in range(120):
+        loss, _ = task.loss(task.batch(step, generator(step)), generator(step))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    scores = r_squared(task.module.eval(), drawn(100, seed=9))
+    assert scores["jaw_open"] > 0.8
+    assert scores["smile"] is None  # it never varies
+
+
+def test_mirrored_batches_keep_their_meaning():
+    data = drawn(64)
+    task = MotionTask(MotionProbe(size=32, width=4), data, batch_size=64)
+    batch = task.batch(0, generator(0))
+    again = task.batch(0, generator(0))
+    assert all(torch.equal(batch[key], again[key]) for key in batch)
+    still = round(64 / 12)
+    assert torch.equal(batch["targets"][:still], torch.from_numpy(neutral(still)))
+    assert torch.equal(data.targets, drawn(64).targets)  # mirroring must not change the data itself
+
+
+def test_pca_probe_finds_the_moving_direction():
+    data = drawn(60)
+    probe = PcaProbe(size=16, dimensions=4)
+    probe.fit(data)
+    frames = data.frames[::2].permute(0, 2, 3, 1).numpy()  # of the first person
+    reference = data.references[0].permute(1, 2, 0).numpy()
+    scores = probe.read(frames, reference)
+    assert scores.shape == (30, 4) and probe.names == ()
+    assert abs(np.corrcoef(scores[:, 0], data.targets[::2, 0])[0, 1]) > 0.95
+    whole = np.concatenate([probe.read(frames, reference), probe.read(data.frames[1::2].permute(0, 2, 3, 1).numpy(),
+                            data.references[1].permute(1, 2, 0).numpy())])  # fmt: skip
+    np.testing.assert_allclose(whole.mean(0), 0, atol=1e-3)
+    assert whole[:, 0].std(ddof=1) == pytest.approx(1, abs=0.05)
+
+
+def test_pca_probe_of_still_pictures_reads_nothing():
+    data = drawn(6)
+    data.frames.copy_(data.references[data.reference])
+    probe = PcaProbe(size=16, dimensions=4)
+    probe.fit(data)
+    assert not probe.components.any()
+
+
+def test_image_probe_gives_features_and_three_maps():
+    probe = ImageProbe(size=32, subjects=3).eval()
+    features, maps = probe.look(torch.randint(0, 256, (2, 3, 40, 40), dtype=torch.uint8))
+    assert features.shape == (2, FEATURES)
+    assert [tuple(m.shape[1:]) for m in maps] == [(16, 16, 16), (32, 8, 8), (64, 4, 4)]
+
+
+def test_probe_files_keep_kind_and_weights(tmp_path):
+    probe = MotionProbe(size=32, width=4).eval()
+    save_probe(tmp_path / "p.safetensors", probe, "motion", {"size": 32, "width": 4}, {"data_manifest_sha256": "x"})
+    loaded, meta = load_probe(tmp_path / "p.safetensors", ("motion", "pca"))
+    assert meta["kind"] == "motion" and meta["data_manifest_sha256"] == "x" and not loaded.training
+    frames = np.zeros((2, 32, 32, 3), np.uint8)
+    np.testing.assert_array_equal(loaded.read(frames, frames[0]), probe.read(frames, frames[0]))
+    with pytest.raises(DataError, match="kind 'motion', but image is needed"):
+        load_probe(tmp_path / "p.safetensors", ("image",))
+
+
+TINY = {
+    "motion": {"size": 32, "width": 4, "videos": 4, "per_video": 10, "train": {"steps": 4, "warmup_steps": 1}},
+    "image": {"size": 32, "videos": 4, "per_video": 10, "train": {"steps": 4, "warmup_steps": 1}},
+    "test_videos": 2,
+}
+
+
+def train(data, out, options=TINY, *more):
+    train_probes.main([
+        "--data", str(data), "--checkpoints", str(out / "checkpoints"), "--options", json.dumps(options),
+        "--out-motion", str(out / "motion.safetensors"), "--out-image", str(out / "image.safetensors"), *more,
+    ])  # fmt: skip
+
+
+def test_command_trains_both_probes_and_says_how_well(world, tmp_path):
+    train(world, tmp_path)
+    said = json.loads((tmp_path / "motion.json").read_text())
+    assert set(said["test_r2"]) == set(COEFFICIENTS) and said["kind"] == "motion"
+    assert said["train_frames"] == 40 and len(said["data_manifest_sha256"]) == 64
+    first = (tmp_path / "motion.safetensors").read_bytes()
+    train(world, tmp_path, TINY, "--probe", "motion")  # finished training is loaded, not repeated
+    assert (tmp_path / "motion.safetensors").read_bytes() == first
+    assert load_probe(tmp_path / "image.safetensors", ("image",))[1]["build"]["targets"] == len(COEFFICIENTS)
+
+
+def test_command_falls_back_to_pca_on_recorded_data(recorded, tmp_path):
+    train(recorded, tmp_path)
+    probe, meta = load_probe(tmp_path / "motion.safetensors", ("motion", "pca"))
+    assert meta["kind"] == "pca" and probe.names == () and "test_r2" not in meta
+    assert load_probe(tmp_path / "image.safetensors", ("image",))[1]["build"]["targets"] == 0
+    with pytest.raises(ConfigError, match="no true coefficients"):
+        train(recorded, tmp_path, {"motion": {**TINY["motion"], "kind": "motion"}}, "--probe", "motion")
+
+
+@pytest.mark.parametrize(
+    "options, text",
+    [
+        ({"motion": {"kind": "dct"}}, "auto, motion or pca"),
+        ({"motion": {"colour": 1}}, "unknown option 'colour'"),
+        ({"motion": {"train": {"stepz": 1}}}, "unknown option 'stepz'"),
+    ],
+)
+def test_wrong_options_are_named(world, tmp_path, options, text):
+    with pytest.raises(ConfigError, match=text):
+        train(world, tmp_path, options)
+
+
+def test_an_output_must_be_named(world, tmp_path):
+    with pytest.raises(ConfigError, match="--out-image is missing"):
+        train_probes.main(["--data", str(world), "--checkpoints", str(tmp_path), "--probe", "image"])

@@ -1,0 +1,154 @@
+"""A failure is a status with an empty value, never a number: for single clips, for sets, for every metric."""
+
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from dyads.synthetic.coefficients import COEFFICIENTS, EMOTIONS
+from evaluation.cards import OK, MetricCard, Value
+from evaluation.clips import Clip, Truth
+from evaluation.metrics._series import Undefined
+from evaluation.registry import cards
+from evaluation.run import collect, measure, promised, write_rows
+from evaluation.summary import read_rows
+
+T, D = 120, len(COEFFICIENTS)
+TOOLS = SimpleNamespace(lpips=None, syncnet=None)
+
+
+def make_clip(seed: int = 0, name: str = "one") -> Clip:
+    """A clip in which every metric without weights is defined."""
+    rng = np.random.default_rng(seed)
+    smooth = np.cumsum(rng.normal(size=(3, T, D)), axis=1).astype(np.float32) / 8
+    truth = Truth(
+        COEFFICIENTS, smooth[1], smooth[0], smooth[0] * 0.9, np.ones(T, bool), np.zeros(T, int),
+        np.repeat([1, 2, 4, 0], T // 4), EMOTIONS,
+    )  # fmt: skip
+    return Clip(
+        dyad_id=name, frames=T, status=OK, speaking=np.ones(T, bool), truth=truth, names=COEFFICIENTS,
+        generated=rng.integers(0, 256, (T, 16, 16, 3), dtype=np.uint8),
+        true=rng.integers(0, 256, (T, 16, 16, 3), dtype=np.uint8),
+        audio=np.zeros(T * 640, np.float32),
+        motion_generated=smooth[0] + rng.normal(size=(T, D)).astype(np.float32) / 20,
+        motion_true=smooth[0], motion_user=smooth[1], motion_reference=smooth[0, 0],
+        image_generated=rng.normal(size=(T, 64)).astype(np.float32),
+        image_true=rng.normal(size=(T, 64)).astype(np.float32), map_distance=rng.uniform(size=T),
+    )  # fmt: skip
+
+
+def statuses(*clips: Clip) -> dict[tuple[str, str, str], str]:
+    """(clip, metric, part) -> status, after checking that value and status agree."""
+    rows, _ = measure(iter(clips), TOOLS)
+    assert all(math.isfinite(value.value) == (value.status == OK) for _, value in rows)
+    found = {(clip, value.metric, value.part): value.status for clip, value in rows}
+    assert len(found) == len(rows), "a row was written twice"
+    return found
+
+
+def test_a_good_clip_defines_everything_but_what_needs_weights():
+    found = statuses(make_clip())
+    bad = {(metric, status) for (_, metric, _), status in found.items() if status != OK}
+    wanted = {(metric, "weights_missing") for metric in ("lpips", "lse_d", "lse_c", "lse_offset", "lse_coverage")}
+    assert bad == wanted
+
+
+def test_every_promised_row_is_there_whatever_happens():
+    clips = [make_clip(), Clip("two", 0, "missing_video", np.zeros(0, bool))]
+    found = statuses(*clips)
+    for clip, per in (("one", "clip"), ("two", "clip"), ("*", "set")):
+        wanted = promised(c for c in cards().values() if c.per == per or (per == "clip" and c.clip_rows))
+        assert {(metric, part) for name, metric, part in found if name == clip} == set(wanted)
+
+
+@pytest.mark.parametrize("status", ["missing_video", "length_mismatch"])
+def test_one_lost_clip_undoes_the_set_but_not_the_other_clips(status):
+    found = statuses(make_clip(), Clip("two", 0, status, np.zeros(0, bool)))
+    assert {s for (clip, *_), s in found.items() if clip in ("two", "*")} == {status}
+    assert found["one", "ssim", "frame"] == OK
+
+
+def test_a_frozen_face_has_no_correlations():
+    clip = make_clip()
+    clip.motion_generated = np.repeat(clip.motion_true[:1], T, axis=0)
+    found = statuses(clip)
+    for metric, part in (
+        ("mouth_opening_correlation", "speech"), ("rpcc", "expression"), ("expression_correlation", "all")
+    ):  # fmt: skip
+        assert found["one", metric, part] == "constant_series"
+    for metric, part in (("expression_amplitude", "all"), ("sid", "pose"), ("motion_fd_pooled", "all")):
+        assert found["*", metric, part] == OK
+
+
+def test_silence_leaves_no_mouth_score():
+    clip = make_clip()
+    clip.speaking = np.zeros(T, bool)
+    assert statuses(clip)["one", "mouth_opening_correlation", "speech"] == "no_speech"
+    clip = make_clip()
+    clip.speaking[30:] = False  # speech, but too little for SyncNet
+    rows = collect(module("sync").clip_values, clip, SimpleNamespace(syncnet=object()), list(module("sync").CARDS))
+    assert {value.status for value in rows} == {"no_speech"}
+
+
+def module(name: str):
+    from evaluation.registry import modules
+
+    return modules()[name]
+
+
+def test_recorded_data_has_no_oracle():
+    clip = make_clip()
+    clip.truth = None
+    found = statuses(clip)
+    assert found["*", "expression_correlation", "all"] == found["one", "expression_valence", "smile"] == "no_truth"
+    assert found["one", "mouth_opening_correlation", "speech"] == OK  # against the probe on the true video
+
+
+def test_a_probe_without_names_measures_only_the_whole():
+    clip = make_clip()
+    clip.names, clip.truth = (), None
+    found = statuses(clip)
+    for metric in ("motion_mse", "motion_fd_clip", "rpcc", "var"):
+        assert found["one", metric, "expression"] == "no_truth" and found["one", metric, "all"] == OK
+    for metric in ("sid", "sid_normalised", "motion_fd_pooled", "rpcc_pooled"):
+        assert found["*", metric, "expression"] == "no_truth" and found["*", metric, "all"] == OK
+    assert found["one", "mouth_opening_correlation", "speech"] == "no_truth"
+
+
+def test_few_frames_and_small_pictures():
+    clip = make_clip()
+    for key in ("motion_generated", "motion_true", "motion_user", "image_generated", "image_true"):
+        setattr(clip, key, getattr(clip, key)[:8])
+    clip.truth, clip.speaking = None, clip.speaking[:8]
+    clip.generated, clip.true = clip.generated[:8, :8, :8], clip.true[:8, :8, :8]
+    found = statuses(clip)
+    assert found["*", "sid", "expression"] == found["*", "fid_small", "frame"] == "too_few_frames"
+    assert found["one", "motion_fd_clip", "all"] == "too_few_frames"
+    assert found["one", "ssim", "frame"] == "frame_too_small"
+
+
+CARD = replace(next(iter(cards().values())), name="m", parts=("a", "b"), direction="higher")
+
+
+def test_collect_guards_values_and_promises():
+    def infinite(clip, tools):
+        yield Value("m", "a", math.inf)
+        raise Undefined("no_speech")
+
+    rows = collect(infinite, None, TOOLS, [CARD])
+    assert [(row.part, row.status) for row in rows] == [("a", "not_finite"), ("b", "no_speech")]
+    with pytest.raises(RuntimeError, match="promises part b"):
+        collect(lambda clip, tools: [Value("m", "a", 1.0)], None, TOOLS, [CARD])
+    assert isinstance(CARD, MetricCard)
+
+
+def test_undefined_values_are_empty_in_the_file(tmp_path):
+    rows = [("one", Value("ssim", "frame", 0.25)), ("two", Value("ssim", "frame", math.nan, "missing_video"))]
+    write_rows(tmp_path / "m" / "seed0.csv", rows, "m", 0, "set", "test")
+    text = (tmp_path / "m" / "seed0.csv").read_text()
+    assert "m,0,set,test,one,ssim,frame,0.25,ok" in text
+    assert "m,0,set,test,two,ssim,frame,,missing_video" in text
+    back = read_rows([tmp_path / "m" / "seed0.csv"])
+    assert back["value"].isna().tolist() == [False, True]
