@@ -63,7 +63,7 @@ class Talking(Method):
             generator, self.vae, self.dialogues(dyads), self.model, self.stage, self.schedule.batch_size
         )
         self.train(task, run, "talking", {})
-        save_weights(run.out, generator, self.meta)
+        save_weights(run.out, generator, self.reproducible())
 
     def train(self, task, run: Run, stage: str, identity: dict[str, Any]) -> None:
         identity = {
@@ -89,6 +89,10 @@ class Talking(Method):
             "samples": summary["samples"],
             "train_seconds": summary["train_seconds"],
         }
+
+    def reproducible(self) -> dict[str, Any]:
+        """What the weights file says of itself: no times, so that the same training gives the same bytes."""
+        return {key: value for key, value in self.meta.items() if key != "train_seconds"}
 
     def load(self, weights: Path) -> None:
         self.generator = self.build(0)
@@ -139,7 +143,7 @@ class Echo(Talking):
         generator, lcu = self.build(run.seed), self.build_lcu(run.seed)
         before = {"steps": 0, "samples": 0, "train_seconds": 0.0}  # single-stage: everything from the start
         if "stage1" in self.resources.backbones:
-            before = read_meta(self.resources.backbone("stage1"))
+            before |= read_meta(self.resources.backbone("stage1"))  # its seconds stand in its own card
             load_weights(self.resources.backbone("stage1"), generator)
         elif self.stage.align_weight:
             raise ConfigError("stage.align_weight is above 0 without stage-1 weights to align with; set it to 0.0.")
@@ -149,7 +153,7 @@ class Echo(Talking):
         self.train(task, run, "interactive", {"stage1": fingerprint(generator.state_dict())})
         for key in ("steps", "samples", "train_seconds"):
             self.meta[key] += before[key]
-        save_weights(run.out, task.module, self.meta)
+        save_weights(run.out, task.module, self.reproducible())
 
     def load(self, weights: Path) -> None:
         self.generator, self.lcu = self.build(0), self.build_lcu(0)

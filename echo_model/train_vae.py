@@ -39,6 +39,9 @@ class FrameOptions:
     )  # ellipse x, y, radii, in fractions of the frame
     lips: tuple[float, float, float, float] = (0.5, 0.71, 0.15, 0.095)
     tell_weight: float = 0.3  # weight of the coefficients z must tell, where the data set has them
+    lip_coefficients: int = 4  # the first ones, of which lip sync is read ...
+    lip_coefficient_weight: float = 4.0  # ... and how much heavier they weigh than the others
+    show_weight: float = 0.15  # weight of the coefficients the decoded picture must still tell
 
 
 @dataclass
@@ -123,9 +126,31 @@ class VAETask:
         loss = l1 + 0.5 * gradient + 2.0 * mse + 1e-3 * latents[:, :-1].square().mean()
         logs = {"psnr": float(-10 * torch.log10(mse.detach()))}
         if told is not None:
-            tell = F.mse_loss(told.float(), batch["coefficients"])
+            tell = self.coefficient_error(told, batch["coefficients"])
             loss, logs["tell"] = loss + self.options.tell_weight * tell, float(tell.detach())
+            if self.options.show_weight:
+                show = self.coefficient_error(self.read(output.clamp(0, 1), references), batch["coefficients"])
+                loss, logs["show"] = loss + self.options.show_weight * show, float(show.detach())
         return loss, logs
+
+    def coefficient_error(self, told: Tensor, true: Tensor) -> Tensor:
+        """Weighted mean squared error of standardised coefficients."""
+        weight = torch.ones(true.shape[1]).to(true)
+        weight[: self.options.lip_coefficients] = self.options.lip_coefficient_weight
+        return ((told.float() - true).square() * (weight / weight.mean())).mean()
+
+    def read(self, output: Tensor, references: Tensor) -> Tensor:
+        """Coefficients that the encoder reads in a decoded picture; only the picture is trained by it.
+
+        A smile is a few pixels, and an L1 loss is content with a third of it; the reader is not.
+        """
+        reader = [p for part in ("pose_net", "encoder", "tell") for p in getattr(self.module, part).parameters()]
+        for parameter in reader:
+            parameter.requires_grad_(False)
+        told = self.module.tell(self.module.encode_raw(output, references).flatten(1))
+        for parameter in reader:
+            parameter.requires_grad_(True)
+        return told
 
 
 @torch.no_grad()

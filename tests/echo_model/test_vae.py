@@ -71,7 +71,7 @@ def test_it_learns():
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
-    assert losses[-1] < 0.9 * losses[0] and {"psnr", "tell"} == set(logs)
+    assert losses[-1] < 0.9 * losses[0] and {"psnr", "tell", "show"} == set(logs)
 
 
 def test_a_size_that_does_not_fit_is_refused():
