@@ -37,6 +37,7 @@ CARDS = (
             ("oracle_expression", 0.8),
             ("oracle_expression", "shuffled_partner"),
             ("ground_truth", "shuffled_partner"),
+            ("ground_truth", "vae_round_trip"),
             ("vae_round_trip", "shuffled_partner"),
         ),
         separates_parts=("smile", "brows", "all"),

@@ -15,7 +15,7 @@ _COMMON = {
     "range": (0.0, float("inf")),
     "parts": MOTION_PARTS,
     "source": "Frechet 1957; DIM and Learning2Listen on EMOCA coefficients (values are not comparable)",
-    "separates": (("ground_truth", "frozen_reference"), ("vae_round_trip", "frozen_reference")),
+    "separates": (("ground_truth", "vae_round_trip"), ("vae_round_trip", "frozen_reference")),
     "separates_parts": ("expression", "pose"),
 }
 CARDS = (

@@ -22,6 +22,7 @@ CARDS = (
         "on generated frames with the true jaw opening (truth file, else the probe on true frames)",
         source="ours; follows the lip landmarks' distance of talking-head papers",
         separates=(
+            ("ground_truth", "vae_round_trip"),
             ("ground_truth", "time_shifted_audio"),
             ("vae_round_trip", "shuffled_partner"),
             ("vae_round_trip", "time_shifted_audio"),
