@@ -32,8 +32,9 @@ smoke: environment  ## the same workflow with tiny settings; its numbers mean no
 test: environment  ## all tests, the smoke run among them
 	python -m pytest
 
-lint: environment  ## ruff, snakefmt and Snakemake's own linter
+lint: environment  ## ruff (rules and format), snakefmt and Snakemake's own linter
 	python -m ruff check .
+	python -m ruff format --check .
 	python -m snakefmt --check Snakefile workflow/rules
 	python -m snakemake --lint
 

@@ -1,6 +1,7 @@
 """Control methods: rows whose rank is known beforehand, so that a metric which misorders them is seen to be broken."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import torch
 from safetensors import safe_open
 
 from dyads.contract import Dyad, load_arrays, read_manifest
+from dyads.errors import ConfigError
 from dyads.media import read_video
 from dyads.seeding import rng
 from dyads.synthetic.render import render_frames
 from echo_model.encode import encode_video, to_frames, to_tensor
 from echo_model.train_vae import load_vae
 from training.method import Method, Resources
+from training.options import from_dict
 
 
 class Control(Method):
@@ -32,6 +35,33 @@ class GroundTruth(Control):
 
     def generate(self, dyad: Dyad, seed: int) -> np.ndarray:
         return load_arrays(dyad, ("avatar",)).avatar_frames
+
+
+@dataclass(frozen=True)
+class ShiftOptions:
+    """How many `frames` (25 a second) the picture comes late; at least 1."""
+
+    frames: int = 10
+
+    def __post_init__(self) -> None:
+        if self.frames < 1:
+            raise ConfigError(f"a shift of {self.frames} frames is none; give 1 or more.")
+
+
+class TimeShiftedAudio(Control):
+    """The true video some frames late against its sound: every picture right, at the wrong time.
+
+    The first frame stands until the motion begins; what is pushed over the end is lost. Lip metrics must fall, and
+    those of single pictures cannot see it.
+    """
+
+    def __init__(self, options: dict[str, Any], resources: Resources):
+        super().__init__(options, resources)
+        self.shift = from_dict(ShiftOptions, options, "options")
+
+    def generate(self, dyad: Dyad, seed: int) -> np.ndarray:
+        frames = load_arrays(dyad, ("avatar",)).avatar_frames
+        return frames[np.maximum(np.arange(len(frames)) - self.shift.frames, 0)]
 
 
 class FrozenReference(Control):
@@ -71,9 +101,7 @@ class ShuffledPartner(WithVAE):
     """
 
     def generate(self, dyad: Dyad, seed: int) -> np.ndarray | None:
-        others = [
-            other for other in read_manifest(self.resources.data, dyad.split) if other.dyad_id != dyad.dyad_id
-        ]
+        others = [other for other in read_manifest(self.resources.data, dyad.split) if other.dyad_id != dyad.dyad_id]
         if not others:
             return None
         other = others[int(rng(seed, "shuffled-partner", dyad.dyad_id).integers(len(others)))]

@@ -84,9 +84,7 @@ def feature_faults(folder: Path, lengths: dict[str, int], expect: dict[str, Patt
 
 
 def _kind(kind: tuple[str, tuple[int, ...]] | None) -> str:
-    return (
-        "absent" if kind is None else f"{kind[0].removeprefix('torch.')} (*, {', '.join(map(str, kind[1]))})"
-    )
+    return "absent" if kind is None else f"{kind[0].removeprefix('torch.')} (*, {', '.join(map(str, kind[1]))})"
 
 
 def check(

@@ -75,8 +75,7 @@ def inspect_side(side: Side) -> tuple[int, list[str]]:
             faults.append(f"{side.video}: the clip has no frames; {REMEDY_ADAPT}.")
         elif abs(info.fps - FPS) > 1e-6:
             faults.append(
-                f"{side.video}: the video has {info.fps:.3f} fps, stored data must have {FPS}; "
-                f"{REMEDY_ADAPT}."
+                f"{side.video}: the video has {info.fps:.3f} fps, stored data must have {FPS}; {REMEDY_ADAPT}."
             )
         if frames and (info.width, info.height) != (side.width, side.height):
             faults.append(

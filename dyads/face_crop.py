@@ -94,9 +94,7 @@ def choose_crop(frames: list[np.ndarray], box: tuple[float, float, float, float]
     if box is not None:
         x, y, w, h = box
         if w <= 0 or h <= 0 or x >= width or y >= height or x + w <= 0 or y + h <= 0:
-            raise DataError(
-                f"{name}: the box {x:g},{y:g},{w:g},{h:g} lies outside {width}x{height}; correct it."
-            )
+            raise DataError(f"{name}: the box {x:g},{y:g},{w:g},{h:g} lies outside {width}x{height}; correct it.")
         side = max(w, h)
         return Crop(x + (w - side) / 2, y + (h - side) / 2, side, f"box:{x:g},{y:g},{w:g},{h:g}")
     face = agree([detect_faces(frame) for frame in frames])
@@ -117,6 +115,4 @@ def apply_crop(frame: np.ndarray, crop: Crop, size: int) -> np.ndarray:
         x, y = x + over, y + over
     picture = Image.fromarray(frame)
     filtering = Image.Resampling.BICUBIC
-    return np.asarray(
-        picture.resize((size, size), filtering, box=(x, y, x + side, y + side), reducing_gap=3.0)
-    )
+    return np.asarray(picture.resize((size, size), filtering, box=(x, y, x + side, y + side), reducing_gap=3.0))

@@ -81,16 +81,12 @@ def read_features(
             meta = json.loads((handle.metadata() or {}).get("meta", "{}"))
             tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
     except (SafetensorError, ValueError, OSError) as error:
-        raise DataError(
-            f"{path}: not a readable feature file ({error}); delete it and extract again."
-        ) from error
+        raise DataError(f"{path}: not a readable feature file ({error}); delete it and extract again.") from error
     bound: dict[str, int] = {}
     for name, pattern in (expect or {}).items():
         if name not in tensors:
             held = ", ".join(sorted(tensors)) or "nothing"
-            raise DataError(
-                f"{path}: tensor {name!r} is missing (it holds {held}); delete it and extract again."
-            )
+            raise DataError(f"{path}: tensor {name!r} is missing (it holds {held}); delete it and extract again.")
         fault = shape_fault(tuple(tensors[name].shape), pattern, bound)
         if fault:
             raise DataError(f"{path}: tensor {name!r} {fault}; delete the file and extract again.")

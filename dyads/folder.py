@@ -58,9 +58,7 @@ class FolderOptions:
 def find_crop(source: Source, start: float, end: float | None) -> Crop:
     """The fixed crop of a recording, from frames spread over the span that is used."""
     if source.box is not None:
-        return choose_crop(
-            [next(iter_video(source.video, start=start, end=end))], source.box, str(source.video)
-        )
+        return choose_crop([next(iter_video(source.video, start=start, end=end))], source.box, str(source.video))
     info = probe(source.video)
     span = min(end or math.inf, info.duration) - start
     rate = SAMPLES / span if span > 0 else FPS
@@ -79,9 +77,7 @@ def read_side(
     frames = np.stack([apply_crop(frame, crop, options.size) for frame in shown])
     if end is not None and len(frames) < (end - start) * FPS - 1:
         seconds = start + len(frames) / FPS
-        raise DataError(
-            f"{source.video}: the video ends at {seconds:.2f} s, before end {end:g} s; correct end."
-        )
+        raise DataError(f"{source.video}: the video ends at {seconds:.2f} s, before end {end:g} s; correct end.")
     audio = read_audio(source.audio, source.channel)
     first = round(start * SAMPLE_RATE)
     last = len(audio) if end is None else first + len(frames) * SAMPLES_PER_FRAME

@@ -99,15 +99,11 @@ def _dyad_faults(manifest: Path, dyad_id: str, members: list[tuple[int, dict[str
     for number, row in members:
         if row["role"] in seen:
             role = row["role"]
-            faults.append(
-                f"{manifest} line {number}: dyad {dyad_id!r} has two rows for role {role!r}; keep one."
-            )
+            faults.append(f"{manifest} line {number}: dyad {dyad_id!r} has two rows for role {role!r}; keep one.")
         seen.add(row["role"])
     for role in ROLES:
         if role not in seen and seen <= set(ROLES):
-            faults.append(
-                f"{manifest}: dyad {dyad_id!r} has no row for role {role!r}; add it or drop the dyad."
-            )
+            faults.append(f"{manifest}: dyad {dyad_id!r} has no row for role {role!r}; add it or drop the dyad.")
     for key in ("split", "dataset"):
         if len({row[key] for _, row in members}) > 1:
             faults.append(f"{manifest}: the rows of dyad {dyad_id!r} differ in {key}; make them equal.")

@@ -39,9 +39,7 @@ def from_box(box: tuple[float, float, float, float]) -> FaceGeometry:
     """Geometry from a face box (x, y, width, height) in fractions of the frame."""
     x, y, width, height = box
     if width <= 0 or height <= 0:
-        raise ConfigError(
-            f"the face box {box} has no area; give x, y, width, height as fractions of the frame."
-        )
+        raise ConfigError(f"the face box {box} has no area; give x, y, width, height as fractions of the frame.")
     lips = LIPS_IN_BOX
     return FaceGeometry(
         face=Ellipse(x + width / 2, y + height / 2, width / 2, height / 2),
@@ -56,9 +54,7 @@ def from_landmarks(landmarks: np.ndarray, margin: float = 0.15) -> FaceGeometry:
     """
     points = np.asarray(landmarks, dtype=float)
     if points.shape[-2:] != (68, 2) or points.ndim not in (2, 3) or not np.isfinite(points).all():
-        raise ConfigError(
-            f"landmarks must be finite (68, 2) or (T, 68, 2), got {points.shape}; convert them."
-        )
+        raise ConfigError(f"landmarks must be finite (68, 2) or (T, 68, 2), got {points.shape}; convert them.")
 
     def around(chosen: np.ndarray) -> Ellipse:
         low, high = chosen.reshape(-1, 2).min(0), chosen.reshape(-1, 2).max(0)
@@ -92,9 +88,7 @@ def region_masks(
 def _overlap(cells: int, pixels: int) -> np.ndarray:
     """(cells, pixels) share of each cell's length that each pixel covers; rows sum to 1."""
     cell, pixel = np.arange(cells)[:, None] / cells, np.arange(pixels)[None] / pixels
-    return (
-        np.clip(np.minimum(cell + 1 / cells, pixel + 1 / pixels) - np.maximum(cell, pixel), 0, None) * cells
-    )
+    return np.clip(np.minimum(cell + 1 / cells, pixel + 1 / pixels) - np.maximum(cell, pixel), 0, None) * cells
 
 
 def to_grid(mask: np.ndarray, rows: int, cols: int, threshold: float | None = None) -> np.ndarray:

@@ -189,9 +189,7 @@ def write_video(
         container.mux(video.encode(None))
         if sound is not None:
             for first in range(0, len(audio), 1024):
-                frame = av.AudioFrame.from_ndarray(
-                    audio[None, first : first + 1024], format="fltp", layout="mono"
-                )
+                frame = av.AudioFrame.from_ndarray(audio[None, first : first + 1024], format="fltp", layout="mono")
                 frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, first, Fraction(1, SAMPLE_RATE)
                 container.mux(sound.encode(frame))
             container.mux(sound.encode(None))

@@ -126,7 +126,5 @@ def read_turns(path: Path) -> tuple[Turn, ...]:
 
 def write_turns(path: Path, turns: Iterable[Turn]) -> None:
     """Write `turns.jsonl`, sorted by start, atomically."""
-    lines = [
-        json.dumps(asdict(turn), ensure_ascii=False) for turn in sorted(turns, key=lambda t: (t.start, t.end))
-    ]
+    lines = [json.dumps(asdict(turn), ensure_ascii=False) for turn in sorted(turns, key=lambda t: (t.start, t.end))]
     write_text(path, "".join(line + "\n" for line in lines))

@@ -98,9 +98,7 @@ def read_audio(path: Path | str, channel: int | None = None) -> np.ndarray:
     return resample(audio, rate)
 
 
-def fit_audio(
-    audio: np.ndarray, frames: int, tolerance_s: float = 0.1, name: Path | str = "audio"
-) -> np.ndarray:
+def fit_audio(audio: np.ndarray, frames: int, tolerance_s: float = 0.1, name: Path | str = "audio") -> np.ndarray:
     """Pad or trim the end to exactly frames * 640 samples; more than `tolerance_s` off is a `DataError`."""
     wanted = frames * SAMPLES_PER_FRAME
     if abs(len(audio) - wanted) > tolerance_s * SAMPLE_RATE:
@@ -115,9 +113,7 @@ def write_wav(path: Path | str, audio: np.ndarray) -> None:
     """Write float32 (N,) in [-1,1] as mono 16 kHz PCM16, atomically; louder ones are clipped, NaN refused."""
     audio = np.asarray(audio)
     if audio.ndim != 1 or not np.isfinite(audio).all():
-        raise DataError(
-            f"{path}: sound must be a finite mono signal, got shape {audio.shape}; repair it first."
-        )
+        raise DataError(f"{path}: sound must be a finite mono signal, got shape {audio.shape}; repair it first.")
     pcm = np.clip(np.rint(audio * 32768.0), -32768, 32767).astype(np.int16)
     with atomic_path(path) as temporary:
         soundfile.write(temporary, pcm, SAMPLE_RATE, subtype="PCM_16", format="WAV")

@@ -37,9 +37,7 @@ class Window:
 
 def _check(frames: int, clip: int, previous: int) -> None:
     if frames < 1 or clip < 1 or previous < 0:
-        raise ConfigError(
-            f"windows need frames >= 1, clip >= 1 and previous >= 0, got {frames}, {clip}, {previous}."
-        )
+        raise ConfigError(f"windows need frames >= 1, clip >= 1 and previous >= 0, got {frames}, {clip}, {previous}.")
 
 
 def clip_windows(frames: int, clip: int, previous: int, tail: str = "pad") -> list[Window]:
@@ -64,9 +62,7 @@ def clip_windows(frames: int, clip: int, previous: int, tail: str = "pad") -> li
     return windows
 
 
-def random_window(
-    frames: int, clip: int, previous: int, generator: np.random.Generator | torch.Generator
-) -> Window:
+def random_window(frames: int, clip: int, previous: int, generator: np.random.Generator | torch.Generator) -> Window:
     """A training window, uniform over all places where the clip fits; a short dialogue is padded."""
     _check(frames, clip, previous)
     places = max(1, frames - clip + 1)

@@ -80,9 +80,7 @@ def user_context(inputs: dict[str, Tensor], start: int, options: ModelOptions) -
     }
 
 
-def clip_inputs(
-    dialogue: Dialogue, start: int, options: ModelOptions, user: bool = True
-) -> dict[str, Tensor]:
+def clip_inputs(dialogue: Dialogue, start: int, options: ModelOptions, user: bool = True) -> dict[str, Tensor]:
     """Everything but latents for the clip that starts at frame `start` (a multiple of `stride`)."""
     clip = {
         "audio": avatar_voice(dialogue.inputs[f"{dialogue.role}_audio"], start, options),

@@ -97,9 +97,7 @@ def main() -> None:
     index = io.StringIO()
     writer = csv.writer(index, lineterminator="\n")
     writer.writerow(["dyad_id", "split", "file"])
-    writer.writerows(
-        [dyad_id, dyad.split, f"{dyad_id}.safetensors"] for dyad_id, dyad in zip(done, dyads, strict=True)
-    )
+    writer.writerows([dyad_id, dyad.split, f"{dyad_id}.safetensors"] for dyad_id, dyad in zip(done, dyads, strict=True))
     write_text(arguments.out / "index.csv", index.getvalue())
 
 

@@ -22,9 +22,7 @@ def velocity(x_hat: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
     return (x_hat - x_t) / (1 - t)
 
 
-def flow_loss(
-    x_hat: Tensor, x_1: Tensor, t: Tensor, weight: Tensor | None = None, sharpest: float = 0.0
-) -> Tensor:
+def flow_loss(x_hat: Tensor, x_1: Tensor, t: Tensor, weight: Tensor | None = None, sharpest: float = 0.0) -> Tensor:
     """L_flow per sample, (batch,): squared velocity error of an x-prediction, its weight capped at t = `sharpest`.
 
     ||v_hat - v||^2 = ||x_hat - x_1||^2 / (1 - t)^2. The weight is large where x_t already shows the answer, and a
@@ -38,9 +36,7 @@ def flow_loss(
 
 
 @torch.no_grad()
-def integrate(
-    predict: Callable[[Tensor, float], Tensor], x_0: Tensor, steps: int, solver: str = "euler"
-) -> Tensor:
+def integrate(predict: Callable[[Tensor, float], Tensor], x_0: Tensor, steps: int, solver: str = "euler") -> Tensor:
     """Carry noise `x_0` to data along the field of `predict(x_t, t) -> x_hat`, in `steps` steps of equal length.
 
     `solver` is euler, midpoint or heun. The last Euler step lands on the estimate itself.
@@ -54,9 +50,7 @@ def integrate(
         if solver == "midpoint":
             middle = x + 0.5 * dt * v
             v = velocity(predict(middle, t + 0.5 * dt), middle, t + 0.5 * dt)
-        elif (
-            solver == "heun" and k + 1 < steps
-        ):  # at t = 1 the velocity is undefined: the last step is Euler's
+        elif solver == "heun" and k + 1 < steps:  # at t = 1 the velocity is undefined: the last step is Euler's
             ahead = x + dt * v
             v = 0.5 * (v + velocity(predict(ahead, t + dt), ahead, t + dt))
         x = x + dt * v

@@ -20,9 +20,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         q = rearrange(self.q(x), "b n (h c) -> b h n c", h=self.heads)
-        k, v = rearrange(
-            self.kv(x if context is None else context), "b n (j h c) -> j b h n c", j=2, h=self.heads
-        )
+        k, v = rearrange(self.kv(x if context is None else context), "b n (j h c) -> j b h n c", j=2, h=self.heads)
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return self.out(rearrange(y, "b h n c -> b n (h c)"))
 

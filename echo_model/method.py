@@ -59,9 +59,7 @@ class Talking(Method):
 
     def fit(self, dyads: list[Dyad], run: Run) -> None:
         generator = self.build(run.seed)
-        task = TalkingTask(
-            generator, self.vae, self.dialogues(dyads), self.model, self.stage, self.schedule.batch_size
-        )
+        task = TalkingTask(generator, self.vae, self.dialogues(dyads), self.model, self.stage, self.schedule.batch_size)
         self.train(task, run, "talking", {})
         save_weights(run.out, generator, self.reproducible())
 
@@ -110,9 +108,7 @@ class Talking(Method):
     def render(self, latents: torch.Tensor, image: torch.Tensor) -> np.ndarray:
         reference = image[None] / 255.0
         origin = self.vae.origin(reference)
-        return np.concatenate(
-            [to_frames(self.vae.decode(part, reference, origin)) for part in latents.cpu().split(64)]
-        )
+        return np.concatenate([to_frames(self.vae.decode(part, reference, origin)) for part in latents.cpu().split(64)])
 
     def card(self) -> dict[str, Any]:
         return super().card() | self.meta
@@ -147,9 +143,7 @@ class Echo(Talking):
             load_weights(self.resources.backbone("stage1"), generator)
         elif self.stage.align_weight:
             raise ConfigError("stage.align_weight is above 0 without stage-1 weights to align with; set it to 0.0.")
-        task = InteractiveTask(
-            generator, lcu, self.dialogues(dyads), self.model, self.stage, self.schedule.batch_size
-        )
+        task = InteractiveTask(generator, lcu, self.dialogues(dyads), self.model, self.stage, self.schedule.batch_size)
         self.train(task, run, "interactive", {"stage1": fingerprint(generator.state_dict())})
         for key in ("steps", "samples", "train_seconds"):
             self.meta[key] += before[key]
@@ -166,7 +160,4 @@ def check_sections(options: dict[str, Any]) -> None:
     """ConfigError for a section a method does not have."""
     for key in options:
         if key not in SECTIONS:
-            raise ConfigError(
-                f"method options: unknown section {key!r}; the allowed ones are {', '.join(SECTIONS)}."
-            )
-
+            raise ConfigError(f"method options: unknown section {key!r}; the allowed ones are {', '.join(SECTIONS)}.")

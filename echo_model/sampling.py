@@ -37,9 +37,7 @@ def sample_clip(
 
     f_pu = c_emo = None
     if lcu is not None:
-        f_pu, c_emo = lcu(
-            *(expand(clip[name]) for name in ("user_audio", "user_video", "s_usr", "text")), user
-        )
+        f_pu, c_emo = lcu(*(expand(clip[name]) for name in ("user_audio", "user_video", "s_usr", "text")), user)
     arguments = {
         "previous": expand(previous),
         "keep_previous": torch.ones(count).to(x_0),
@@ -74,9 +72,7 @@ def sample_dialogue(
     for start in range(0, dialogue.frames, model.clip):
         clip = {k: v.to(device) for k, v in clip_inputs(dialogue, start, model, lcu is not None).items()}
         noise = torch_generator(seed, "sample", dialogue.dyad.dyad_id, start)
-        x_0 = torch.randn(model.clip // model.patch, TOKENS, model.patch * CHANNELS, generator=noise).to(
-            device
-        )
+        x_0 = torch.randn(model.clip // model.patch, TOKENS, model.patch * CHANNELS, generator=noise).to(device)
         steps = sample_clip(generator, lcu, clip, previous, x_0, options)
         clips.append(unpack(steps, model.patch))
         previous = pack(clips[-1][-model.previous :], model.patch)

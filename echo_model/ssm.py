@@ -52,9 +52,7 @@ class Mamba(nn.Module):
         if self.inner % head:
             raise ValueError(f"The inner width {self.inner} must be divisible by the head width {head}")
         self.in_proj = nn.Linear(d, 2 * self.inner + 2 * state + self.heads, bias=False)
-        self.conv = nn.Conv1d(
-            self.inner + 2 * state, self.inner + 2 * state, kernel, groups=self.inner + 2 * state
-        )
+        self.conv = nn.Conv1d(self.inner + 2 * state, self.inner + 2 * state, kernel, groups=self.inner + 2 * state)
         self.log_a = nn.Parameter(torch.linspace(1.0, 16.0, self.heads).log())
         steps = torch.exp(torch.linspace(-6.9, -2.3, self.heads))  # 0.001 to 0.1, as in Mamba
         self.dt_bias = nn.Parameter(steps + torch.log(-torch.expm1(-steps)))  # inverse softplus

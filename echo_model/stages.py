@@ -32,9 +32,7 @@ class ClipTask:
 
     user = False
 
-    def __init__(
-        self, dialogues: list[Dialogue], options: ModelOptions, stage: StageOptions, batch_size: int
-    ):
+    def __init__(self, dialogues: list[Dialogue], options: ModelOptions, stage: StageOptions, batch_size: int):
         self.dialogues = [d for d in dialogues if d.frames >= options.clip + options.stride]
         self.options, self.stage, self.batch_size = options, stage, batch_size
 
@@ -44,15 +42,11 @@ class ClipTask:
             dialogue = self.dialogues[pick]
             last = (dialogue.frames - self.options.clip) // self.options.stride
             start = int(torch.randint(last + 1, (), generator=generator)) * self.options.stride
-            clip = clip_inputs(dialogue, start, self.options, self.user) | clip_latents(
-                dialogue, start, self.options
-            )
+            clip = clip_inputs(dialogue, start, self.options, self.user) | clip_latents(dialogue, start, self.options)
             clips.append(clip | {"image": dialogue.reference_image})
         return stack(clips)
 
-    def noised(
-        self, batch: dict[str, Tensor], generator: torch.Generator
-    ) -> tuple[dict[str, Tensor], Tensor]:
+    def noised(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[dict[str, Tensor], Tensor]:
         """Arguments of the generator at a random flow time, and that time."""
         x_1 = batch["x_1"]
         t = sample_times(len(x_1), generator, self.stage.time_shift)
@@ -92,16 +86,12 @@ class TalkingTask(ClipTask):
             "pixel": float(pixel.detach()),
         }
 
-    def pixel_loss(
-        self, x_hat: Tensor, batch: dict[str, Tensor], t: Tensor, generator: torch.Generator
-    ) -> Tensor:
+    def pixel_loss(self, x_hat: Tensor, batch: dict[str, Tensor], t: Tensor, generator: torch.Generator) -> Tensor:
         """L_pixel: L1 between decoded estimate and decoded truth on a few random frames, weighted by the flow time."""
         count = min(self.stage.pixel_frames, len(x_hat))
         rows = torch.randperm(len(x_hat), generator=generator)[:count]
         frame = torch.randint(self.options.clip, (count,), generator=generator)
-        estimate = torch.stack(
-            [unpack(x_hat[row], self.options.patch)[f] for row, f in zip(rows, frame, strict=True)]
-        )
+        estimate = torch.stack([unpack(x_hat[row], self.options.patch)[f] for row, f in zip(rows, frame, strict=True)])
         truth = torch.stack(
             [unpack(batch["x_1"][row], self.options.patch)[f] for row, f in zip(rows, frame, strict=True)]
         )
@@ -123,9 +113,7 @@ class InteractiveTask(ClipTask):
     def __init__(self, generator: EchoGenerator, lcu: LCU, *rest):
         super().__init__(*rest)
         self.module = nn.ModuleDict({"generator": generator, "lcu": lcu})
-        self.f_ref = (
-            copy.deepcopy(generator).eval().requires_grad_(False) if self.stage.align_weight else None
-        )
+        self.f_ref = copy.deepcopy(generator).eval().requires_grad_(False) if self.stage.align_weight else None
         self.weights = token_weights(self.stage, generator.m_lip)
 
     def parameter_groups(self) -> list[dict]:
@@ -136,9 +124,7 @@ class InteractiveTask(ClipTask):
     def loss(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         arguments, t = self.noised(batch, generator)
         seen = keep(len(t), self.stage.drop_user, generator).to(t)
-        f_pu, c_emo = self.module["lcu"](
-            batch["user_audio"], batch["user_video"], batch["s_usr"], batch["text"], seen
-        )
+        f_pu, c_emo = self.module["lcu"](batch["user_audio"], batch["user_video"], batch["s_usr"], batch["text"], seen)
         features = []
         x_hat = self.module["generator"](**arguments, f_pu=f_pu, c_emo=c_emo, collect=features)
         flow = flow_loss(x_hat, batch["x_1"], t, self.weights.to(t), self.stage.sharpest).mean()
@@ -152,9 +138,7 @@ class InteractiveTask(ClipTask):
         align = self.align_loss(features, arguments, batch["energy"], generator)
         return loss + self.stage.align_weight * align, logs | {"align": float(align.detach())}
 
-    def align_loss(
-        self, features: list[Tensor], arguments: dict, energy: Tensor, generator: torch.Generator
-    ) -> Tensor:
+    def align_loss(self, features: list[Tensor], arguments: dict, energy: Tensor, generator: torch.Generator) -> Tensor:
         """L_align = 1/|S| sum_{l in S} sum_i w(i) mean_space d(h_l(i), h_ref_l(i)); d after layer norm."""
         self.f_ref.to(energy.device)
         reference: list[Tensor] = []

@@ -73,9 +73,7 @@ def sample_frames(data: Path, options: FrameOptions, size: int) -> FrameSample:
     told = torch.cat(coefficients) if len(coefficients) == len(chosen) else None
     if told is not None:
         told = (told - told.mean(0)) / told.std(0).clamp_min(1e-3)
-    return FrameSample(
-        images(np.concatenate(frames)), images(np.stack(references)), torch.tensor(owner), told
-    )
+    return FrameSample(images(np.concatenate(frames)), images(np.stack(references)), torch.tensor(owner), told)
 
 
 def images(frames: np.ndarray) -> Tensor:
@@ -119,9 +117,7 @@ class VAETask:
         weight = weight / weight.mean()
         l1 = (weight * (output - frames).abs()).mean()
         error = output - frames
-        gradient = sum(
-            (weight * torch.diff(error, dim=d, append=error.narrow(d, -1, 1)).abs()).mean() for d in (2, 3)
-        )
+        gradient = sum((weight * torch.diff(error, dim=d, append=error.narrow(d, -1, 1)).abs()).mean() for d in (2, 3))
         mse = (output.clamp(0, 1) - frames).square().mean()
         loss = l1 + 0.5 * gradient + 2.0 * mse + 1e-3 * latents[:, :-1].square().mean()
         logs = {"psnr": float(-10 * torch.log10(mse.detach()))}
@@ -161,9 +157,7 @@ def relative_latents(vae: FaceVAE, sample: FrameSample, limit: int = 3000) -> Te
     parts = []
     for chunk in pick.split(64):
         owner = sample.owner[chunk]
-        parts.append(
-            vae.encode_raw(sample.frames[chunk] / 255.0, sample.references[owner] / 255.0) - origins[owner]
-        )
+        parts.append(vae.encode_raw(sample.frames[chunk] / 255.0, sample.references[owner] / 255.0) - origins[owner])
     return torch.cat(parts)
 
 

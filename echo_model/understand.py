@@ -28,9 +28,7 @@ def understand(phi: Phi, dyad: Dyad, inputs: dict[str, Tensor]) -> tuple[dict[st
     Returns {s_usr, text (sentences, words, 32), text_index (S,)} and the sentences themselves.
     """
     stride = phi.options.stride
-    s_usr = phi(steps_of(inputs["user_audio"], stride)[None], steps_of(inputs["user_latents"], stride)[None])[
-        0
-    ]
+    s_usr = phi(steps_of(inputs["user_audio"], stride)[None], steps_of(inputs["user_latents"], stride)[None])[0]
     spoken = [affect_sentence(dyad.turns, step * stride / FPS) for step in range(len(s_usr))]
     sentences = sorted(set(spoken))
     index = torch.tensor([sentences.index(sentence) for sentence in spoken])

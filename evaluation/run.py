@@ -56,9 +56,7 @@ def collect(
     try:
         for value in function(subject, tools):
             finite = value.status != OK or math.isfinite(value.value)
-            found[value.metric, value.part] = (
-                value if finite else undefined(value.metric, value.part, "not_finite")
-            )
+            found[value.metric, value.part] = value if finite else undefined(value.metric, value.part, "not_finite")
     except Undefined as failure:
         status = failure.status
     rows = []
@@ -96,9 +94,7 @@ def measure(
     return rows, kept
 
 
-def write_rows(
-    path: Path, rows: list[tuple[str, Value]], method: str, seed: int, dataset: str, split: str
-) -> None:
+def write_rows(path: Path, rows: list[tuple[str, Value]], method: str, seed: int, dataset: str, split: str) -> None:
     """Tidy CSV; an undefined value is empty."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

@@ -14,9 +14,10 @@ import pandas as pd
 
 from dyads.errors import ConfigError, DataError, run_cli
 from dyads.files import write_text
-from evaluation.cards import OK, STATUSES, MetricCard, truth_part
+from evaluation.cards import OK, STATUSES, MetricCard
 from evaluation.controls_check import VIOLATED, check_controls, control_name, counts
 from evaluation.registry import cards
+from evaluation.rendering import BUDGET, latex, markdown, notes, shown_table, tex
 from evaluation.summary import WHOLE_SET, budgets, read_rows, result_files, seed_values, summarise
 from training.options import from_dict, parse_json
 
@@ -29,7 +30,6 @@ TABLES = {
     "main_table": (("main", "baseline", "control"), "Main results"),
     "ablations_table": (("main", "ablation", "control"), "Ablations"),
 }
-BUDGET = ("steps", "samples", "parameters")
 
 
 @dataclass(frozen=True)
@@ -136,120 +136,6 @@ def unmeasured(table: pd.DataFrame, columns) -> dict[tuple[MetricCard, str], str
     return found
 
 
-def truth_value(card: MetricCard, part: str, summary: pd.DataFrame) -> float:
-    """The truth's own value of a 'truth' metric, which no method changes; NaN if unknown."""
-    level = summary.index
-    found = summary.loc[(level.get_level_values(1) == card.name) & (level.get_level_values(2) == truth_part(part))]
-    return float(found["mean"].dropna().median()) if len(found) else math.nan
-
-
-def decimals(values: pd.Series) -> int:
-    """Digits after the point that give a column three significant ones."""
-    size = values.abs()[lambda v: v > 0].median()
-    return 3 if not math.isfinite(size) else min(max(2 - math.floor(math.log10(size)), 0), 6)
-
-
-def ranks(table: pd.DataFrame, card: MetricCard, part: str, truth: float) -> dict[int, int]:
-    """Line -> 1 (best) or 2 (second) among the rows that are no controls; equal as printed is equal."""
-    values = table.loc[table["group"] != "control", f"{card.name}/{part}_mean"].dropna()
-    if len(values) < 2 or (card.direction == "truth" and not math.isfinite(truth)):
-        return {}
-    digits = decimals(table[f"{card.name}/{part}_mean"])
-    values = values.round(digits)
-    badness = {"higher": -values, "lower": values, "truth": (values - truth).abs().round(digits)}[card.direction]
-    order = sorted(set(badness))[:2]
-    return {line: order.index(value) + 1 for line, value in badness.items() if value in order}
-
-
-def shown_table(table: pd.DataFrame, columns, summary: pd.DataFrame, style: str) -> pd.DataFrame:
-    """The table a person reads, as text cells; `style` is 'md' or 'tex'."""
-    clean = _tex if style == "tex" else lambda text: str(text).replace("|", "\\|")
-    pairs = zip(table["seeds"], table["seeds_asked"], strict=True)
-    seeds = [f"{run}" if run >= asked else f"{run} of {asked}" for run, asked in pairs]
-    shown = pd.DataFrame({"method": table["label"].map(clean), "seeds": seeds})
-    for key in BUDGET:
-        shown[key] = [clean("–") if pd.isna(v) else f"{int(v):,}" for v in table[key]]
-    for card, part in columns:
-        name, truth = f"{card.name}/{part}", truth_value(card, part, summary)
-        digits, rank = decimals(table[f"{name}_mean"]), ranks(table, card, part, truth)
-        head = f"{card.label} {card.arrow}" if len(card.parts) == 1 else f"{card.label}, {part} {card.arrow}"
-        if card.direction == "truth" and math.isfinite(truth):
-            head += f" {truth:.{digits}f}"
-        shown[clean(head)] = [_cell(line, name, digits, rank.get(i), style) for i, line in table.iterrows()]
-    if (table["status"] != OK).any():
-        shown["status"] = table["status"].map(clean)
-    return shown
-
-
-def _cell(line: pd.Series, name: str, digits: int, rank: int | None, style: str) -> str:
-    clean = _tex if style == "tex" else str
-    mean, failed = line[f"{name}_mean"], line[f"{name}_undefined"]
-    if not math.isfinite(mean):
-        return clean(f"– ({line[f'{name}_status']})")
-    text = f"{mean:.{digits}f}"
-    if math.isfinite(line[f"{name}_sd"]):
-        text += f" ± {line[f'{name}_sd']:.{digits}f}"
-    text = clean(text)
-    if rank:
-        mark = {"md": ("**{}**", "<u>{}</u>"), "tex": (r"\textbf{{{}}}", r"\underline{{{}}}")}[style][rank - 1]
-        text = mark.format(text)
-    return text + (clean(f" [{failed}/{line[f'{name}_total']} undefined]") if failed else "")
-
-
-def notes(table: pd.DataFrame, columns, rows: pd.DataFrame, options: TableOptions) -> list[str]:
-    """What a reader must know: spread, arrows, counts, undefined values, unequal clips, protocols."""
-    clips = rows.loc[rows["clip"] != WHOLE_SET].groupby("method")["clip"].nunique()
-    shown = clips[clips.index.isin(table["method"])]
-    found = [options.note] if options.note else []
-    numbers = "/".join(map(str, sorted(set(shown))))
-    dataset, split = ("".join(rows[key].unique()) or "unknown" for key in ("dataset", "split"))
-    found.append(
-        f"{numbers or 0} clips, data set {dataset}, split {split}. Mean ± standard deviation (N - 1) over seeds; per "
-        "seed, the mean over clips in which the metric is defined, or one value of the whole set. One seed has no ±."
-    )
-    found.append(
-        "↑ higher is better, ↓ lower is better, → nearer to the truth's own value, which stands after the arrow. Best "
-        "in bold and second best underlined, among rows that are no controls; equal as printed is equal."
-    )
-    if shown.nunique() > 1:
-        listed = ", ".join(f"{name} {number}" for name, number in shown.items())
-        found.append(f"Unequal test sets, not comparable: {listed}.")
-    states = {s for c, p in columns for s in table[f"{c.name}/{p}_status"]} - {OK}
-    found += [f"{status}: {STATUSES.get(status, 'unknown status')}." for status in sorted(states)]
-    seen = dict.fromkeys((card.name, card) for card, _ in columns)
-    found += [f"{card.label} [{card.unit}]: {card.protocol}." for _, card in seen]
-    return found
-
-
-def markdown(title: str, shown: pd.DataFrame, lines: list[str]) -> str:
-    """A heading, a table and a list of notes."""
-    right = ("left", *("right",) * (len(shown.columns) - 1))
-    body = shown.to_markdown(index=False, colalign=right, disable_numparse=True) if len(shown) else "(no rows)"
-    return f"## {title}\n\n{body}\n\n" + "".join(f"- {line}\n" for line in lines)
-
-
-def latex(title: str, shown: pd.DataFrame, lines: list[str], label: str) -> str:
-    """A `table*` with booktabs rules, scaled to the text's width; needs booktabs and graphicx."""
-    body = [" & ".join(shown.columns), *(" & ".join(line) for line in shown.itertuples(index=False))]
-    rules = [f"{body[0]} \\\\", "\\midrule", *(f"{line} \\\\" for line in body[1:])]
-    return "\n".join(
-        [
-            *(r"\begin{table*}", r"\centering", rf"\caption{{{_tex(title)}. {_tex(' '.join(lines))}}}"),
-            *(rf"\label{{tab:{label}}}", r"\resizebox{\textwidth}{!}{%"),
-            rf"\begin{{tabular}}{{l{'r' * (len(shown.columns) - 1)}}}",
-            *(r"\toprule", *rules, r"\bottomrule", r"\end{tabular}}", r"\end{table*}", ""),
-        ]
-    )
-
-
-def _tex(text: str) -> str:
-    escaped = {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
-    escaped |= {c: "\\" + c for c in "&%$#_{}"} | {"<": "$<$", ">": "$>$", "|": "$|$"}
-    escaped |= {"±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\rightarrow$"}
-    escaped |= {"²": r"\textsuperscript{2}", "–": "--"}
-    return "".join(escaped.get(c, c) for c in str(text))
-
-
 def write_tables(files: list[Path], given: dict, options: TableOptions, out: Path, models: Path | None = None) -> None:
     """All three tables in three formats; a row without results is shown with its status."""
     columns, rows = chosen_columns(options), read_rows(files)
@@ -263,12 +149,12 @@ def write_tables(files: list[Path], given: dict, options: TableOptions, out: Pat
         table = machine_table(order or study, columns, summary, budget)
         dropped = unmeasured(table, columns)
         seen = [column for column in columns if column not in dropped]
-        lines = notes(table, seen, rows, options)
+        lines = notes(table, seen, rows, options.note)
         lines += [f"Not measured, {STATUSES[why]}: {card.label}." for (card, _), why in dropped.items()]
         write_text(out / f"{name}.csv", table.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
         write_text(out / f"{name}.md", markdown(title, shown_table(table, seen, summary, "md"), lines))
-        tex = shown_table(table, seen, summary, "tex").rename(columns={k: _tex(k) for k in ("method", *BUDGET)})
-        write_text(out / f"{name}.tex", latex(title, tex, lines, name))
+        in_tex = shown_table(table, seen, summary, "tex").rename(columns={k: tex(k) for k in ("method", *BUDGET)})
+        write_text(out / f"{name}.tex", latex(title, in_tex, lines, name))
     numbers = summary.reset_index().to_csv(index=False, float_format="%.9g", lineterminator="\n")
     write_text(out / "summary.csv", numbers)
     names = {row.method: control_name(row.method, given.get(row.method, {}).get("class", "")) for row in study}
@@ -289,7 +175,7 @@ def write_controls(checked: pd.DataFrame, out: Path) -> None:
     write_text(out / "controls.csv", checked.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
     bold = shown.assign(verdict=[f"**{v}**" if v == VIOLATED else v for v in shown["verdict"]])
     write_text(out / "controls.md", markdown("Controls", bold, lines))
-    write_text(out / "controls.tex", latex("Controls", shown.map(_tex), lines, "controls"))
+    write_text(out / "controls.tex", latex("Controls", shown.map(tex), lines, "controls"))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -44,9 +44,7 @@ class Batches:
             self._order()
         else:
             position, batch = self._made(next(self.positions))
-        moved = {
-            key: self._move(value) if isinstance(value, Tensor) else value for key, value in batch.items()
-        }
+        moved = {key: self._move(value) if isinstance(value, Tensor) else value for key, value in batch.items()}
         return position, moved
 
     def close(self) -> None:

@@ -81,9 +81,7 @@ def prepare(folder: Path, signature: Mapping[str, Any]) -> str:
         else:
             stale = _move_aside(folder, kept, found.get("hash", "unknown"))
             reason = f"differs in {', '.join(changed)}" if found else "has no options.json"
-            notice(
-                f"{folder}: the training there {reason}, so it is moved to {stale.name} and begins afresh."
-            )
+            notice(f"{folder}: the training there {reason}, so it is moved to {stale.name} and begins afresh.")
     write_json(folder / "options.json", {"hash": digest, **signature})
     return digest
 
@@ -93,9 +91,7 @@ def _move_aside(folder: Path, contents: list[Path], digest: str) -> Path:
         shutil.rmtree(earlier)
     stale = folder / f"stale-{digest}"
     stale.mkdir()
-    for path in sorted(
-        contents, key=lambda path: path.name == "options.json"
-    ):  # last, so that a kill is noticed
+    for path in sorted(contents, key=lambda path: path.name == "options.json"):  # last, so that a kill is noticed
         os.replace(path, stale / path.name)
     return stale
 
@@ -104,9 +100,7 @@ def _changed(old: Any, new: Any, name: str = "") -> list[str]:
     """Dotted names of the values that differ."""
     if isinstance(old, dict) and isinstance(new, dict):
         keys = sorted((old.keys() | new.keys()) - ({"hash"} if not name else set()))
-        return [
-            part for key in keys for part in _changed(old.get(key), new.get(key), f"{name}.{key}".strip("."))
-        ]
+        return [part for key in keys for part in _changed(old.get(key), new.get(key), f"{name}.{key}".strip("."))]
     return [] if old == new else [name]
 
 

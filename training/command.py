@@ -14,9 +14,7 @@ def method_parser(description: str) -> argparse.ArgumentParser:
     """Arguments that name a method, its options and what it may read."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--method", required=True, help="name of the row in every table")
-    parser.add_argument(
-        "--class", dest="cls", required=True, help="pkg.module:Class, a training.method.Method"
-    )
+    parser.add_argument("--class", dest="cls", required=True, help="pkg.module:Class, a training.method.Method")
     parser.add_argument("--options", default="{}", help="the method's options: a JSON object, or @file")
     parser.add_argument("--data", required=True, type=Path, help="folder with manifest.csv")
     parser.add_argument("--features", type=Path, help="folder with one features file a dyad")

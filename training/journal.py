@@ -22,9 +22,7 @@ class Bar:
         self.started = self.last_line = time.monotonic()
         self.bar = None
         if sys.stderr.isatty():
-            self.bar = tqdm(
-                total=total, initial=start, desc=title, unit=unit, dynamic_ncols=True, file=sys.stderr
-            )
+            self.bar = tqdm(total=total, initial=start, desc=title, unit=unit, dynamic_ncols=True, file=sys.stderr)
 
     def show(self, done: int, note: str) -> None:
         """Show that `done` of all are done."""

@@ -217,9 +217,7 @@ def _positions(start: int, options: TrainOptions, rank: int) -> Iterator[tuple[i
             yield step, micro, rank
 
 
-def _accumulate(
-    job: _Job, loss_of: nn.Module, batches: Batches
-) -> tuple[list[Tensor], dict[str, Any], list[str]]:
+def _accumulate(job: _Job, loss_of: nn.Module, batches: Batches) -> tuple[list[Tensor], dict[str, Any], list[str]]:
     """Gradients of one step's micro batches; their losses, the mean numbers to log, and their names."""
     losses, numbers, names = [], {}, []
     count = job.options.accumulate

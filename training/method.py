@@ -39,9 +39,7 @@ class Resources:
         """Path of a backbone's weights; ConfigError if it was not given."""
         if name not in self.backbones:
             given = ", ".join(sorted(self.backbones)) or "none"
-            raise ConfigError(
-                f"backbone {name!r} is needed but was not given (given: {given}); add it to --backbones."
-            )
+            raise ConfigError(f"backbone {name!r} is needed but was not given (given: {given}); add it to --backbones.")
         return self.backbones[name]
 
 

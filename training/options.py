@@ -38,9 +38,7 @@ class TrainOptions:
                 raise ConfigError(f"{name} is {getattr(self, name)}, but must be at least 1.")
         for name in ("weight_decay", "warmup_steps", "clip_norm", "explode_factor"):
             if not getattr(self, name) >= 0:
-                raise ConfigError(
-                    f"{name} is {getattr(self, name)}, but must not be negative; 0 turns it off."
-                )
+                raise ConfigError(f"{name} is {getattr(self, name)}, but must not be negative; 0 turns it off.")
         if not self.learning_rate > 0:
             raise ConfigError(f"learning_rate is {self.learning_rate}, but must be above 0.")
         if not 0 <= self.ema_decay < 1:
@@ -79,9 +77,7 @@ def from_dict(cls: type[Options], mapping: Mapping[str, Any], where: str) -> Opt
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
     for key in mapping:
         if key not in fields:
-            raise ConfigError(
-                f"{where}: unknown option {key!r}; the allowed ones are {', '.join(sorted(fields))}."
-            )
+            raise ConfigError(f"{where}: unknown option {key!r}; the allowed ones are {', '.join(sorted(fields))}.")
     for name, field in fields.items():
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if required and name not in mapping:
@@ -118,9 +114,7 @@ def _checked(value: Any, kind: Any, where: str) -> Any:
             return origin(_checked(item, parts[0], f"{where}[{i}]") for i, item in enumerate(value))
         if len(value) != len(parts):
             raise ConfigError(f"{where} has {len(value)} entries, but needs {len(parts)}.")
-        return tuple(
-            _checked(v, part, f"{where}[{i}]") for i, (v, part) in enumerate(zip(value, parts, strict=True))
-        )
+        return tuple(_checked(v, part, f"{where}[{i}]") for i, (v, part) in enumerate(zip(value, parts, strict=True)))
     if origin is dict and isinstance(value, Mapping):
         return {_checked(k, parts[0], where): _checked(v, parts[1], f"{where}.{k}") for k, v in value.items()}
     if kind is Path and isinstance(value, str | Path):
@@ -170,9 +164,7 @@ def parse_json(text: str, where: str) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"{where}: {source} cannot be read ({error.strerror}).") from error
     except ValueError as error:
-        raise ConfigError(
-            f"{where} is not valid JSON ({error}); it should look like '{{\"key\": 1}}'."
-        ) from error
+        raise ConfigError(f"{where} is not valid JSON ({error}); it should look like '{{\"key\": 1}}'.") from error
     if not isinstance(value, dict):
         raise ConfigError(f"{where} is {value!r}, but must be a JSON object such as '{{\"key\": 1}}'.")
     return value

@@ -86,9 +86,7 @@ def check_finite(losses: list[float], norm: float, batches: list[str], where: st
         )
 
 
-def check_explosion(
-    loss: float, progress: Progress, options: TrainOptions, batches: list[str], where: str
-) -> None:
+def check_explosion(loss: float, progress: Progress, options: TrainOptions, batches: list[str], where: str) -> None:
     """Raise TrainingError on a loss far above the recent median.
 
     It must also exceed the first loss: one odd batch in a training that has almost converged is no explosion.

@@ -31,9 +31,7 @@ def save_weights(path: Path | str, module: nn.Module, meta: dict[str, Any] | Non
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], header: dict[str, str] | None = None) -> None:
     """A safetensors file that others may read (safetensors itself makes it private)."""
-    save_file(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path, metadata=header
-    )
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path, metadata=header)
     path.chmod(0o644)
 
 

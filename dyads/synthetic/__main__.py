@@ -18,9 +18,7 @@ def parse() -> tuple[argparse.Namespace, WorldOptions]:
     parser.add_argument("--test", type=int, default=default.test, help="test dialogues")
     parser.add_argument("--size", type=int, help="frame side in pixels (default 64, preview 256)")
     parser.add_argument("--seed", type=int, default=default.seed, help="world seed")
-    parser.add_argument(
-        "--seconds", type=float, nargs=2, default=list(default.seconds), help="shortest and longest"
-    )
+    parser.add_argument("--seconds", type=float, nargs=2, default=list(default.seconds), help="shortest and longest")
     parser.add_argument("--workers", type=int, default=default.workers, help="processes; changes no byte")
     parser.add_argument("--options", default="{}", help="the same options as a JSON object; they win")
     parser.add_argument("--preview", type=Path, help="write an mp4 of one dialogue, both people side by side")
@@ -32,9 +30,7 @@ def parse() -> tuple[argparse.Namespace, WorldOptions]:
     try:
         given = json.loads(args.options)
     except json.JSONDecodeError as error:
-        raise ConfigError(
-            f'--options is not JSON ({error}); give an object such as {{"train": 8}}.'
-        ) from error
+        raise ConfigError(f'--options is not JSON ({error}); give an object such as {{"train": 8}}.') from error
     if not isinstance(given, dict):
         raise ConfigError(f'--options is {args.options}; give a JSON object such as {{"train": 8}}.')
     unknown = sorted(set(given) - set(keys))

@@ -85,9 +85,7 @@ def draw_events(g: np.random.Generator, seconds: float, dealt: list[tuple[int, i
     """The user's events of one dialogue; `dealt` gives emotion and cue mask of each."""
     count = min(P.events_max, 1 + int(g.poisson(P.events_poisson)))
     events: list[Event] = []
-    start = min(
-        float(g.uniform(*P.event_first)), max(P.event_first[0], seconds - 4.0)
-    )  # leaves time to answer
+    start = min(float(g.uniform(*P.event_first)), max(P.event_first[0], seconds - 4.0))  # leaves time to answer
     for number in range(count):
         end = start + float(g.uniform(*P.event_seconds))
         if number and end > seconds - P.event_margin:
@@ -188,13 +186,7 @@ def _backchannels(g, turns: list[Utterance], seconds: float) -> list[Utterance]:
         start = u.start + float(place) * (u.end - u.start)
         own = [o for o in turns if o.role == listener]
         clear = all(start > o.end + 0.2 or start + length < o.start - 0.2 for o in own)
-        if (
-            u.end - u.start > 1.1
-            and use < chance
-            and clear
-            and 0.3 < start
-            and start + length < seconds - 0.05
-        ):
+        if u.end - u.start > 1.1 and use < chance and clear and 0.3 < start and start + length < seconds - 0.05:
             extra.append(Utterance(start, start + length, listener, "backchannel"))
     return extra
 

@@ -296,9 +296,7 @@ def _labels(time: np.ndarray, events: tuple[Event, ...]) -> tuple[np.ndarray, np
     emotion, cue = np.zeros(len(time), np.int64), np.zeros(len(time), np.int64)
     for event in events:
         after = time >= event.onset
-        faded = (envelope(time, event.onset, event.hold) < P.label_threshold) & (
-            time > event.onset + P.expression_rise
-        )
+        faded = (envelope(time, event.onset, event.hold) < P.label_threshold) & (time > event.onset + P.expression_rise)
         emotion[after], cue[after] = event.emotion, event.cue
         emotion[after & faded], cue[after & faded] = 0, 0
     return emotion, cue

@@ -79,9 +79,7 @@ def nose(canvas: Canvas, someone: Person) -> None:
     x, y, _, _ = head.place(someone, 0.0, tip, lift=0.10)
     bx, by, _, _ = head.place(someone, 0.0, someone.eye_y, lift=0.03)
     wide = someone.nose_width
-    index, u, v = canvas.box(
-        np.minimum(x, bx) - wide - 0.14, np.maximum(x, bx) + wide + 0.14, by - 0.05, y + 0.13
-    )
+    index, u, v = canvas.box(np.minimum(x, bx) - wide - 0.14, np.maximum(x, bx) + wide + 0.14, by - 0.05, y + 0.13)
     along = np.clip((v - by) / np.maximum(y - by, 0.05), 0.0, 1.0)
     middle = bx + (x - bx) * along
     side = -math.copysign(1.0, someone.light)
@@ -200,11 +198,7 @@ def brow(canvas: Canvas, someone: Person, side: int) -> None:
     toward_nose = 0.5 * (1.0 - s)
     curve = -(someone.brow_arch + 0.03 * raised) * (1.0 - s * s)
     curve = curve + furrow * 0.105 * (toward_nose - 0.3) - inner * 0.145 * (toward_nose - 0.35)
-    thick = (
-        someone.brow_thick
-        * (1.0 + 0.25 * furrow)
-        * np.clip(1.05 - 0.35 * np.maximum(s, 0.0) - 0.1 * s, 0.3, 1.5)
-    )
+    thick = someone.brow_thick * (1.0 + 0.25 * furrow) * np.clip(1.05 - 0.35 * np.maximum(s, 0.0) - 0.1 * s, 0.3, 1.5)
     distance = np.maximum(np.abs(v - y - curve) - thick, (np.abs(s) - 1.0) * wide)
     canvas.paint(index, cover(distance, canvas.px) * 0.95, someone.brow)
 
@@ -222,6 +216,4 @@ def glasses(canvas: Canvas, someone: Person) -> None:
         canvas.paint(index, cover(np.abs(distance) - rim, canvas.px), frame)
     x, y, _, _ = head.place(someone, 0.0, someone.eye_y - 0.01, lift=0.05)
     index, u, v = canvas.box(x - 0.06, x + 0.06, y - 0.05, y + 0.05)
-    canvas.paint(
-        index, cover(np.maximum(np.abs(v - y + 0.01) - rim, np.abs(u - x) - 0.045), canvas.px), frame
-    )
+    canvas.paint(index, cover(np.maximum(np.abs(v - y + 0.01) - rim, np.abs(u - x) - 0.045), canvas.px), frame)

@@ -102,9 +102,7 @@ def _rgb(values: np.ndarray) -> tuple[float, float, float]:
 def person(identity: int, world_seed: int) -> Person:
     """Draw identity `identity` of the world `world_seed`; raises ConfigError outside [0, identities)."""
     if not 0 <= identity < PARAMETERS.identities:
-        raise ConfigError(
-            f"identity {identity} is outside 0..{PARAMETERS.identities - 1}; choose one inside."
-        )
+        raise ConfigError(f"identity {identity} is outside 0..{PARAMETERS.identities - 1}; choose one inside.")
     g = rng(world_seed, "synthetic.identity", identity)
     female = bool(g.random() < 0.5)
     tone = float(g.uniform(0, len(SKINS) - 1.001))

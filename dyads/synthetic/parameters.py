@@ -40,9 +40,7 @@ class WorldParameters:
 
     # Turn taking
     gap_mean: float = 0.20  # Stivers et al. 2009: about 0.2 s across ten languages
-    gap_sd: float = (
-        0.21  # chosen so that 17 % are overlaps; Heldner & Edlund 2010 (overlaps 17-40 % of transitions)
-    )
+    gap_sd: float = 0.21  # chosen so that 17 % are overlaps; Heldner & Edlund 2010 (overlaps 17-40 % of transitions)
     gap_limits: tuple[float, float] = (-0.45, 0.9)
     utterance: tuple[float, float] = (1.0, 3.0)  # Jaffe & Feldstein 1970: vocalisations of 1-3 s
     avatar_continues: float = 0.42  # chance that the avatar goes on after a pause instead of yielding
@@ -69,9 +67,7 @@ class WorldParameters:
     voice_emotions: tuple[VoiceEmotion, ...] = (
         VoiceEmotion(),
         VoiceEmotion(f0_level=1.35, f0_range=1.8, energy_db=3.0, rate=1.08, tilt_db=1.0),  # joy
-        VoiceEmotion(
-            f0_level=0.8, f0_range=0.45, energy_db=-8.0, rate=0.78, tilt_db=-5.0, breath=0.12
-        ),  # sadness
+        VoiceEmotion(f0_level=0.8, f0_range=0.45, energy_db=-8.0, rate=0.78, tilt_db=-5.0, breath=0.12),  # sadness
         VoiceEmotion(f0_level=1.1, f0_range=1.3, energy_db=6.0, rate=1.12, tilt_db=4.5, jitter=0.05),  # anger
         VoiceEmotion(f0_level=1.45, f0_range=1.2, f0_rise=0.7, energy_db=2.0, rate=1.0),  # surprise
     )

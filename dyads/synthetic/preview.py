@@ -43,9 +43,7 @@ def _captions(dialogue: Dialogue, frames: int, size: int) -> np.ndarray:
             pen = ImageDraw.Draw(strip)
             for i, line in enumerate(lines):
                 colour = (240, 240, 240) if i % 2 == 0 else (255, 190, 90)
-                wide = pen.textlength(line, font=font) / (
-                    0.94 * size
-                )  # long lines shrink to fit under their face
+                wide = pen.textlength(line, font=font) / (0.94 * size)  # long lines shrink to fit under their face
                 fitted = font.font_variant(size=font.size / wide) if wide > 1 else font
                 pen.text((i // 2 * size + size // 32, i % 2 * height // 2), line, fill=colour, font=fitted)
             drawn[key] = np.asarray(strip)

@@ -20,9 +20,7 @@ def render_frames(identity: int, coefficients: np.ndarray, size: int = 64, world
     """Render coefficients (T, 17) of `identity` as uint8 RGB frames (T, size, size, 3)."""
     values = np.asarray(coefficients, np.float32)
     if values.ndim != 2 or values.shape[1] != len(COEFFICIENTS) or not np.isfinite(values).all():
-        raise DataError(
-            f"coefficients of shape {values.shape} must be finite and (frames, {len(COEFFICIENTS)})."
-        )
+        raise DataError(f"coefficients of shape {values.shape} must be finite and (frames, {len(COEFFICIENTS)}).")
     someone = person(identity, world_seed)
     behind = backdrop(identity, size, world_seed)
     frames = np.empty((len(values), size, size, 3), np.uint8)

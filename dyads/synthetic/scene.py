@@ -35,9 +35,7 @@ def hair_back(canvas: Canvas, someone: Person) -> None:
         index, u, v = canvas.box(-wide - 0.3, wide + 0.3, -top - 0.15, end + 0.05)
         width = wide * 1.16 + 0.07 * np.clip(v + 0.1, 0.0, 1.0) - 0.02 * np.sin(v * 9.0)
         body = np.maximum(np.abs(u) - width, v - end)
-        distance = np.where(
-            v < -0.1, ellipse(u, v + 0.1, wide * 1.16, top + 0.01), np.maximum(body, -v - 0.12)
-        )
+        distance = np.where(v < -0.1, ellipse(u, v + 0.1, wide * 1.16, top + 0.01), np.maximum(body, -v - 0.12))
     elif style == "curly":
         index, u, v = canvas.box(-wide - 0.3, wide + 0.3, -top - 0.3, 0.3)
         bumps = 0.022 * np.sin(11.0 * np.arctan2(v + 0.18, u))
@@ -140,15 +138,11 @@ def backdrop(identity: int, size: int, world_seed: int) -> np.ndarray:
     cloth, cloth2 = (np.array(c, np.float32)[:, None, None] for c in (someone.cloth, someone.cloth2))
     shoulder = 0.66 + 0.36 * np.abs(x / someone.shoulders) ** 2.6 - 0.03 * (np.abs(x) < 0.01)
     body = np.clip(0.5 - (shoulder - y) * size * 1.5, 0, 1) * (np.abs(x) < 1.2)
-    fold = (
-        0.93 + 0.10 * someone.light * x - 0.10 * np.exp(-(((np.abs(x) - 0.55 - 0.3 * (y - 0.7)) / 0.05) ** 2))
-    )
+    fold = 0.93 + 0.10 * someone.light * x - 0.10 * np.exp(-(((np.abs(x) - 0.55 - 0.3 * (y - 0.7)) / 0.05) ** 2))
     image = image * (1 - body) + body * cloth * (fold - 0.25 * np.clip(0.74 - y, 0, 0.1))
     trim = someone.neck * 1.1
     if someone.neckline == "shirt":
-        flap = (
-            (np.abs(np.abs(x) - (trim - 0.08) * (1.15 - (y - 0.66) * 2.2)) < 0.075) & (y > 0.655) & (y < 0.9)
-        )
+        flap = (np.abs(np.abs(x) - (trim - 0.08) * (1.15 - (y - 0.66) * 2.2)) < 0.075) & (y > 0.655) & (y < 0.9)
         image = np.where(flap, np.clip(cloth2 * 0.5 + 0.48, 0, 1) * (0.9 + 0.1 * someone.light * x), image)
     elif someone.neckline == "crew":
         ring = np.abs(np.sqrt((x / (trim + 0.05)) ** 2 + ((y - 0.66) / 0.15) ** 2) - 0.95) < 0.12

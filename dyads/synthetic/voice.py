@@ -109,9 +109,7 @@ def speak(phrases: list[Phrase], who: Person, frames: int, g: np.random.Generato
     phase = np.cumsum(np.interp(grid, level, f0).astype(np.float64) / RATE) % 1.0
     pulses = _glottal(phase.astype(np.float32))
     hiss = g.standard_normal(samples).astype(np.float32)
-    return _filter(pulses, hiss, track, tilt + who.tilt, breath, who) * np.float32(
-        PARAMETERS.speech_rms * 0.95
-    )
+    return _filter(pulses, hiss, track, tilt + who.tilt, breath, who) * np.float32(PARAMETERS.speech_rms * 0.95)
 
 
 def _lay(phrase: Phrase, who: Person, track, f0, tilt, breath, jitter) -> None:

@@ -40,26 +40,16 @@ class WorldOptions:
             if not isinstance(getattr(self, key), int):
                 raise ConfigError(f"{key} is {getattr(self, key)!r}; it must be a whole number.")
         span = self.seconds
-        if not (
-            isinstance(span, list | tuple)
-            and len(span) == 2
-            and all(isinstance(s, int | float) for s in span)
-        ):
+        if not (isinstance(span, list | tuple) and len(span) == 2 and all(isinstance(s, int | float) for s in span)):
             raise ConfigError(f"seconds is {span!r}; give the shortest and the longest, such as [8, 12].")
         low, high = float(span[0]), float(span[1])
         object.__setattr__(self, "seconds", (low, high))
         if self.train < 0 or self.test < 0 or self.train + self.test == 0:
-            raise ConfigError(
-                f"train={self.train} and test={self.test} make no dialogue; ask for at least one."
-            )
+            raise ConfigError(f"train={self.train} and test={self.test} make no dialogue; ask for at least one.")
         if self.size < 16 or self.size % 2:
-            raise ConfigError(
-                f"size={self.size} is no frame side; give an even number of at least 16 pixels."
-            )
+            raise ConfigError(f"size={self.size} is no frame side; give an even number of at least 16 pixels.")
         if not 4.0 <= low <= high <= 600.0:
-            raise ConfigError(
-                f"seconds={low:g} {high:g} is no range; give two rising numbers within 4 and 600."
-            )
+            raise ConfigError(f"seconds={low:g} {high:g} is no range; give two rising numbers within 4 and 600.")
         if self.workers < 1:
             raise ConfigError(f"workers={self.workers} is too few; give at least 1.")
 
@@ -93,9 +83,7 @@ def cast(seed: int, split: str, number: int) -> dict[str, int]:
     return {"user": int(order[(place + distance) % len(people)]), "avatar": int(order[place])}
 
 
-def generate_dialogue(
-    seed: int, split: str, number: int, seconds: tuple[float, float] = (8.0, 12.0)
-) -> Dialogue:
+def generate_dialogue(seed: int, split: str, number: int, seconds: tuple[float, float] = (8.0, 12.0)) -> Dialogue:
     """Generate dialogue `number` of a split; depends on these arguments only."""
     name = f"{split}_{number:04d}"
     g = rng(seed, "synthetic.dialogue", name)
@@ -104,10 +92,7 @@ def generate_dialogue(
     people = {role: person(identity[role], seed) for role in identity}
     talk = plan(seed, split, number, frames / 25)
     spoken = {role: phrases(talk, role, seed, name) for role in people}
-    dry = {
-        role: speak(spoken[role], people[role], frames, rng(seed, "synthetic.voice", name, role))
-        for role in people
-    }
+    dry = {role: speak(spoken[role], people[role], frames, rng(seed, "synthetic.voice", name, role)) for role in people}
     sound = {
         role: mix(dry[role], dry[other], rng(seed, "synthetic.room", name, role))
         for role, other in (("user", "avatar"), ("avatar", "user"))
@@ -167,9 +152,7 @@ def write_dialogue(task: tuple[Path, WorldOptions, str, int]) -> list[dict]:
             write_wav(folder / f"{role}.wav", dialogue.sound[role])
             write_video(folder / f"{role}.mp4", dialogue.frames(role, options.size), dialogue.sound[role])
         said = dialogue.talk.utterances
-        write_turns(
-            folder / "turns.jsonl", [Turn(round(u.start, 3), round(u.end, 3), u.role, u.text) for u in said]
-        )
+        write_turns(folder / "turns.jsonl", [Turn(round(u.start, 3), round(u.end, 3), u.role, u.text) for u in said])
         data = truth(dialogue, options.size)
         with atomic_path(marker) as temporary:
             temporary.write_bytes(data)
@@ -210,9 +193,7 @@ def write_world(out: Path, options: WorldOptions, progress: bool = True) -> bool
             rows += write_dialogue(task)
             bar.update()
     else:
-        method = (
-            "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
-        )  # spawn reloads everything
+        method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"  # spawn reloads everything
         with multiprocessing.get_context(method).Pool(workers) as pool:
             for pair in pool.imap(write_dialogue, tasks):
                 rows += pair

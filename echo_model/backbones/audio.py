@@ -27,9 +27,7 @@ def encode_audio(audio: np.ndarray) -> Tensor:
     wave = torch.from_numpy(np.ascontiguousarray(audio, dtype=np.float32))
     frames = len(wave) // FRAME
     bank = torch.from_numpy(get_filterbanks(MELS, FFT, RATE, 60, 7600)).float()
-    spectrum = (
-        torch.fft.rfft(columns(wave, FFT, 2 * frames, HOP, HOP // 2) * torch.hann_window(FFT)).abs().square()
-    )
+    spectrum = torch.fft.rfft(columns(wave, FFT, 2 * frames, HOP, HOP // 2) * torch.hann_window(FFT)).abs().square()
     mel = (torch.log10(spectrum @ bank.T / FFT + 1e-6) + 3.0) / 1.5
     pitch = torch.stack(pitch_track(wave, frames), -1)
     return torch.cat([rearrange(mel, "(t k) m -> t (k m)", k=2), pitch], -1)

@@ -37,14 +37,11 @@ class Phi(nn.Module):
         self.options = options
         self.audio_in = nn.Linear(options.stride * AUDIO_DIM, PHI_DIM)
         self.video_in = nn.Linear(options.stride * TOKENS * CHANNELS, PHI_DIM)
-        self.order = nn.Conv1d(
-            PHI_DIM, PHI_DIM, 5, groups=PHI_DIM
-        )  # local order; further away, order matters less
+        self.order = nn.Conv1d(PHI_DIM, PHI_DIM, 5, groups=PHI_DIM)  # local order; further away, order matters less
         self.norms = nn.ModuleList(nn.LayerNorm(PHI_DIM) for _ in range(options.layers))
         self.attentions = nn.ModuleList(Attention(PHI_DIM, options.heads) for _ in range(options.layers))
         self.ffns = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(PHI_DIM), FFN(PHI_DIM, 2), nn.Dropout(0.2))
-            for _ in range(options.layers)
+            nn.Sequential(nn.LayerNorm(PHI_DIM), FFN(PHI_DIM, 2), nn.Dropout(0.2)) for _ in range(options.layers)
         )
         self.norm = nn.LayerNorm(PHI_DIM)
         self.emotion = nn.Linear(PHI_DIM, EMOTIONS)

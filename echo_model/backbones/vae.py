@@ -22,9 +22,7 @@ class VAEOptions:
 
     size: int = 64
     width: int = 24
-    coefficients: int = (
-        0  # how many motion coefficients a linear head on z must tell; 0 = the data set has none
-    )
+    coefficients: int = 0  # how many motion coefficients a linear head on z must tell; 0 = the data set has none
     noise: float = 0.07
 
     def __post_init__(self) -> None:
@@ -156,15 +154,11 @@ class FaceVAE(nn.Module):
         hidden = self.decode_4(torch.cat([grid, at_4], 1), code)
         hidden = self.decode_8(torch.cat([F.interpolate(hidden, scale_factor=2.0), at_8], 1), code)
         hidden = self.decode_16(torch.cat([F.interpolate(hidden, scale_factor=2.0), coarse], 1), code)
-        heads = self.heads(
-            self.decode_32(torch.cat([F.interpolate(hidden, scale_factor=2.0), fine], 1), code)
-        )
+        heads = self.heads(self.decode_32(torch.cat([F.interpolate(hidden, scale_factor=2.0), fine], 1), code))
         flow = F.interpolate(heads[:, :2], size=(size, size), mode="bilinear", align_corners=False)
         identity = affine_grid(torch.zeros(len(pose), AFFINE).to(pose), size, inverse=False)
         moved = warp(reference, identity + 0.25 * flow.permute(0, 2, 3, 1))
-        blend = F.interpolate(
-            torch.sigmoid(heads[:, 2:3] - 2), size=(size, size), mode="bilinear", align_corners=False
-        )
+        blend = F.interpolate(torch.sigmoid(heads[:, 2:3] - 2), size=(size, size), mode="bilinear", align_corners=False)
         residual = F.pixel_shuffle(heads[:, 3:], self.patch)
         canonical = moved + blend * (residual + 0.5 - moved)
         matte = torch.sigmoid(
@@ -172,9 +166,7 @@ class FaceVAE(nn.Module):
         )
         posed = warp(torch.cat([canonical, matte], 1), affine_grid(pose[:, :AFFINE], size, inverse=False))
         frame = posed[:, 3:] * posed[:, :3] + (1 - posed[:, 3:]) * reference
-        context = torch.cat(
-            [self.split(frame), self.split(reference), F.avg_pool2d(posed[:, 3:], self.patch)], 1
-        )
+        context = torch.cat([self.split(frame), self.split(reference), F.avg_pool2d(posed[:, 3:], self.patch)], 1)
         return frame + F.pixel_shuffle(self.refine(context), self.patch)
 
     def forward(

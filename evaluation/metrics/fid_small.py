@@ -31,9 +31,7 @@ def fid(generated: np.ndarray, true: np.ndarray) -> float:
 
     require_frames(min(len(generated), len(true)), true.shape[1] + 1)
     a, b = np.asarray(generated, np.float64), np.asarray(true, np.float64)
-    distance = calculate_frechet_distance(
-        a.mean(0), np.cov(a, rowvar=False), b.mean(0), np.cov(b, rowvar=False)
-    )
+    distance = calculate_frechet_distance(a.mean(0), np.cov(a, rowvar=False), b.mean(0), np.cov(b, rowvar=False))
     return float(max(distance, 0.0))  # rounding may leave -1e-12
 
 

@@ -44,9 +44,7 @@ def motion_fd(generated: np.ndarray, true: np.ndarray) -> float:
 
 def clip_values(clip, tools) -> Iterator[Value]:
     for part in MOTION_PARTS:
-        yield _value(
-            "motion_fd_clip", part, clip.part(clip.motion_generated, part), clip.part(clip.motion_true, part)
-        )
+        yield _value("motion_fd_clip", part, clip.part(clip.motion_generated, part), clip.part(clip.motion_true, part))
 
 
 def set_values(clips, tools) -> Iterator[Value]:

@@ -83,9 +83,7 @@ def lse(network, frames: np.ndarray, audio: np.ndarray) -> tuple[float, float, f
 
 def _scores(network, frames: np.ndarray, audio: np.ndarray, spans: list[tuple[int, int]]) -> np.ndarray:
     """Length-weighted mean of (LSE-D, LSE-C, offset) over stretches."""
-    rows = [
-        lse(network, frames[a:b], audio[a * SAMPLES_PER_FRAME : b * SAMPLES_PER_FRAME]) for a, b in spans
-    ]
+    rows = [lse(network, frames[a:b], audio[a * SAMPLES_PER_FRAME : b * SAMPLES_PER_FRAME]) for a, b in spans]
     return np.average(rows, axis=0, weights=[b - a for a, b in spans])
 
 

@@ -20,7 +20,9 @@ from training.weights import save_weights
 
 SMALL = {"model": {"d": 32, "blocks": 1, "context": 48}, "sampling": {"steps": 1}}
 LEARNED = {"echo": "Echo", "no_lcu": "Echo", "talking": "Talking"}
-CONTROLS = ("GroundTruth", "VaeRoundTrip", "FrozenReference", "ShuffledPartner", "OracleExpression")
+CONTROLS = (
+    *("GroundTruth", "VaeRoundTrip", "TimeShiftedAudio", "FrozenReference", "ShuffledPartner", "OracleExpression"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -96,12 +98,20 @@ def test_controls_are_what_they_say(study):
     dyad = read_manifest(study[1].data)[0]
     true = load_arrays(dyad, ("avatar",)).avatar_frames
     assert np.array_equal(make("GroundTruth", study).generate(dyad, 0), true)
+    shifted = make("TimeShiftedAudio", study).generate(dyad, 0)
+    assert np.array_equal(shifted[10:], true[:-10]) and (shifted[:10] == true[0]).all()
     frozen = make("FrozenReference", study).generate(dyad, 0)
     assert (frozen == true[0]).all()
     oracle = make("OracleExpression", study).generate(dyad, 0)
     assert np.abs(oracle.astype(float) - true).mean() < np.abs(frozen.astype(float) - true).mean() + 8
     shuffled = [make("ShuffledPartner", study).generate(dyad, seed) for seed in (0, 1)]
     assert not np.array_equal(shuffled[0], make("VaeRoundTrip", study).generate(dyad, 0))
+
+
+@pytest.mark.parametrize("options", [{"frames": 0}, {"seconds": 1}])
+def test_a_shift_of_nothing_or_of_another_unit_is_refused(options, study):
+    with pytest.raises(ConfigError):
+        load_method("baselines.controls:TimeShiftedAudio", "time_shifted", options, study[1])
 
 
 def test_the_oracle_is_absent_without_truth(study, tmp_path):

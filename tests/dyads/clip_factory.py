@@ -108,9 +108,7 @@ def write_any(
     return path
 
 
-def make_data(
-    data: Path, frames: int = 10, size: int = 32, people: dict[str, list[str]] | None = None
-) -> Path:
+def make_data(data: Path, frames: int = 10, size: int = 32, people: dict[str, list[str]] | None = None) -> Path:
     """A sound data folder: per split a list of `user>avatar` dyads with numbered frames and noise."""
     rows = []
     for split, pairs in (people or {"train": ["ann>bob"], "test": ["cat>dan"]}).items():

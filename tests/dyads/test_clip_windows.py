@@ -23,9 +23,7 @@ def test_windows_cover_the_dialogue(frames: int, clip: int, previous: int, tail:
     shown = [frame for window in windows for frame in range(window.start, window.stop)]
     if tail in ("pad", "shorten"):
         assert shown == list(range(frames))
-        assert sum(window.frames for window in windows) == (
-            frames if tail == "shorten" else -(-frames // clip) * clip
-        )
+        assert sum(window.frames for window in windows) == (frames if tail == "shorten" else -(-frames // clip) * clip)
     elif tail == "drop":
         assert shown == list(range(frames // clip * clip)) and all(not window.padding for window in windows)
     else:
@@ -65,9 +63,7 @@ def test_random_windows_fit_and_depend_only_on_their_address(frames, clip, previ
 def test_random_starts_are_uniform():
     starts = [random_window(14, 5, 3, rng(0, "windows", step)).start for step in range(3000)]
     counts = np.bincount(starts, minlength=10)
-    assert (
-        len(counts) == 10 and counts.min() > 230 and counts.max() < 370
-    )  # 300 expected, 4 standard deviations
+    assert len(counts) == 10 and counts.min() > 230 and counts.max() < 370  # 300 expected, 4 standard deviations
 
 
 @pytest.mark.parametrize("arguments", [(0, 5, 1), (5, 0, 1), (5, 5, -1)])

@@ -173,9 +173,7 @@ def test_light_faults_are_named_with_a_remedy(data: Path, fault: str):
 
 
 def zero_length(data: Path) -> None:
-    write_any(
-        data / "train/ann_bob/user.mp4", np.zeros((0, 32, 32, 3), np.uint8), np.zeros(0), noise(6400)[None]
-    )
+    write_any(data / "train/ann_bob/user.mp4", np.zeros((0, 32, 32, 3), np.uint8), np.zeros(0), noise(6400)[None])
 
 
 def other_fps(data: Path) -> None:

@@ -35,9 +35,7 @@ def test_slices_and_gradients_are_stored_as_plain_tensors(tmp_path: Path):
     base = torch.arange(24.0).reshape(4, 6).requires_grad_()
     write_features(tmp_path / "a.safetensors", {"t": base.T, "row": base[1]}, {"fps": 25})
     tensors, meta = read_features(tmp_path / "a.safetensors", {"t": "C T", "row": ("C",)})
-    assert (
-        torch.equal(tensors["t"], base.detach().T) and not tensors["t"].requires_grad and meta == {"fps": 25}
-    )
+    assert torch.equal(tensors["t"], base.detach().T) and not tensors["t"].requires_grad and meta == {"fps": 25}
 
 
 @pytest.mark.parametrize(
@@ -78,9 +76,7 @@ def test_wrong_shapes_are_named(tmp_path: Path, expect: dict, words: str):
 
 def test_nan_from_elsewhere_is_refused_when_read(tmp_path: Path):
     save_file({"z": torch.tensor([float("nan")])}, tmp_path / "a.safetensors")
-    with pytest.raises(
-        DataError, match="a.safetensors: tensor 'z' holds 1 NaN.*delete the file and extract again"
-    ):
+    with pytest.raises(DataError, match="a.safetensors: tensor 'z' holds 1 NaN.*delete the file and extract again"):
         read_features(tmp_path / "a.safetensors")
 
 
@@ -97,9 +93,7 @@ def test_a_truncated_file_is_named(tmp_path: Path):
     path = tmp_path / "a.safetensors"
     write_features(path, {"z": torch.zeros(100)}, {})
     path.write_bytes(path.read_bytes()[:-50])
-    with pytest.raises(
-        DataError, match="a.safetensors: not a readable feature file.*delete it and extract again"
-    ):
+    with pytest.raises(DataError, match="a.safetensors: not a readable feature file.*delete it and extract again"):
         read_features(path)
 
 

@@ -31,9 +31,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_video(root / "unter ordner" / "Ann 1.mp4", numbered(75), noise(48000, 1))
     left, right = noise(3 * 48000, 2), noise(3 * 48000, 3)
     times = np.arange(90) / 30
-    write_any(
-        root / "bob.mkv", numbered(90), times, np.stack([left, right]), rate=48000, audio_codec="pcm_s16le"
-    )
+    write_any(root / "bob.mkv", numbered(90), times, np.stack([left, right]), rate=48000, audio_codec="pcm_s16le")
     write_any(root / "cat.avi", numbered(60), np.arange(60) / 25, video_codec="mpeg4")
     soundfile.write(root / "cat #1.wav", noise(int(2.4 * 44100), 4), 44100)
     soundfile.write(root / "short.wav", noise(16000, 5), 16000)
@@ -93,9 +91,7 @@ def test_the_chosen_channel_is_stored(tmp_path: Path, clips: Path):
     out = run(tmp_path, clips, ANN_BOB, {**ANN_BOB, "dyad_id": "left", "avatar_audio": "#0"})
     right, left = (load_arrays(dyad, ()).avatar_audio for dyad in read_manifest(out))
     for sound, seed in ((right, 3), (left, 2)):
-        decimated = (
-            noise(3 * 48000, seed).reshape(-1, 3).mean(1)
-        )  # a crude low-pass, enough to tell them apart
+        decimated = noise(3 * 48000, seed).reshape(-1, 3).mean(1)  # a crude low-pass, enough to tell them apart
         assert lag(sound, decimated) in (-1, 0, 1) and np.corrcoef(sound, decimated)[0, 1] > 0.6
 
 
@@ -171,9 +167,7 @@ def test_a_second_run_only_makes_what_is_missing(tmp_path: Path, clips: Path, ca
 
 def test_a_fault_in_the_middle_leaves_whole_dialogues_only(tmp_path: Path, clips: Path):
     bad = {**CAT_CAT, "user_audio": "short.wav"}
-    with pytest.raises(
-        DataError, match=r"short\.wav: the sound lasts 1\.000 s but the video 2\.400 s.*; give"
-    ):
+    with pytest.raises(DataError, match=r"short\.wav: the sound lasts 1\.000 s but the video 2\.400 s.*; give"):
         run(tmp_path, clips, ANN_BOB, bad)
     out = tmp_path / "out"
     assert not (out / "manifest.csv").exists() and not (out / "test").exists()
@@ -275,9 +269,7 @@ def test_bad_options_are_named(text: str, words: str):
 
 
 def test_flags_win_over_options():
-    options = parse_options(
-        json.dumps({"size": 128, "crf": 20, "segment_seconds": 8}), size=32, segment_seconds=None
-    )
+    options = parse_options(json.dumps({"size": 128, "crf": 20, "segment_seconds": 8}), size=32, segment_seconds=None)
     assert options == FolderOptions(size=32, crf=20, segment_seconds=8)
 
 
@@ -293,14 +285,9 @@ def test_the_command_line(tmp_path: Path, clips: Path, monkeypatch):
 
 @needs_real_clips
 def test_the_example_pairs_and_two_real_dialogues(tmp_path: Path):
-    pairs = {
-        pair.dyad_id: pair
-        for pair in read_pairs(PROJECT / "workflow/config/real_clips_pairs.csv", REAL_CLIPS)
-    }
+    pairs = {pair.dyad_id: pair for pair in read_pairs(PROJECT / "workflow/config/real_clips_pairs.csv", REAL_CLIPS)}
     assert {pair.split for pair in pairs.values()} == {"train", "test"} and "af" in pairs
-    chosen = [
-        pair.__class__(**{**pair.__dict__, "end": 1.2}) for pair in (pairs["af"], pairs["silent_to_odd"])
-    ]
+    chosen = [pair.__class__(**{**pair.__dict__, "end": 1.2}) for pair in (pairs["af"], pairs["silent_to_odd"])]
     adapt(chosen, tmp_path / "out", FolderOptions(size=64))
     assert check(tmp_path / "out")[1] == []
     for dyad in read_manifest(tmp_path / "out"):

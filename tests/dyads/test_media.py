@@ -14,9 +14,7 @@ from skimage.transform import resize
 from dyads.errors import DataError
 from dyads.media import iter_video, probe, read_audio, read_video, write_video
 
-UNHURRIED = settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+UNHURRIED = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def nearest(times: np.ndarray, duration: float, fps: int = 25) -> list[int]:
@@ -74,9 +72,7 @@ def test_a_span_is_a_slice(tmp_path: Path, start: float, end: float | None):
     path = tmp_path / "a.mp4"
     write_video(path, numbered(75), None)
     last = 75 if end is None else round(end * 25)
-    assert numbers(np.stack(list(iter_video(path, start=start, end=end)))) == list(
-        range(round(start * 25), last)
-    )
+    assert numbers(np.stack(list(iter_video(path, start=start, end=end)))) == list(range(round(start * 25), last))
 
 
 def test_a_span_outside_the_video_is_refused(tmp_path: Path):
@@ -127,9 +123,7 @@ def test_colour_tags_are_honoured(tmp_path: Path, colour: tuple[int, int]):
     frames = smooth(10)
     path = write_any(tmp_path / "a.mp4", frames, np.arange(10) / 25, colour=colour)
     error = read_video(path).astype(float) - frames
-    assert (
-        np.abs(error.mean(axis=(0, 1, 2))).max() < 2.5
-    )  # FFmpeg's own rounding in the test's writer is -1.2
+    assert np.abs(error.mean(axis=(0, 1, 2))).max() < 2.5  # FFmpeg's own rounding in the test's writer is -1.2
 
 
 def test_quality_on_a_natural_face(tmp_path: Path):

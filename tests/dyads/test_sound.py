@@ -36,9 +36,7 @@ def test_resampling_has_no_delay(rate: int):
     assert out.max() == pytest.approx(1, abs=0.02)
 
 
-@pytest.mark.parametrize(
-    "rate, samples", [(44100, 1), (44100, 44101), (16000, 777), (8000, 333), (48000, 95999)]
-)
+@pytest.mark.parametrize("rate, samples", [(44100, 1), (44100, 44101), (16000, 777), (8000, 333), (48000, 95999)])
 def test_resampled_length_is_the_rounded_duration(rate: int, samples: int):
     assert len(resample(noise(samples), rate)) == round(samples * 16000 / rate)
 
@@ -60,9 +58,7 @@ def test_late_and_early_sound_is_placed_by_its_timestamps(tmp_path, rate, start,
         first = round((time - video_start) * 16000)
         window = out[first - 200 : first + 400]
         centre = (window**2 * np.arange(600)).sum() / (window**2).sum() - 200
-        assert centre == pytest.approx(
-            32 - 0.5, abs=16 if rate != 16000 else 1
-        )  # mkv stamps whole milliseconds
+        assert centre == pytest.approx(32 - 0.5, abs=16 if rate != 16000 else 1)  # mkv stamps whole milliseconds
 
 
 def test_gaps_become_silence(tmp_path: Path):

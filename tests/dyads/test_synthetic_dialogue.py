@@ -81,15 +81,11 @@ def test_words_carry_emotion_only_where_they_are_the_cue(dialogues):
 @pytest.mark.parametrize("kind", ["user", "avatar", "event", *EMOTIONS[1:]])
 def test_every_sentence_scores_as_designed(kind):
     sentences = words.every_sentence(kind)
-    scores = np.array(
-        [VADER.polarity_scores(s)["compound"] for s in sentences[:: max(1, len(sentences) // 400)]]
-    )
+    scores = np.array([VADER.polarity_scores(s)["compound"] for s in sentences[:: max(1, len(sentences) // 400)]])
     if kind in ("user", "avatar", "event"):
         assert len(sentences) > 400 and np.abs(scores).max() < 0.2
     else:
-        assert len(sentences) > 300 and (
-            scores.min() > 0.3 if kind in ("joy", "surprise") else scores.max() < -0.3
-        )
+        assert len(sentences) > 300 and (scores.min() > 0.3 if kind in ("joy", "surprise") else scores.max() < -0.3)
     assert all(set(words.phonemes(s)) <= set(PHONEMES) and words.phonemes(s) for s in sentences[::50])
 
 
@@ -98,9 +94,7 @@ def test_lips_follow_the_own_speech_and_nothing_else():
     who, frames = person(11, 0), 225
     spoken = phrases(talk, "avatar", 0, "train_0004")
     alone = replace(talk, utterances=tuple(talk.of("avatar")), events=())
-    assert np.array_equal(
-        lips(spoken, who, frames), lips(phrases(alone, "avatar", 0, "train_0004"), who, frames)
-    )
+    assert np.array_equal(lips(spoken, who, frames), lips(phrases(alone, "avatar", 0, "train_0004"), who, frames))
 
 
 def test_exchanging_the_user_leaves_the_avatars_lips(dialogues):

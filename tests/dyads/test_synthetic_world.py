@@ -155,9 +155,7 @@ def test_bad_commands_are_refused(monkeypatch, arguments, word):
 
 def test_preview_shows_both_people(tmp_path, monkeypatch):
     path = tmp_path / "look.mp4"
-    monkeypatch.setattr(
-        sys, "argv", ["x", "--preview", str(path), "--size", "64", "--options", '{"seconds": [5, 5]}']
-    )
+    monkeypatch.setattr(sys, "argv", ["x", "--preview", str(path), "--size", "64", "--options", '{"seconds": [5, 5]}'])
     main()
     frames = read_video(path)
     assert frames.shape[0] == 125 and frames.shape[2] == 128 and read_audio(path).std() > 0.005

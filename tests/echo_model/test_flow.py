@@ -18,9 +18,7 @@ def test_loss_is_the_squared_velocity_error():
     x_0, x_1, x_hat, t = torch.randn(2, 6), torch.randn(2, 6), torch.randn(2, 6), torch.tensor([0.1, 0.6])
     x_t = interpolate(x_1, x_0, t)
     error = velocity(x_hat, x_t, t[:, None]) - (x_1 - x_0)
-    torch.testing.assert_close(
-        flow_loss(x_hat, x_1, t, sharpest=0.9), error.square().mean(1), rtol=1e-4, atol=1e-5
-    )
+    torch.testing.assert_close(flow_loss(x_hat, x_1, t, sharpest=0.9), error.square().mean(1), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(flow_loss(x_hat, x_1, t), (x_hat - x_1).square().mean(1))
 
 
@@ -39,10 +37,7 @@ def test_gaussian_data_is_sampled_with_its_variance_and_second_order_solvers_are
     def predict(x, t):
         return x * t * s**2 / (t**2 * s**2 + (1 - t) ** 2)
 
-    errors = {
-        name: (integrate(predict, x_0, 16, name) - s * x_0).abs().max()
-        for name in ("euler", "midpoint", "heun")
-    }
+    errors = {name: (integrate(predict, x_0, 16, name) - s * x_0).abs().max() for name in ("euler", "midpoint", "heun")}
     assert errors["midpoint"] < 0.5 * errors["euler"] and errors["heun"] < 0.5 * errors["euler"]
     assert errors["euler"] < 0.15
 

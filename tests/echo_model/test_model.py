@@ -77,9 +77,7 @@ def test_both_stages_train_every_parameter_but_the_unused(options, masks, dialog
     loss, logs = task.loss(task.batch(0, g), g)
     loss.backward()
     assert torch.isfinite(loss) and set(logs) == {"flow", "context", "align"}
-    silent = [
-        name for name, p in task.module.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0
-    ]
+    silent = [name for name, p in task.module.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert not [name for name in silent if not name.endswith(("null_audio", "null_user", "null_emotion"))]
 
 
@@ -98,9 +96,7 @@ def test_stage_one_ignores_the_user_and_measures_pixels(options, masks, dialogue
 def generate(options, masks, dialogue):
     generator, lcu = build(options, masks)
     randomise(generator), randomise(lcu)
-    return sample_dialogue(
-        generator, lcu, dialogue, options, SamplingOptions(steps=2, guide_audio=1.5), seed=3
-    )
+    return sample_dialogue(generator, lcu, dialogue, options, SamplingOptions(steps=2, guide_audio=1.5), seed=3)
 
 
 def test_generation_is_deterministic_and_never_reads_the_true_latents(options, masks, dialogue):
@@ -114,9 +110,7 @@ def test_no_look_at_the_future(options, masks, dialogue, name):
     """Clips end at frames 24, 48, ...: what happens from frame 48 on leaves the first two clips as they were."""
     before = generate(options, masks, dialogue)
     holder = dialogue.context if name in dialogue.context else dialogue.inputs
-    cut = (
-        48 // options.stride + 1 if name == "text_index" else 48 // options.stride if name == "s_usr" else 48
-    )
+    cut = 48 // options.stride + 1 if name == "text_index" else 48 // options.stride if name == "s_usr" else 48
     changed = holder[name].clone()
     changed[cut:] = 1 - changed[cut:]
     holder[name] = changed

@@ -9,9 +9,7 @@ from echo_model.ssm import Mamba, scan_chunked, scan_sequential
 
 def inputs(length, seed):
     g = torch.Generator().manual_seed(seed)
-    x, b, c = (
-        torch.randn(2, length, *shape, generator=g, dtype=torch.float64) for shape in ((3, 4), (5,), (5,))
-    )
+    x, b, c = (torch.randn(2, length, *shape, generator=g, dtype=torch.float64) for shape in ((3, 4), (5,), (5,)))
     decay = -torch.rand(2, length, 3, generator=g, dtype=torch.float64)
     return [tensor.requires_grad_() for tensor in (x, decay, b, c)]
 

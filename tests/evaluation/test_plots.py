@@ -23,9 +23,9 @@ from evaluation.plots import (
     pick_dialogues,
     read_study,
     read_trace,
-    runs,
     save,
 )
+from evaluation.plots.study import runs
 from evaluation.tables import TableOptions, write_tables
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -84,9 +84,7 @@ def test_fit_writes_weights_and_card(data, weights):
     assert card["card"]["parameters"] == 4 and card["dyads"] == 2 and card["seed"] == 2
     assert card["weights"]["result"] == file_sha256(weights)
     again = weights.with_name("again.safetensors")
-    fit.main(
-        [*arguments(data), "--checkpoints", str(weights.parents[1] / "checkpoints"), "--out", str(again)]
-    )
+    fit.main([*arguments(data), "--checkpoints", str(weights.parents[1] / "checkpoints"), "--out", str(again)])
     assert file_sha256(again) == file_sha256(weights)
 
 
@@ -160,9 +158,7 @@ def test_absent_answer_is_a_row_with_its_status(data, weights, tmp_path):
     assert not (tmp_path / "b1.mp4").exists() and rows[2]["status"] == "ok"
 
 
-@pytest.mark.parametrize(
-    "wrong, got", [("shape", r"uint8 \(9, 32, 32, 3\)"), ("dtype", r"float32 \(10, 32, 32, 3\)")]
-)
+@pytest.mark.parametrize("wrong, got", [("shape", r"uint8 \(9, 32, 32, 3\)"), ("dtype", r"float32 \(10, 32, 32, 3\)")])
 def test_wrong_frames_name_method_and_dyad(data, weights, tmp_path, wrong, got):
     with pytest.raises(MethodError, match=f"method 'toy' gave {got} for dyad 'b0'.*" + r"\(10, 32, 32, 3\)"):
         make(data, weights, tmp_path, wrong=wrong)
@@ -203,9 +199,7 @@ def test_identity_sees_options_data_features_and_backbones(data, tmp_path):
     (tmp_path / "vae").write_text("1")
 
     def identity(options, dyads=dyads):
-        return json.dumps(
-            ToyMethod(options, Resources(data, tmp_path, {"vae": tmp_path / "vae"})).identity(dyads)
-        )
+        return json.dumps(ToyMethod(options, Resources(data, tmp_path, {"vae": tmp_path / "vae"})).identity(dyads))
 
     found = [identity({}), identity({"a": 1}), identity({}, dyads[1:])]
     for name in ("index.csv", "vae"):

@@ -75,9 +75,7 @@ def test_no_gpu_is_held_twice(launch, tmp_path):
 
 
 def test_two_gpus_at_once(launch, tmp_path):
-    jobs = [
-        launch(*job(tmp_path, 0.1), wrapper=("--gpus", "2"), CUDA_VISIBLE_DEVICES="0,1,2") for _ in range(3)
-    ]
+    jobs = [launch(*job(tmp_path, 0.1), wrapper=("--gpus", "2"), CUDA_VISIBLE_DEVICES="0,1,2") for _ in range(3)]
     assert [process.wait(60) for process in jobs] == [0] * 3
     assert len(spans(tmp_path)) == 6
     assert launch("true", wrapper=("--gpus", "4"), CUDA_VISIBLE_DEVICES="0,1,2").wait(60) == 2

@@ -26,9 +26,7 @@ PLAIN = {
 
 
 def run(task, folder, stage="linear", **changes):
-    return train(
-        task, options(**{**PLAIN, **changes}), folder, seed=5, stage=stage, identity={}, device="cpu"
-    )
+    return train(task, options(**{**PLAIN, **changes}), folder, seed=5, stage=stage, identity={}, device="cpu")
 
 
 def rows_of(folder):
@@ -48,8 +46,7 @@ def reference(steps, accumulate, settings):
     )
     for step in range(steps):
         x = [
-            task.batch(step, torch_generator(5, "linear", "batch", step, micro, 0))["x"]
-            for micro in range(accumulate)
+            task.batch(step, torch_generator(5, "linear", "batch", step, micro, 0))["x"] for micro in range(accumulate)
         ]
         optimizer.zero_grad()
         task.loss({"x": torch.cat(x), "step": torch.tensor(step)}, None)[0].backward()
@@ -110,9 +107,7 @@ def test_optimizer_groups_scale_rates_and_spare_vectors():
     groups = [{"params": list(module[2].parameters()), "lr_scale": 0.1}]
     optimizer = build_optimizer(groups, trained, options(weight_decay=0.3))
     found = {
-        id(p): (group["lr_scale"], group["weight_decay"])
-        for group in optimizer.param_groups
-        for p in group["params"]
+        id(p): (group["lr_scale"], group["weight_decay"]) for group in optimizer.param_groups for p in group["params"]
     }
     expected = {
         "0.weight": (1.0, 0.3),
@@ -158,9 +153,7 @@ def test_nan_loss_stops_and_names_step_and_samples(tmp_path):
             return batch
 
     before = ToyTask().module.state_dict()
-    message = (
-        r"stage 'linear', seed 5, step 4: the loss is nan on batch \[clip4-0, clip4-1, clip4-2, clip4-3\]"
-    )
+    message = r"stage 'linear', seed 5, step 4: the loss is nan on batch \[clip4-0, clip4-1, clip4-2, clip4-3\]"
     task = Poisoned()
     with pytest.raises(TrainingError, match=message):
         run(task, tmp_path)

@@ -101,9 +101,7 @@ def test_hash_ignores_order_and_sees_every_change(values):
 
 def test_json_arguments(tmp_path):
     (tmp_path / "o.json").write_text('{"a": 1}')
-    assert (
-        parse_json('{"a": 1}', "--options") == parse_json(f"@{tmp_path / 'o.json'}", "--options") == {"a": 1}
-    )
+    assert parse_json('{"a": 1}', "--options") == parse_json(f"@{tmp_path / 'o.json'}", "--options") == {"a": 1}
     for text, message in {
         "{a: 1}": "--options is not valid JSON",
         "[1]": "--options is .*must be a JSON object",

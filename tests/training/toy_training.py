@@ -38,9 +38,7 @@ def options(**changes) -> TrainOptions:
 class ToyTask:
     """Regression with everything a resume can get wrong: dropout, running means, noise in batch and loss."""
 
-    def __init__(
-        self, seed: int = 0, kill_at: int | None = None, dropout: float = 0.3, pause: float = 0.0
-    ) -> None:
+    def __init__(self, seed: int = 0, kill_at: int | None = None, dropout: float = 0.3, pause: float = 0.0) -> None:
         with seeded(seed, "toy init"):
             layers = [nn.Linear(6, 16), nn.BatchNorm1d(16), nn.Dropout(dropout), nn.Linear(16, 1)]
             self.module = nn.Sequential(*layers)
@@ -89,9 +87,7 @@ class ToyMethod(Method):
         if self.options.get("control"):
             return
         settings = options(steps=3, batch_size=len(dyads))
-        module = train(
-            LinearTask(), settings, run.folder, seed=run.seed, stage="toy", identity={}, device="cpu"
-        )
+        module = train(LinearTask(), settings, run.folder, seed=run.seed, stage="toy", identity={}, device="cpu")
         save_weights(run.out, module, checkpoint.read_summary(run.folder))
 
     def load(self, weights):
