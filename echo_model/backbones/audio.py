@@ -12,22 +12,21 @@ PITCH_WINDOW, PITCH_RANGE = 1024, (70.0, 420.0)  # samples; Hz, male lows to rai
 RATE, FRAME = 16_000, 640
 
 
-def columns(audio: Tensor, window: int, count: int, hop: int, centre: int) -> Tensor:
-    """`count` windows of `window` samples, the k-th centred on sample `centre + k * hop`; zeros outside."""
-    left = window // 2 - centre
-    padded = torch.nn.functional.pad(audio, (left, window + hop))
-    return padded.unfold(0, window, hop)[:count]
+def columns(audio: Tensor, window: int, count: int, hop: int) -> Tensor:
+    """`count` windows of `window` samples, the k-th ending with sample `(k + 1) * hop`; zeros before the start."""
+    padded = torch.nn.functional.pad(audio[: count * hop], (window - hop, 0))
+    return padded.unfold(0, window, hop)
 
 
 def encode_audio(audio: np.ndarray) -> Tensor:
     """Mono 16 kHz in [-1, 1], T * 640 samples -> features (T, 50), about zero mean and unit scale.
 
-    A frame's features look at most 22 ms beyond the frame's own 40 ms (the pitch window).
+    Causal: a frame's features end with the frame, so that a stream gives the same ones.
     """
     wave = torch.from_numpy(np.ascontiguousarray(audio, dtype=np.float32))
     frames = len(wave) // FRAME
     bank = torch.from_numpy(get_filterbanks(MELS, FFT, RATE, 60, 7600)).float()
-    spectrum = torch.fft.rfft(columns(wave, FFT, 2 * frames, HOP, HOP // 2) * torch.hann_window(FFT)).abs().square()
+    spectrum = torch.fft.rfft(columns(wave, FFT, 2 * frames, HOP) * torch.hann_window(FFT)).abs().square()
     mel = (torch.log10(spectrum @ bank.T / FFT + 1e-6) + 3.0) / 1.5
     pitch = torch.stack(pitch_track(wave, frames), -1)
     return torch.cat([rearrange(mel, "(t k) m -> t (k m)", k=2), pitch], -1)
@@ -35,7 +34,7 @@ def encode_audio(audio: np.ndarray) -> Tensor:
 
 def pitch_track(wave: Tensor, frames: int) -> tuple[Tensor, Tensor]:
     """Octaves above 150 Hz (0 where unvoiced) and voicing in [0, 1] per frame, from the autocorrelation's peak."""
-    windows = columns(wave, PITCH_WINDOW, frames, FRAME, FRAME // 2)
+    windows = columns(wave, PITCH_WINDOW, frames, FRAME)
     windows = (windows - windows.mean(-1, keepdim=True)) * torch.hann_window(PITCH_WINDOW)
     power = torch.fft.rfft(windows, 2 * PITCH_WINDOW).abs().square()
     correlation = torch.fft.irfft(power)[:, :PITCH_WINDOW]
