@@ -30,6 +30,7 @@ rule all:
     input:
         TABLES,
         REPORTS,
+        PACKAGED,
 
 
 rule main_table:
@@ -57,3 +58,4 @@ rule smoke:
     input:
         TABLES,
         REPORTS,
+        PACKAGED,

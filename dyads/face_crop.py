@@ -115,4 +115,4 @@ def apply_crop(frame: np.ndarray, crop: Crop, size: int) -> np.ndarray:
         x, y = x + over, y + over
     picture = Image.fromarray(frame)
     filtering = Image.Resampling.BICUBIC
-    return np.asarray(picture.resize((size, size), filtering, box=(x, y, x + side, y + side), reducing_gap=3.0))
+    return np.array(picture.resize((size, size), filtering, box=(x, y, x + side, y + side), reducing_gap=3.0))

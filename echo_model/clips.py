@@ -51,10 +51,11 @@ def slice_padded(x: Tensor, start: int, stop: int) -> Tensor:
     return F.pad(inside, (0, 0) * (x.dim() - 1) + (before, stop - start - before - len(inside)))
 
 
-def avatar_voice(audio: Tensor, start: int, options: ModelOptions) -> Tensor:
+def voice_windows(audio: Tensor, start: int, options: ModelOptions) -> Tensor:
     """A_avt of the T_prev and T_cur frames: windows of L_w frames around each, (F, patch * L_w, D).
 
-    A window is clamped to the dialogue's start and to the clip's end: the voice after the clip is not looked at.
+    `start` is the clip's first frame in `audio` (T, D). A window is clamped to the first frame given and to the
+    clip's end: the voice after the clip is not looked at.
     """
     first, stop = start - options.previous, start + options.clip
     reach = options.window // 2
@@ -63,27 +64,30 @@ def avatar_voice(audio: Tensor, start: int, options: ModelOptions) -> Tensor:
     return rearrange(windows, "(f k) w d -> f (k w) d", k=options.patch)
 
 
-def user_context(inputs: dict[str, Tensor], start: int, options: ModelOptions) -> dict[str, Tensor]:
-    """User audio (S, L_w, D) and video (S, 17, stride * 8) of the T frames that end with the clip.
+def user_steps(inputs: dict[str, Tensor], begin: int, stop: int, options: ModelOptions) -> dict[str, Tensor]:
+    """User audio (S, L_w, D), S = (stop - begin) / stride, and video (S_v, 17, tubelet * 8) of frames begin .. stop.
 
-    Zeros before the dialogue's start.
-    A step's window ends with the step's last frame, so nothing after the clip is looked at.
+    Zeros outside the dialogue. A step's window ends with the step's last frame, so nothing after it is looked at.
     """
-    stop = start + options.clip
-    begin = stop - options.context
     audio = slice_padded(inputs["user_audio"], begin - (options.window - options.stride), stop)
     windows = audio.unfold(0, options.window, options.stride)  # (S, D, L_w)
     video = slice_padded(inputs["user_latents"], begin, stop)
     return {
         "user_audio": windows.transpose(1, 2),
-        "user_video": rearrange(video, "(s k) n c -> s n (k c)", k=options.stride),
+        "user_video": rearrange(video, "(s k) n c -> s n (k c)", k=options.tubelet),
     }
+
+
+def user_context(inputs: dict[str, Tensor], start: int, options: ModelOptions) -> dict[str, Tensor]:
+    """`user_steps` of the T frames that end with the clip."""
+    stop = start + options.clip
+    return user_steps(inputs, stop - options.context, stop, options)
 
 
 def clip_inputs(dialogue: Dialogue, start: int, options: ModelOptions, user: bool = True) -> dict[str, Tensor]:
     """Everything but latents for the clip that starts at frame `start` (a multiple of `stride`)."""
     clip = {
-        "audio": avatar_voice(dialogue.inputs[f"{dialogue.role}_audio"], start, options),
+        "audio": voice_windows(dialogue.inputs[f"{dialogue.role}_audio"], start, options),
         "reference": dialogue.reference,
     }
     if user:

@@ -13,6 +13,7 @@ from echo_model.clips import Dialogue
 from echo_model.encode import load_inputs, load_targets, to_frames
 from echo_model.generator import EchoGenerator
 from echo_model.lcu import LCU
+from echo_model.lora import merge_lora
 from echo_model.options import ModelOptions, SamplingOptions, StageOptions
 from echo_model.sampling import sample_dialogue
 from echo_model.stages import InteractiveTask, TalkingTask
@@ -141,10 +142,13 @@ class Echo(Talking):
         if "stage1" in self.resources.backbones:
             before |= read_meta(self.resources.backbone("stage1"))  # its seconds stand in its own card
             load_weights(self.resources.backbone("stage1"), generator)
-        elif self.stage.align_weight:
-            raise ConfigError("stage.align_weight is above 0 without stage-1 weights to align with; set it to 0.0.")
+        elif self.stage.align_weight or self.stage.lora_rank:
+            name = "align_weight" if self.stage.align_weight else "lora_rank"
+            raise ConfigError(f"stage.{name} is above 0 without stage-1 weights to build on; set it to 0.")
         task = InteractiveTask(generator, lcu, self.dialogues(dyads), self.model, self.stage, self.schedule.batch_size)
         self.train(task, run, "interactive", {"stage1": fingerprint(generator.state_dict())})
+        merge_lora(generator)
+        self.meta["parameters"] = sum(p.numel() for p in task.module.parameters())
         for key in ("steps", "samples", "train_seconds"):
             self.meta[key] += before[key]
         save_weights(run.out, task.module, self.reproducible())

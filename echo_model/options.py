@@ -14,9 +14,12 @@ class ModelOptions:
     clip: int = 24  # T_cur in frames
     previous: int = 4  # T_prev in frames
     context: int = 192  # T in frames, the current clip included
-    stride: int = 4  # frames between two steps of the user context
+    stride: int = 4  # frames between two steps of the user's audio and of S_usr
+    tubelet: int = 8  # frames of user video in one token of M_v
     window: int = 5  # L_w, frames in an audio window
+    carry: bool = True  # the scans' states run on from the dialogue's start; off: anew over every clip's T frames
     mamba_layers: int = 2  # K
+    dropout: float = 0.3  # of what LCU reads; a small study has few people, and LCU would know them by heart
     masks: str = "soft"  # M_lip, M_face: soft | binary
     # Ablations, under the paper's names.
     use_lcu: bool = True  # off: only the current clip of the user's audio; no history of any kind
@@ -36,12 +39,15 @@ class StageOptions:
     pixel_frames: int = 4  # decoded frames a step for L_pixel
     align_weight: float = 0.1  # gamma (stage 2)
     align_blocks: int = 1  # |S|
-    context_weight: float = 0.5  # of a linear reading of f_pu that must tell the clip's mean latent; ours
+    context_weight: float = 0.5  # of a linear reading of f_pu and c_emo that must tell the clip's mean latent; ours
     pose_weight: float = 1.5  # weight of the pose token in L_flow
     lip_weight: float = 2.0  # weight of the lip tokens in L_flow
     drop_previous: float = 0.8  # share of steps without the T_prev frames
-    drop_user: float = 0.15  # share of samples without user context, for guidance
+    drop_user: float = 0.15  # share of samples without user context (f_pu and c_emo), for guidance
+    drop_emotion: float = 0.05  # share of samples without c_emo
+    drop_perception: float = 0.2  # share of samples without f_pu: what only words tell must be learned from words
     drop_audio: float = 0.05  # share of samples without avatar audio, for guidance
+    lora_rank: int = 0  # stage 2: of LoRA on cross-attention, all else but SDCM and LCU frozen (paper: 128); 0: all
     context_rate: float = 1.0  # learning-rate factor of LCU and of SDCM's user path
 
 
@@ -51,5 +57,6 @@ class SamplingOptions:
 
     steps: int = 6
     solver: str = "euler"
-    guide_user: float = 2.5  # guidance scale on user context and emotion; 1 = off
-    guide_audio: float = 2.0
+    guide_user: float = 3.0  # guidance scale on user context and emotion together; 1 = off
+    guide_emotion: float = 1.0  # on c_emo alone
+    guide_audio: float = 2.0  # on the avatar's voice

@@ -5,11 +5,28 @@ from torch import Tensor
 
 from dyads.seeding import torch_generator
 from echo_model.backbones.vae import CHANNELS, TOKENS
-from echo_model.clips import Dialogue, clip_inputs, pack, unpack
+from echo_model.clips import Dialogue, clip_inputs, pack, unpack, user_steps
 from echo_model.flow import integrate
 from echo_model.generator import EchoGenerator
-from echo_model.lcu import LCU
+from echo_model.lcu import LCU, Perceived
 from echo_model.options import ModelOptions, SamplingOptions
+
+
+def branches(options: SamplingOptions, user: bool) -> tuple[Tensor, list[float]]:
+    """What each evaluation of the network sees, (n, 3) of user, emotion, voice; and the scales of all but the first.
+
+    x_hat = x_hat(all) + sum over dropped conditions c of (w_c - 1) (x_hat(all) - x_hat(all but c)). The user's
+    branch drops the emotion too. A condition whose scale is 1 costs nothing.
+    """
+    rows, scales = [(1.0, 1.0, 1.0)], []
+    dropped = [(options.guide_audio, (1.0, 1.0, 0.0))]
+    if user:
+        dropped = [(options.guide_user, (0.0, 0.0, 1.0)), (options.guide_emotion, (1.0, 0.0, 1.0)), *dropped]
+    for scale, row in dropped:
+        if scale != 1.0:
+            rows.append(row)
+            scales.append(scale)
+    return torch.tensor(rows), scales
 
 
 @torch.no_grad()
@@ -17,27 +34,27 @@ def sample_clip(
     generator: EchoGenerator,
     lcu: LCU | None,
     clip: dict[str, Tensor],
+    perceived: Perceived,
     previous: Tensor,
     x_0: Tensor,
     options: SamplingOptions,
 ) -> Tensor:
     """Latent steps of one clip from noise `x_0` (F_cur, 17, c); `previous` is (F_prev, 17, c).
 
-    Guidance: x_hat = x_hat(all) + (w_u - 1) (x_hat(all) - x_hat(no user)) + (w_a - 1) (x_hat(all) - x_hat(no audio)).
-    Branches whose scale is 1 are not computed.
+    `clip` is of `clips.clip_inputs`, of whose user windows only the clip's own are read; `perceived` has batch 1.
     """
-    guided = lcu is not None and options.guide_user != 1.0
-    branches = [(1.0, 1.0)] + [(0.0, 1.0)] * guided + [(1.0, 0.0)] * (options.guide_audio != 1.0)
-    user = torch.tensor([u for u, _ in branches]).to(x_0)
-    heard = torch.tensor([a for _, a in branches]).to(x_0)
-    count = len(branches)
+    seen, scales = branches(options, lcu is not None)
+    count = len(seen)
+    user, felt, heard = seen.to(x_0).unbind(1)
 
     def expand(x: Tensor) -> Tensor:
         return x[None].expand(count, *x.shape)
 
     f_pu = c_emo = None
     if lcu is not None:
-        f_pu, c_emo = lcu(*(expand(clip[name]) for name in ("user_audio", "user_video", "s_usr", "text")), user)
+        a = expand(clip["user_audio"][-lcu.lpe.current :])
+        perceived = Perceived(*(None if x is None else x.expand(count, *x.shape[1:]) for x in perceived))
+        f_pu, c_emo = lcu.understand(a, perceived, expand(clip["s_usr"]), expand(clip["text"]), user, felt)
     arguments = {
         "previous": expand(previous),
         "keep_previous": torch.ones(count).to(x_0),
@@ -50,10 +67,29 @@ def sample_clip(
 
     def predict(x_t: Tensor, t: float) -> Tensor:
         full, *others = generator(x_t=expand(x_t), t=torch.full((count,), t).to(x_0), **arguments).unbind(0)
-        scales = [options.guide_user] * guided + [options.guide_audio] * (options.guide_audio != 1.0)
         return full + sum((w - 1) * (full - other) for w, other in zip(scales, others, strict=True))
 
     return integrate(predict, x_0, options.steps, options.solver)
+
+
+def clip_noise(model: ModelOptions, seed: int, name: str, start: int) -> Tensor:
+    """x_0 of the clip at frame `start`; it depends on (seed, dialogue, clip) only."""
+    noise = torch_generator(seed, "sample", name, start)
+    return torch.randn(model.clip // model.patch, TOKENS, model.patch * CHANNELS, generator=noise)
+
+
+def before_the_first(model: ModelOptions) -> Tensor:
+    """The T_prev frames of the first clip: the reference image itself, whose latent is zero."""
+    return torch.zeros(model.previous // model.patch, TOKENS, model.patch * CHANNELS)
+
+
+@torch.no_grad()
+def perceive(lcu: LCU, dialogue: Dialogue, model: ModelOptions) -> Perceived:
+    """The scans over the whole dialogue, once: step 0 is the first of the first clip's T frames."""
+    device = next(lcu.parameters()).device
+    stop = -(-dialogue.frames // model.clip) * model.clip
+    steps = user_steps(dialogue.inputs, model.clip - model.context, stop, model)
+    return lcu.lpe.scan(steps["user_audio"][None].to(device), steps["user_video"][None].to(device))[0]
 
 
 @torch.no_grad()
@@ -65,15 +101,20 @@ def sample_dialogue(
     options: SamplingOptions,
     seed: int,
 ) -> Tensor:
-    """The whole dialogue's latents (T, 17, 8); the noise of a clip depends on (seed, dialogue, clip) only."""
+    """The whole dialogue's latents (T, 17, 8)."""
     device = next(generator.parameters()).device
-    previous = torch.zeros(model.previous // model.patch, TOKENS, model.patch * CHANNELS, device=device)
+    previous = before_the_first(model).to(device)
+    everything = perceive(lcu, dialogue, model) if lcu is not None and model.carry else None
     clips = []
     for start in range(0, dialogue.frames, model.clip):
         clip = {k: v.to(device) for k, v in clip_inputs(dialogue, start, model, lcu is not None).items()}
-        noise = torch_generator(seed, "sample", dialogue.dyad.dyad_id, start)
-        x_0 = torch.randn(model.clip // model.patch, TOKENS, model.patch * CHANNELS, generator=noise).to(device)
-        steps = sample_clip(generator, lcu, clip, previous, x_0, options)
+        perceived = Perceived()
+        if everything is not None:
+            perceived = everything.part(slice(start, start + model.context), model)
+        elif lcu is not None:
+            perceived = lcu.lpe.scan(clip["user_audio"][None], clip["user_video"][None])[0]
+        x_0 = clip_noise(model, seed, dialogue.dyad.dyad_id, start).to(device)
+        steps = sample_clip(generator, lcu, clip, perceived, previous, x_0, options)
         clips.append(unpack(steps, model.patch))
         previous = pack(clips[-1][-model.previous :], model.patch)
     return torch.cat(clips)[: dialogue.frames]

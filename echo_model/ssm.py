@@ -1,29 +1,49 @@
 """The Mamba-2 state-space scan (SSD, Dao and Gu 2024), chunked, in plain PyTorch, and the layer around it."""
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+try:  # the fused CUDA kernel, where it is installed
+    from mamba_ssm.ops.triton.ssd_combined import mamba_chunk_scan_combined
+except ImportError:
+    mamba_chunk_scan_combined = None
 
-def scan_sequential(x: Tensor, log_decay: Tensor, b: Tensor, c: Tensor) -> Tensor:
+
+class ScanState(NamedTuple):
+    """All a Mamba layer remembers of its past; its size does not depend on how long that was."""
+
+    conv: Tensor  # (batch, kernel - 1, channels): what the convolution still needs
+    ssm: Tensor  # (batch, heads, state, channels): h_t
+
+
+def scan_sequential(
+    x: Tensor, log_decay: Tensor, b: Tensor, c: Tensor, state: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """The recurrence as written: h_t = exp(log_decay_t) h_{t-1} + b_t x_t^T,  y_t = c_t h_t. The tests' reference.
 
-    x: (batch, length, heads, channels); log_decay: (batch, length, heads), at most 0; b, c: (batch, length, state).
+    x: (batch, length, heads, channels); log_decay: (batch, length, heads), at most 0; b, c: (batch, length, state);
+    state: h before the first step (batch, heads, state, channels), zero if None. Returns y and the last h.
     """
-    state = x.new_zeros(x.shape[0], x.shape[2], b.shape[-1], x.shape[3])
+    if state is None:
+        state = x.new_zeros(x.shape[0], x.shape[2], b.shape[-1], x.shape[3])
     outputs = []
     for x_t, a_t, b_t, c_t in zip(x.unbind(1), log_decay.unbind(1), b.unbind(1), c.unbind(1), strict=True):
         state = state * a_t.exp()[:, :, None, None] + torch.einsum("bn,bhp->bhnp", b_t, x_t)
         outputs.append(torch.einsum("bn,bhnp->bhp", c_t, state))
-    return torch.stack(outputs, 1)
+    return torch.stack(outputs, 1), state
 
 
-def scan_chunked(x: Tensor, log_decay: Tensor, b: Tensor, c: Tensor, chunk: int = 32) -> Tensor:
+def scan_chunked(
+    x: Tensor, log_decay: Tensor, b: Tensor, c: Tensor, state: Tensor | None = None, chunk: int = 64
+) -> tuple[Tensor, Tensor]:
     """The same as `scan_sequential`, in matrix products: quadratic inside a chunk, linear across chunks."""
     length = x.shape[1]
     pad = -length % chunk
-    if pad:  # zeros after the end change nothing before it
+    if pad:  # zeros after the end change nothing before it, and a decay of one keeps the state
         x, b, c = F.pad(x, (0, 0, 0, 0, 0, pad)), F.pad(b, (0, 0, 0, pad)), F.pad(c, (0, 0, 0, pad))
         log_decay = F.pad(log_decay, (0, 0, 0, pad))
     x = rearrange(x, "b (k q) h p -> b k h q p", q=chunk)
@@ -34,12 +54,33 @@ def scan_chunked(x: Tensor, log_decay: Tensor, b: Tensor, c: Tensor, chunk: int 
     weights = (decay[..., :, None] - decay[..., None, :]).masked_fill(~causal, float("-inf")).exp()
     y = ((c @ b.transpose(-1, -2)) * weights) @ x
     states = (b * (decay[..., -1:] - decay).exp()[..., None]).transpose(-1, -2) @ x  # (b, k, h, n, p)
-    carried, state = [], torch.zeros_like(states[:, 0])
-    for chunk_state, total in zip(states.unbind(1), decay[..., -1].unbind(1), strict=True):
+    carried = []
+    state = torch.zeros_like(states[:, 0]) if state is None else state
+    for chunk_state, kept in zip(states.unbind(1), decay[..., -1, None, None].exp().unbind(1), strict=True):
         carried.append(state)
-        state = state * total.exp()[..., None, None] + chunk_state
+        state = torch.addcmul(chunk_state, state, kept)
     y = y + (c * decay.exp()[..., None]) @ torch.stack(carried, 1)
-    return rearrange(y, "b k h q p -> b (k q) h p")[:, :length]
+    return rearrange(y, "b k h q p -> b (k q) h p")[:, :length], state
+
+
+def fused(x: Tensor) -> bool:
+    """Whether the CUDA kernel can and shall do it."""
+    return mamba_chunk_scan_combined is not None and x.is_cuda
+
+
+def scan(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """The selective scan with steps dt (batch, length, heads) and rates a (heads,), below 0.
+
+    On CUDA with `mamba_ssm` installed its fused kernel does it; both give the same to rounding.
+    """
+    if fused(x):
+        before = None if state is None else state.transpose(-1, -2).contiguous()
+        b, c = b[:, :, None].contiguous(), c[:, :, None].contiguous()  # one group
+        y, after = mamba_chunk_scan_combined(
+            x.contiguous(), dt.contiguous(), a, b, c, chunk_size=64, initial_states=before, return_final_states=True
+        )
+        return y, after.transpose(-1, -2)
+    return scan_chunked(x * dt[..., None], dt * a, b, c, state)
 
 
 class Mamba(nn.Module):
@@ -61,11 +102,19 @@ class Mamba(nn.Module):
         self.out_proj = nn.Linear(self.inner, d, bias=False)
 
     def forward(self, u: Tensor) -> Tensor:
+        return self.advance(u, None)[0]
+
+    def advance(self, u: Tensor, state: ScanState | None) -> tuple[Tensor, ScanState]:
+        """Outputs of the steps `u` that follow on `state` (None: on nothing), and the state after them."""
         gate, mixed, dt = self.in_proj(u).split([self.inner, self.inner + 2 * self.state, self.heads], -1)
         kernel = self.conv.weight.shape[-1]
-        mixed = F.silu(self.conv(F.pad(mixed.transpose(1, 2), (kernel - 1, 0))).transpose(1, 2))
+        before = mixed.new_zeros(len(u), kernel - 1, mixed.shape[-1]) if state is None else state.conv
+        seen = torch.cat([before.to(mixed.dtype), mixed], 1)
+        mixed = F.silu(self.conv(seen.transpose(1, 2)).transpose(1, 2))
         x, b, c = mixed.split([self.inner, self.state, self.state], -1)
         x = rearrange(x, "b l (h p) -> b l h p", p=self.head)
         dt = F.softplus(dt + self.dt_bias)
-        y = scan_chunked(x * dt[..., None], -dt * self.log_a.exp(), b, c) + self.skip[:, None] * x
-        return self.out_proj(self.norm(rearrange(y, "b l h p -> b l (h p)") * F.silu(gate)))
+        y, h = scan(x, dt, -self.log_a.exp(), b, c, None if state is None else state.ssm)
+        y = y + self.skip[:, None] * x
+        y = self.out_proj(self.norm(rearrange(y, "b l h p -> b l (h p)") * F.silu(gate)))
+        return y, ScanState(seen[:, 1 - kernel :], h)

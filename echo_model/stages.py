@@ -12,7 +12,10 @@ from echo_model.clips import Dialogue, clip_inputs, clip_latents, stack, unpack
 from echo_model.flow import flow_loss, interpolate, sample_times
 from echo_model.generator import EchoGenerator
 from echo_model.lcu import LCU
+from echo_model.lora import add_lora
 from echo_model.options import ModelOptions, StageOptions
+
+GATES = ("alpha", "beta")  # of GCA: learn ten times as fast, a few hundred steps must open them
 
 
 def keep(batch: int, drop: float, generator: torch.Generator) -> Tensor:
@@ -104,8 +107,8 @@ class TalkingTask(ClipTask):
 class InteractiveTask(ClipTask):
     """Stage 2: LCU and SDCM on top of stage 1; L_flow + gamma * L_align against the frozen stage-1 generator f_ref.
 
-    A small study has a few hundred steps where the paper has thousands, so f_pu is also read out linearly
-    (`context_weight`, ours): without it the gates of GCA hardly open in that time.
+    A small study has a few hundred steps where the paper has thousands, so f_pu and c_emo are also
+    read out linearly (`context_weight`, ours): without it the gates of GCA hardly open in that time.
     """
 
     user = True
@@ -114,23 +117,30 @@ class InteractiveTask(ClipTask):
         super().__init__(*rest)
         self.module = nn.ModuleDict({"generator": generator, "lcu": lcu})
         self.f_ref = copy.deepcopy(generator).eval().requires_grad_(False) if self.stage.align_weight else None
+        if self.stage.lora_rank:
+            add_lora(generator, self.stage.lora_rank)
         self.weights = token_weights(self.stage, generator.m_lip)
 
     def parameter_groups(self) -> list[dict]:
-        gates = [p for name, p in self.module.named_parameters() if name.endswith(("alpha", "beta"))]
-        new = [p for p in self.module["lcu"].parameters() if not any(p is gate for gate in gates)]
-        return [{"params": gates, "lr_scale": 10.0}, {"params": new, "lr_scale": self.stage.context_rate}]
+        named = dict(self.module["lcu"].named_parameters())
+        gates = [p for name, p in named.items() if name.endswith(GATES)]
+        rest = [p for name, p in named.items() if not name.endswith(GATES)]
+        return [{"params": gates, "lr_scale": 10.0}, {"params": rest, "lr_scale": self.stage.context_rate}]
 
     def loss(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         arguments, t = self.noised(batch, generator)
-        seen = keep(len(t), self.stage.drop_user, generator).to(t)
-        f_pu, c_emo = self.module["lcu"](batch["user_audio"], batch["user_video"], batch["s_usr"], batch["text"], seen)
+        there = keep(len(t), self.stage.drop_user, generator)
+        seen = (there * keep(len(t), self.stage.drop_perception, generator)).to(t)
+        felt = (there * keep(len(t), self.stage.drop_emotion, generator)).to(t)
+        user = (batch[name] for name in ("user_audio", "user_video", "s_usr", "text"))
+        f_pu, c_emo = self.module["lcu"](*user, seen, felt)
         features = []
         x_hat = self.module["generator"](**arguments, f_pu=f_pu, c_emo=c_emo, collect=features)
         flow = flow_loss(x_hat, batch["x_1"], t, self.weights.to(t), self.stage.sharpest).mean()
-        told = self.module["lcu"].tell(f_pu.mean(1))
+        told = self.module["lcu"].told(f_pu, c_emo)
         mean = rearrange(batch["x_1"], "b f n (k c) -> b (f k) n c", k=self.options.patch).mean(1).flatten(1)
-        context = ((told - mean).square().mean(1) * seen).sum() / seen.sum().clamp_min(1.0)
+        there = there.to(t)
+        context = ((told - mean).square().mean(1) * there).sum() / there.sum().clamp_min(1.0)
         loss = flow + self.stage.context_weight * context
         logs = {"flow": float(flow.detach()), "context": float(context.detach())}
         if self.f_ref is None:

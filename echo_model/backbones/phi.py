@@ -48,6 +48,11 @@ class Phi(nn.Module):
         self.memory = nn.Linear(PHI_DIM, MEMORIES)
         self.signals = nn.Linear(PHI_DIM, SIGNALS)
 
+    @property
+    def reach(self) -> int:
+        """Steps before its own that an output may depend on."""
+        return self.options.layers * (self.options.reach - 1) + self.order.weight.shape[-1] - 1
+
     def forward(self, audio: Tensor, video: Tensor) -> Tensor:
         x = F.dropout(self.audio_in(audio) + self.video_in(video), 0.2, self.training)
         x = x + F.silu(self.order(F.pad(x.transpose(1, 2), (4, 0))).transpose(1, 2))

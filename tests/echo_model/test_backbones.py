@@ -38,8 +38,16 @@ def test_features_belong_to_their_frame():
     assert frame_energy(audio).argmax() == 10
 
 
+def test_no_sample_after_a_frame_reaches_its_features():
+    audio = voice(150.0)
+    changed = audio.copy()
+    changed[12 * 640 :] = np.random.default_rng(0).standard_normal(8 * 640)
+    before, after = encode_audio(audio), encode_audio(changed)
+    assert torch.equal(before[:12], after[:12]) and not torch.equal(before[12], after[12])
+
+
 def test_words_have_fixed_vectors():
-    one, two = encode_text("Happy and warm"), encode_text("happy, AND")
+    one, two = encode_text("Happy and warm now"), encode_text("should look happy, WARM")
     assert one.shape == (WORDS, TEXT_DIM)
     assert torch.equal(one[:2], two[:2]) and two[2:].abs().max() == 0 and one[2].abs().max() > 0
 

@@ -83,6 +83,14 @@ wildcard_constraints:
     notebook=one_of(config["notebooks"]),
 
 
+# Rows that become a folder for `Echo.from_pretrained`.
+PACKAGED = [
+    f"{RESULTS}/pretrained/{name}"
+    for name, row in METHODS.items()
+    if row["group"] == "main" and row["class"] == "echo_model.method:Echo"
+]
+
+
 def seeds_of(name):
     """Seeds of a row: its own, else the study's."""
     return ROWS[name]["seeds"] or config["seeds"]
@@ -140,10 +148,20 @@ def method_code(stage):
     return lambda wildcards: code_files(f"training.{stage}", entry(wildcards)["class"])
 
 
+def context_of(wildcards):
+    """What Phi and Psi made of the user; stage 1 and the controls know nothing of it, and do not wait for it."""
+    waits = wildcards.method in METHODS and METHODS[wildcards.method]["stage"] != 1
+    return f"{CONTEXT}/index.csv" if waits else []
+
+
 def backbones(wildcards, input):
     """Slot name -> path, of what a method may build on."""
-    start = {"stage1": str(input.stage1)} if input.get("stage1") else {}
-    return json.dumps({"vae": input.vae, "context": CONTEXT, **start}, sort_keys=True)
+    found = {"vae": input.vae}
+    if input.get("context"):
+        found["context"] = CONTEXT
+    if input.get("stage1"):
+        found["stage1"] = str(input.stage1)
+    return json.dumps(found, sort_keys=True)
 
 
 def probe_options(wildcards):

@@ -7,7 +7,7 @@ rule fit:
         code=method_code("fit"),
         data=f"{DATA}/manifest.csv",
         features=f"{FEATURES}/index.csv",
-        context=f"{CONTEXT}/index.csv",
+        context=context_of,
         vae=VAE,
         stage1=weights_before,
     output:
@@ -50,7 +50,7 @@ rule generate:
         code=method_code("generate"),
         data=f"{DATA}/manifest.csv",
         features=f"{FEATURES}/index.csv",
-        context=f"{CONTEXT}/index.csv",
+        context=context_of,
         vae=VAE,
         weights=weights_of,
     output:
@@ -77,3 +77,27 @@ rule generate:
         " --options {params.options:q} --data {params.data} --features {params.features}"
         " --backbones {params.backbones:q} --seed {wildcards.seed} --weights {input.weights}"
         " --split test --out {params.folder} > {log} 2>&1"
+
+
+# One folder to load, share and stream from: the first seed of a row that is ECHO's own.
+rule package:
+    input:
+        code=code_files("echo_model.package"),
+        card_template="echo_model/cards/echo.md",
+        vae=VAE,
+        phi=PHI,
+        weights=lambda wildcards: f"{RESULTS}/models/{wildcards.method}/seed{seeds_of(wildcards.method)[0]}.safetensors",
+        metrics=lambda wildcards: f"{RESULTS}/metrics/{wildcards.method}/seed{seeds_of(wildcards.method)[0]}.csv",
+    output:
+        directory(f"{RESULTS}/pretrained/{{method}}"),
+    log:
+        f"{LOGS}/package/{{method}}.log",
+    conda:
+        "../../environment.yml"
+    params:
+        method=lambda wildcards: entry(wildcards)["class"],
+        label=lambda wildcards: table_row(wildcards.method)["label"],
+        options=generate_options,
+    shell:
+        "python -m echo_model.package --weights {input.weights} --class {params.method} --options {params.options:q}"
+        " --label {params.label:q} --vae {input.vae} --phi {input.phi} --metrics {input.metrics} --out {output} > {log} 2>&1"

@@ -1,0 +1,54 @@
+"""Timing and printing that every benchmark shares."""
+
+import gc
+import json
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tabulate import tabulate
+
+
+def median_seconds(function: Callable[[], object], repeats: int) -> float:
+    """Median wall time of one call, after one that is not counted."""
+    function()
+    times = []
+    for _ in range(repeats):
+        gc.collect()
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def alternating(functions: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Median wall time of each, in turns, so that whatever else the machine does hits all of them alike."""
+    for function in functions.values():
+        function()
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(repeats):
+        for name, function in functions.items():
+            gc.collect()
+            start = time.perf_counter()
+            function()
+            times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def resident_mib() -> float:
+    """Resident memory of this process now; its peak where the system does not tell."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS"))
+        return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def show(title: str, rows: list[dict], figures: dict) -> None:
+    """A table for people, then one line of JSON for machines."""
+    print(f"{title}\n")
+    print(tabulate(rows, headers="keys", floatfmt=".4g"))
+    print()
+    print(json.dumps(figures, sort_keys=True))

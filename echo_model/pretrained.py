@@ -1,0 +1,155 @@
+"""`Echo`: a trained ECHO with all it needs, to save, share, load and run, live or on whole recordings."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from huggingface_hub import PyTorchModelHubMixin
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from dyads.contract import Turn
+from dyads.errors import ConfigError, DataError
+from dyads.sound import fit_audio
+from echo_model.backbones.audio import FRAME
+from echo_model.backbones.phi import Phi, PhiOptions
+from echo_model.backbones.vae import TOKENS, FaceVAE, VAEOptions
+from echo_model.generator import EchoGenerator
+from echo_model.lcu import LCU
+from echo_model.options import ModelOptions, SamplingOptions
+from echo_model.stream import EchoStream, Networks
+from training.options import from_dict
+
+WEIGHTS = "model.safetensors"
+TEMPLATE = (Path(__file__).parent / "cards" / "echo.md").read_text(encoding="utf-8")
+
+
+class Echo(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="echo-bench",
+    license="apache-2.0",
+    tags=["interactive-head-generation", "talking-head"],
+    model_card_template=TEMPLATE,
+):
+    """Generator, LCU, autoencoder and understanding model in one file of weights.
+
+        echo = Echo.from_pretrained("results/default/pretrained/echo")
+        frames = echo.generate(user_frames, user_audio, avatar_audio, reference)  # uint8 (T, H, W, 3)
+        stream = echo.stream(reference)
+        frames = stream.step(user_frames[:24], user_audio[: 24 * 640], avatar_audio[: 24 * 640])
+
+    `save_pretrained(folder)` writes config.json, model.safetensors and a model card.
+
+    Args:
+        model, sampling, vae, phi: options by name, as in config.json.
+        face: tokens of the latent grid that LPE looks at (M_face and M_lip).
+        facts: what the model card tells: label, seed, data set, steps, commit, results.
+    """
+
+    def __init__(
+        self,
+        model: dict[str, Any],
+        sampling: dict[str, Any],
+        vae: dict[str, Any],
+        phi: dict[str, Any],
+        face: Sequence[int] = tuple(range(TOKENS)),
+        facts: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = from_dict(ModelOptions, model, "config.json: model")
+        self.sampling = from_dict(SamplingOptions, sampling, "config.json: sampling")
+        self.facts = dict(facts or {})
+        self.vae = FaceVAE(from_dict(VAEOptions, vae, "config.json: vae"))
+        self.phi = Phi(from_dict(PhiOptions, phi, "config.json: phi"))
+        seen = torch.zeros(TOKENS, dtype=torch.bool)
+        seen[list(face)] = True
+        self.generator = EchoGenerator(self.model, self.vae.mask_lip, self.vae.mask_face)
+        self.lcu = LCU(self.model, seen)
+        self.eval().requires_grad_(False)
+
+    @classmethod
+    def of(cls, networks: Networks, model: ModelOptions, sampling: SamplingOptions, facts: dict[str, Any]) -> "Echo":
+        """An Echo from trained parts."""
+        face = ((networks.vae.mask_lip + networks.vae.mask_face).flatten() > 0).nonzero()[:, 0].tolist()
+        options = (asdict(x) for x in (model, sampling, networks.vae.options, networks.phi.options))
+        echo = cls(*options, face=face, facts=facts)
+        for name, network in vars(networks).items():
+            getattr(echo, name).load_state_dict(network.state_dict())
+        return echo
+
+    @classmethod
+    def _load_as_safetensor(cls, model: "Echo", model_file: str, map_location: str, strict: bool) -> "Echo":
+        """Every tensor must be there and fit: weights of other options are refused with the first one that differs."""
+        try:
+            with safe_open(model_file, "pt", device=map_location) as file:
+                found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise DataError(f"{model_file} cannot be read ({error}); download or save it again.") from error
+        wanted = model.state_dict()
+        for name in sorted(set(wanted) | set(found)):
+            shapes = [tuple(x[name].shape) if name in x else "none" for x in (found, wanted)]
+            if shapes[0] != shapes[1]:
+                raise ConfigError(
+                    f"{model_file} has {name} {shapes[0]} where its config.json needs {shapes[1]}; weights and "
+                    "configuration come from different models, take both from one."
+                )
+        model.load_state_dict(found)
+        return model.to(map_location)
+
+    def generate_model_card(self, *args: Any, **kwargs: Any):
+        """The card of the mixin, filled with `facts`."""
+        filled = {"facts": self.facts, "model": asdict(self.model), "sampling": asdict(self.sampling)}
+        filled["parameters"] = sum(p.numel() for net in (self.generator, self.lcu) for p in net.parameters())
+        filled["size"] = self.vae.options.size
+        return super().generate_model_card(*args, **{**filled, **kwargs})
+
+    def stream(self, reference: np.ndarray, seed: int = 0, name: str = "stream", **sampling: Any) -> EchoStream:
+        """A dialogue in progress; `sampling` overrides single options, such as steps=4."""
+        networks = Networks(self.generator, self.lcu, self.vae, self.phi)
+        try:
+            options = replace(self.sampling, **sampling)
+        except TypeError as error:
+            known = ", ".join(asdict(self.sampling))
+            raise ConfigError(f"sampling options {', '.join(sampling)}: one is unknown; there are {known}.") from error
+        return EchoStream(networks, self.model, options, reference, seed, name)
+
+    def generate(
+        self,
+        user_frames: np.ndarray,
+        user_audio: np.ndarray,
+        avatar_audio: np.ndarray,
+        reference: np.ndarray,
+        turns: Sequence[Turn] = (),
+        seed: int = 0,
+        name: str = "stream",
+        **sampling: Any,
+    ) -> np.ndarray:
+        """The avatar's video of a whole dialogue, uint8 (T, H, W, 3), as long as the user's.
+
+        Sound that is shorter than the video is continued by silence, longer sound is cut, by at most a tenth of a
+        second; beyond that it is a DataError.
+        """
+        stream = self.stream(reference, seed, name, **sampling)
+        return np.concatenate(list(clips_of(stream, user_frames, user_audio, avatar_audio, turns)))
+
+
+def clips_of(
+    stream: EchoStream,
+    user_frames: np.ndarray,
+    user_audio: np.ndarray,
+    avatar_audio: np.ndarray,
+    turns: Sequence[Turn] = (),
+) -> Iterator[np.ndarray]:
+    """The avatar's frames, clip after clip."""
+    if len(user_frames) == 0:
+        raise DataError("the user's video has no frames; give at least one.")
+    total, clip = len(user_frames), stream.model.clip
+    user_audio = fit_audio(user_audio, total, name="the user's sound")
+    avatar_audio = fit_audio(avatar_audio, total, name="the avatar's sound")
+    for start in range(0, total, clip):
+        now, sound = slice(start, start + clip), slice(start * FRAME, (start + clip) * FRAME)
+        yield stream.step(user_frames[now], user_audio[sound], avatar_audio[sound], turns if start == 0 else ())

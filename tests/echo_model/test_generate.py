@@ -1,0 +1,67 @@
+"""One's own files in, a video with sound out; what does not fit is said in one sentence."""
+
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_networks import SAMPLING, networks
+
+from dyads.containers import probe
+from dyads.errors import DataError
+from dyads.media import read_video, write_video
+from dyads.records import Turn, write_turns
+from dyads.sound import read_audio, write_wav
+from echo_model.generate import main
+from echo_model.pretrained import Echo
+
+
+@pytest.fixture
+def files(options, tmp_path):
+    """A checkpoint and a dialogue's files, in a folder with a space and a letter beyond ASCII."""
+    folder = tmp_path / "meine Küche"
+    Echo.of(networks(options), options, SAMPLING, {}).save_pretrained(folder / "echo")
+    g = np.random.default_rng(0)
+    frames = g.integers(0, 255, (30, 48, 72, 3), dtype=np.uint8)
+    sound = (0.1 * g.standard_normal(30 * 640)).astype(np.float32)
+    write_video(folder / "user.mp4", frames, sound)
+    write_video(folder / "mute.mp4", frames, None)
+    write_wav(folder / "voice.wav", sound)
+    write_wav(folder / "short.wav", sound[: 12 * 640])
+    Image.fromarray(frames[0]).save(folder / "face.png")
+    write_turns(folder / "turns.jsonl", [Turn(start=0.1, end=0.6, role="user", text="I am so happy")])
+    return folder
+
+
+def run(folder, monkeypatch, **given):
+    named = {"user": "user.mp4", "avatar-audio": "voice.wav", "reference": "face.png", "out": "out.mp4"} | given
+    words = [word for name, file in named.items() for word in (f"--{name}", str(folder / file))]
+    monkeypatch.setattr(sys, "argv", ["generate", "--checkpoint", str(folder / "echo"), *words])
+    main()
+    return folder / named["out"]
+
+
+def test_a_video_as_long_as_the_users_with_the_avatars_voice(files, monkeypatch):
+    out = run(files, monkeypatch, turns="turns.jsonl")
+    assert probe(out).frames == 30 and read_video(out).shape[1:] == (64, 64, 3)
+    heard, spoken = read_audio(out), read_audio(files / "voice.wav")
+    assert np.corrcoef(heard[: len(spoken)], spoken[: len(heard)])[0, 1] > 0.5
+
+
+def test_a_silent_user_and_a_short_voice_work_and_are_said(files, monkeypatch, capsys):
+    out = run(files, monkeypatch, user="mute.mp4", **{"avatar-audio": "short.wav"})
+    said = capsys.readouterr().out
+    assert probe(out).frames == 30 and "taken as silent" in said and "followed by silence" in said
+
+
+@pytest.mark.parametrize("name", ["user", "avatar-audio", "reference"])
+def test_a_missing_file_is_named_and_nothing_is_left(files, monkeypatch, name):
+    with pytest.raises(DataError, match="nowhere"):
+        run(files, monkeypatch, **{name: "nowhere.x"})
+    assert not list(files.glob("*out*"))
+
+
+def test_a_reference_that_is_no_picture_is_named(files, monkeypatch):
+    (files / "face.png").write_text("no picture")
+    with pytest.raises(DataError, match=r"face\.png"):
+        run(files, monkeypatch)
