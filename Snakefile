@@ -31,6 +31,7 @@ rule all:
         TABLES,
         REPORTS,
         PACKAGED,
+        [SWAP_TABLE] if SWAPS else [],
 
 
 rule main_table:
@@ -59,3 +60,4 @@ rule smoke:
         TABLES,
         REPORTS,
         PACKAGED,
+        [SWAP_TABLE] if SWAPS else [],

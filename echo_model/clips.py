@@ -7,7 +7,10 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from dyads.contract import Dyad
+from dyads.contract import FPS, Dyad
+from echo_model.backbones.phi import Phi, steps_of
+from echo_model.backbones.psi import affect_sentence
+from echo_model.backbones.text import encode_text
 from echo_model.options import ModelOptions
 
 
@@ -20,6 +23,7 @@ class Dialogue:
     context: dict[str, Tensor] = field(default_factory=dict)  # s_usr, text, text_index
     latents: Tensor | None = None
     role: str = "avatar"
+    phi: Phi | None = None  # where S_usr and y_emo are made of each clip's T frames alone (ModelOptions.limit)
 
     @property
     def frames(self) -> int:
@@ -84,6 +88,23 @@ def user_context(inputs: dict[str, Tensor], start: int, options: ModelOptions) -
     return user_steps(inputs, stop - options.context, stop, options)
 
 
+@torch.no_grad()
+def understood(dialogue: Dialogue, start: int, options: ModelOptions) -> dict[str, Tensor]:
+    """S_usr (S, 64) of the T frames that end with the clip, and the words of y_emo at its start."""
+    step, steps = start // options.stride, options.context // options.stride
+    stop = step + options.clip // options.stride
+    if dialogue.phi is None:
+        spoken = dialogue.context["text_index"]
+        text = dialogue.context["text"][spoken[min(step, len(spoken) - 1)]]
+        return {"s_usr": slice_padded(dialogue.context["s_usr"], stop - steps, stop), "text": text}
+    first = max(stop - steps, 0)
+    frames = slice(first * options.stride, stop * options.stride)
+    seen = (steps_of(dialogue.inputs[name][frames], options.stride) for name in ("user_audio", "user_latents"))
+    s_usr = slice_padded(dialogue.phi(*(x[None] for x in seen))[0], stop - steps - first, stop - first)
+    turns = [turn for turn in dialogue.dyad.turns if turn.end > frames.start / FPS]
+    return {"s_usr": s_usr, "text": encode_text(affect_sentence(turns, start / FPS))}
+
+
 def clip_inputs(dialogue: Dialogue, start: int, options: ModelOptions, user: bool = True) -> dict[str, Tensor]:
     """Everything but latents for the clip that starts at frame `start` (a multiple of `stride`)."""
     clip = {
@@ -92,12 +113,7 @@ def clip_inputs(dialogue: Dialogue, start: int, options: ModelOptions, user: boo
     }
     if user:
         clip |= user_context(dialogue.inputs, start, options)
-        step = start // options.stride
-        steps = options.context // options.stride
-        stop = step + options.clip // options.stride
-        clip["s_usr"] = slice_padded(dialogue.context["s_usr"], stop - steps, stop)
-        spoken = dialogue.context["text_index"]
-        clip["text"] = dialogue.context["text"][spoken[min(step, len(spoken) - 1)]]
+        clip |= understood(dialogue, start, options)
     return clip
 
 

@@ -1,6 +1,7 @@
 """ECHO as methods: `Talking` (stage 1 alone, audio only) and `Echo` (both stages, ablations by option)."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 
 from dyads.contract import Dyad
 from dyads.errors import ConfigError
+from echo_model.backbones.phi import Phi
 from echo_model.clips import Dialogue
 from echo_model.encode import load_inputs, load_targets, to_frames
 from echo_model.generator import EchoGenerator
@@ -17,6 +19,7 @@ from echo_model.lora import merge_lora
 from echo_model.options import ModelOptions, SamplingOptions, StageOptions
 from echo_model.sampling import sample_dialogue
 from echo_model.stages import InteractiveTask, TalkingTask
+from echo_model.train_phi import load_phi
 from echo_model.train_vae import load_vae
 from echo_model.understand import load_context
 from training.checkpoint import fingerprint
@@ -57,6 +60,10 @@ class Talking(Method):
             loaded.append(Dialogue(dyad, inputs, latents=load_targets(self.resources.features, dyad.dyad_id)))
             loaded.append(Dialogue(dyad, inputs, latents=inputs["user_latents"], role="user"))
         return loaded
+
+    def dialogue(self, dyad: Dyad) -> Dialogue:
+        """What the method may know of a dialogue; never the avatar's true frames."""
+        return Dialogue(dyad, load_inputs(self.resources.features, dyad.dyad_id))
 
     def fit(self, dyads: list[Dyad], run: Run) -> None:
         generator = self.build(run.seed)
@@ -99,9 +106,7 @@ class Talking(Method):
         self.generator.eval()
 
     def generate(self, dyad: Dyad, seed: int) -> np.ndarray:
-        inputs = load_inputs(self.resources.features, dyad.dyad_id)
-        context = load_context(self.resources.backbone("context"), dyad.dyad_id) if self.user else {}
-        dialogue = Dialogue(dyad, inputs, context)
+        dialogue = self.dialogue(dyad)
         latents = sample_dialogue(self.generator, self.lcu, dialogue, self.model, self.sampling, seed)
         return self.render(latents, dialogue.reference_image)
 
@@ -122,14 +127,18 @@ class Echo(Talking):
 
     def dialogues(self, dyads: list[Dyad]) -> list[Dialogue]:
         return [
-            Dialogue(
-                dyad,
-                load_inputs(self.resources.features, dyad.dyad_id),
-                load_context(self.resources.backbone("context"), dyad.dyad_id),
-                load_targets(self.resources.features, dyad.dyad_id),
-            )
-            for dyad in dyads
+            replace(self.dialogue(dyad), latents=load_targets(self.resources.features, dyad.dyad_id)) for dyad in dyads
         ]
+
+    def dialogue(self, dyad: Dyad) -> Dialogue:
+        inputs = load_inputs(self.resources.features, dyad.dyad_id)
+        if self.model.limit:
+            return Dialogue(dyad, inputs, phi=self.phi)
+        return Dialogue(dyad, inputs, load_context(self.resources.backbone("context"), dyad.dyad_id))
+
+    @cached_property
+    def phi(self) -> Phi:
+        return load_phi(self.resources.backbone("phi"))
 
     def build_lcu(self, seed: int) -> LCU:
         torch.manual_seed(seed + 1)

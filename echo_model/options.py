@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from dyads.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class ModelOptions:
@@ -16,6 +18,7 @@ class ModelOptions:
     context: int = 192  # T in frames, the current clip included
     stride: int = 4  # frames between two steps of the user's audio and of S_usr
     tubelet: int = 8  # frames of user video in one token of M_v
+    limit: bool = False  # Phi and Psi too know only the T frames (context sweep); goes with carry off
     window: int = 5  # L_w, frames in an audio window
     carry: bool = True  # the scans' states run on from the dialogue's start; off: anew over every clip's T frames
     mamba_layers: int = 2  # K
@@ -27,6 +30,22 @@ class ModelOptions:
     use_hbcu: bool = True  # off: f_pu = P_usr
     use_lau: bool = True  # off: no c_emo
     use_sdcm: bool = True  # off: entangled fusion, one conditioning sequence, one cross-attention, no masks
+
+    def __post_init__(self) -> None:
+        for name, unit in (("clip", self.patch), ("previous", self.patch), ("context", self.stride)):
+            if getattr(self, name) < 1 or getattr(self, name) % unit:
+                raise ConfigError(f"model.{name} is {getattr(self, name)} frames, but must be a multiple of {unit}.")
+        for name in ("clip", "context"):
+            if getattr(self, name) % self.tubelet:
+                raise ConfigError(f"model.{name} is {getattr(self, name)}, but must be a multiple of {self.tubelet}.")
+        if self.context < self.clip:
+            raise ConfigError(
+                f"model.context is {self.context} frames, but T counts the clip's {self.clip} too; give that or more."
+            )
+        if self.masks not in ("soft", "binary"):
+            raise ConfigError(f"model.masks is {self.masks!r}; give soft or binary.")
+        if self.limit and self.carry:
+            raise ConfigError("model.limit keeps Phi and Psi to the T frames, but model.carry lets scans go beyond.")
 
 
 @dataclass(frozen=True)

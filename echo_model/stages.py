@@ -68,6 +68,12 @@ class ClipTask:
         }
         return arguments, moved[0]
 
+    def errors(self, x_hat: Tensor, x_1: Tensor) -> dict[str, Tensor]:
+        """Mean squared error of the estimate, of lip tokens and of the rest of the face: the learning curves."""
+        error = (x_hat.detach() - x_1).square().mean((0, 1, 3))[:-1]
+        lips = self.m_lip[:-1].to(error)
+        return {"lips": (error * lips).sum() / lips.sum(), "face": (error * (1 - lips)).sum() / (1 - lips).sum()}
+
 
 class TalkingTask(ClipTask):
     """Stage 1: I_ref and A_avt only; L_flow + lambda * L_pixel."""
@@ -75,18 +81,19 @@ class TalkingTask(ClipTask):
     def __init__(self, generator: EchoGenerator, vae: FaceVAE, *rest):
         super().__init__(*rest)
         self.module, self.vae = generator, vae
-        self.weights = token_weights(self.stage, generator.m_lip)
+        self.weights, self.m_lip = token_weights(self.stage, generator.m_lip), generator.m_lip.flatten()
 
     def loss(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         arguments, t = self.noised(batch, generator)
         x_hat = self.module(**arguments)
         flow = flow_loss(x_hat, batch["x_1"], t, self.weights.to(t), self.stage.sharpest).mean()
         if not self.stage.pixel_weight:
-            return flow, {"flow": float(flow.detach())}
+            return flow, {"flow": flow.detach(), **self.errors(x_hat, batch["x_1"])}
         pixel = self.pixel_loss(x_hat, batch, t, generator)
         return flow + self.stage.pixel_weight * pixel, {
-            "flow": float(flow.detach()),
-            "pixel": float(pixel.detach()),
+            "flow": flow.detach(),
+            "pixel": pixel.detach(),
+            **self.errors(x_hat, batch["x_1"]),
         }
 
     def pixel_loss(self, x_hat: Tensor, batch: dict[str, Tensor], t: Tensor, generator: torch.Generator) -> Tensor:
@@ -119,7 +126,7 @@ class InteractiveTask(ClipTask):
         self.f_ref = copy.deepcopy(generator).eval().requires_grad_(False) if self.stage.align_weight else None
         if self.stage.lora_rank:
             add_lora(generator, self.stage.lora_rank)
-        self.weights = token_weights(self.stage, generator.m_lip)
+        self.weights, self.m_lip = token_weights(self.stage, generator.m_lip), generator.m_lip.flatten()
 
     def parameter_groups(self) -> list[dict]:
         named = dict(self.module["lcu"].named_parameters())
@@ -142,11 +149,11 @@ class InteractiveTask(ClipTask):
         there = there.to(t)
         context = ((told - mean).square().mean(1) * there).sum() / there.sum().clamp_min(1.0)
         loss = flow + self.stage.context_weight * context
-        logs = {"flow": float(flow.detach()), "context": float(context.detach())}
+        logs = {"flow": flow.detach(), "context": context.detach(), **self.errors(x_hat, batch["x_1"])}
         if self.f_ref is None:
             return loss, logs
         align = self.align_loss(features, arguments, batch["energy"], generator)
-        return loss + self.stage.align_weight * align, logs | {"align": float(align.detach())}
+        return loss + self.stage.align_weight * align, logs | {"align": align.detach()}
 
     def align_loss(self, features: list[Tensor], arguments: dict, energy: Tensor, generator: torch.Generator) -> Tensor:
         """L_align = 1/|S| sum_{l in S} sum_i w(i) mean_space d(h_l(i), h_ref_l(i)); d after layer norm."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from dyads.contract import FPS, Turn
 from dyads.errors import DataError
 from echo_model.backbones.audio import AUDIO_DIM, FRAME, encode_audio
-from echo_model.backbones.phi import Phi
+from echo_model.backbones.phi import Phi, steps_of
 from echo_model.backbones.psi import affect_sentence, prompt
 from echo_model.backbones.text import encode_text
 from echo_model.backbones.vae import CHANNELS, TOKENS, FaceVAE
@@ -20,7 +20,6 @@ from echo_model.generator import EchoGenerator
 from echo_model.lcu import LCU, Perceived, PerceptionState
 from echo_model.options import ModelOptions, SamplingOptions
 from echo_model.sampling import before_the_first, clip_noise, sample_clip
-from echo_model.train_phi import steps_of
 
 EAR = 2  # frames of sound kept, so that the next frame's analysis windows are whole
 

@@ -6,25 +6,18 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from safetensors.torch import load_file
 from torch import Tensor
 
 from dyads.contract import FPS, Dyad, file_sha256, read_manifest
 from dyads.errors import run_cli
 from echo_model.backbones.audio import MELS
-from echo_model.backbones.phi import AGES, Phi, PhiOptions
+from echo_model.backbones.phi import AGES, Phi, PhiOptions, steps_of
 from echo_model.encode import load_inputs
 from training.device import limit_threads
 from training.loop import TrainOptions, train
 from training.options import from_dict, parse_json
 from training.weights import load_weights, read_meta, save_weights
-
-
-def steps_of(features: Tensor, stride: int) -> Tensor:
-    """(T, ...) -> (T // stride, stride * ...): whole steps, their frames side by side."""
-    whole = len(features) // stride * stride
-    return rearrange(features[:whole].flatten(1), "(s k) c -> s (k c)", k=stride)
 
 
 def emotion_labels(dyad: Dyad, steps: int, stride: int) -> Tensor:

@@ -12,11 +12,11 @@ from dyads.contract import FPS, Dyad, read_manifest
 from dyads.errors import run_cli
 from dyads.features import read_features, write_features
 from dyads.files import write_text
-from echo_model.backbones.phi import Phi
+from echo_model.backbones.phi import Phi, steps_of
 from echo_model.backbones.psi import affect_sentence
 from echo_model.backbones.text import encode_text
 from echo_model.encode import load_inputs
-from echo_model.train_phi import load_phi, steps_of
+from echo_model.train_phi import load_phi
 from training.device import limit_threads
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from echo_model.backbones.audio import AUDIO_DIM
@@ -15,6 +16,12 @@ EMOTIONS = 5  # classes of the emotion head; used where the data set has labels
 AGES = (1.0, 2.0, 4.0, 6.0)  # seconds since an emotion was last shown, upper ends of the memory head's bins
 MEMORIES = 1 + (EMOTIONS - 1) * len(AGES)  # nothing in memory, or which emotion in which bin
 SIGNALS = 3  # always there: log energy, voicing, motion of the next step
+
+
+def steps_of(features: Tensor, stride: int) -> Tensor:
+    """(T, ...) -> (T // stride, stride * ...): whole steps, their frames side by side."""
+    whole = len(features) // stride * stride
+    return rearrange(features[:whole].flatten(1), "(s k) c -> s (k c)", k=stride)
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,20 @@
 """LCU, SDCM and the generator: shapes, the paper's equations, ablations, and no look at the future."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from dyads.contract import Turn
+from dyads.errors import ConfigError
+from echo_model.backbones.phi import Phi, PhiOptions
+from echo_model.backbones.psi import affect_sentence
+from echo_model.backbones.text import encode_text
 from echo_model.clips import clip_inputs, clip_latents, pack, slice_padded, stack, unpack
 from echo_model.generator import EchoGenerator
 from echo_model.lcu import HBCU, LCU
-from echo_model.options import SamplingOptions, StageOptions
+from echo_model.options import ModelOptions, SamplingOptions, StageOptions
 from echo_model.sampling import sample_dialogue
 from echo_model.sdcm import SDCM, EntangledFusion
 from echo_model.stages import InteractiveTask, TalkingTask
@@ -76,7 +82,7 @@ def test_both_stages_train_every_parameter_but_the_unused(options, masks, dialog
     g = torch.Generator().manual_seed(0)
     loss, logs = task.loss(task.batch(0, g), g)
     loss.backward()
-    assert torch.isfinite(loss) and set(logs) == {"flow", "context", "align"}
+    assert torch.isfinite(loss) and set(logs) == {"flow", "context", "align", "lips", "face"}
     silent = [name for name, p in task.module.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert not [name for name in silent if not name.endswith(("null_audio", "null_user", "null_emotion"))]
 
@@ -142,3 +148,35 @@ def test_packing_is_a_bijection(options):
     assert torch.equal(unpack(pack(latents, 4), 4), latents)
     assert slice_padded(latents, -3, 30).shape[0] == 33
     assert set(stack([{"a": latents}, {"a": latents}])) == {"a"}
+
+
+def test_a_limited_model_hears_of_its_window_alone(options, dialogue):
+    """Phi and Psi forget what lies before the T frames; otherwise a short context would be a long one in disguise."""
+    options = replace(options, context=48, limit=True, carry=False)
+    dialogue.phi, dialogue.context = Phi(PhiOptions()).eval(), {}
+    said = [
+        Turn(start=0.1, end=0.6, role="user", text="I am so happy"),
+        Turn(start=2.0, end=2.5, role="user", text="well"),
+    ]
+    dialogue.dyad = SimpleNamespace(dyad_id="one", turns=said)
+    near, far = (clip_inputs(dialogue, start, options) for start in (24, 72))
+    assert torch.equal(near["text"], encode_text(affect_sentence(said, 24 / 25)))
+    assert not torch.equal(far["text"], encode_text(affect_sentence(said, 72 / 25)))
+    for name in ("user_audio", "user_latents"):
+        dialogue.inputs[name] = dialogue.inputs[name].clone()
+        dialogue.inputs[name][:48] = 9.0
+    again = clip_inputs(dialogue, 72, options)
+    assert all(torch.equal(again[name], far[name]) for name in ("s_usr", "user_video"))
+    assert not torch.equal(clip_inputs(dialogue, 24, options)["s_usr"], near["s_usr"])
+    assert clip_inputs(dialogue, 120, options)["s_usr"].shape == (12, 64)  # the dialogue ends within this clip
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"context": 0}, {"context": 100}, {"context": 16}, {"clip": 20}, {"masks": "hard"}, {"limit": True},
+    ],
+)  # fmt: skip
+def test_options_that_do_not_fit_are_refused_in_one_sentence(change):
+    with pytest.raises(ConfigError, match=r"^model\.\w+ .*\.$"):
+        ModelOptions(**change)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +18,10 @@ from dyads.contract import read_manifest
 from dyads.errors import DataError
 from evaluation.clips import read_truth
 from evaluation.plots import (
+    context_sweep,
     expression_trace,
     filmstrip,
+    learning_curves,
     metric_points,
     pick_dialogues,
     read_study,
@@ -124,8 +127,9 @@ def test_runs_cover_the_series():
     assert runs(np.zeros(0)) == []
 
 
-def test_the_notebook_is_clean():
-    notebook = json.loads(NOTEBOOK.read_text())
+@pytest.mark.parametrize("path", sorted((ROOT / "paper_figures").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_the_notebook_is_clean(path):
+    notebook = json.loads(path.read_text())
     assert notebook["metadata"]["kernelspec"]["name"] == "python3" and "language_info" in notebook["metadata"]
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert [cell["metadata"].get("tags") for cell in code].count(["parameters"]) == 1
@@ -144,3 +148,39 @@ def test_the_notebook_runs_with_a_method_missing(study, tmp_path):
         assert result.returncode == 0, result.stderr
     assert (tmp_path / "page.html").read_text().count('src="data:image/png') == 4
     assert {path.suffix for path in (study / "figures").iterdir()} == {".png", ".pdf"}
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """Two rows of a context sweep with two seeds, and the training log of one row."""
+    for row, context, value in (("context_0s", 24, 0.1), ("context_4s", 124, 0.5), ("echo", 192, 0.9)):
+        for seed in (0, 1):
+            write_result(tmp_path / "metrics", row, seed, constant(value + 0.1 * seed))
+            model = {"context": context} | ({"limit": True} if row != "echo" else {})
+            path = tmp_path / f"models/{row}/seed{seed}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps({"options": {"model": model}}))
+    log = tmp_path / "checkpoints/echo/seed0/train.jsonl"
+    log.parent.mkdir(parents=True)
+    log.write_text("".join(json.dumps({"step": 50 * k, "lips": 1 / k, "face": 2 / k}) + "\n" for k in range(1, 6)))
+    return tmp_path
+
+
+def test_the_sweep_holds_rows_that_know_their_window_alone(sweep):
+    (axes,) = context_sweep(sweep, ("ssim/frame",)).axes
+    points, mean = axes.lines
+    assert sorted(points.get_xdata()) == [0, 0, 4, 4]
+    assert list(mean.get_xdata()) == [0, 4] and list(mean.get_ydata()) == pytest.approx([0.15, 0.55])
+    shutil.rmtree(sweep / "models")
+    assert "no row of the sweep" in texts(context_sweep(sweep, ("ssim/frame",)))
+
+
+def test_learning_curves_are_those_of_the_training_log(sweep):
+    figure = learning_curves(sweep, {"echo": "ECHO", "gone": "Gone"})
+    lips, face = (axes.lines for axes in figure.axes)
+    assert len(lips) == 1 and list(lips[0].get_xdata()) == [50, 100, 150, 200, 250]
+    assert list(face[0].get_ydata()) == pytest.approx([2 * y for y in lips[0].get_ydata()])
+    assert texts(learning_curves(sweep, {"gone": "Gone"})).count("no training kept its log") == 2
+    (sweep / "checkpoints/echo/seed0/train.jsonl").write_text("{")
+    with pytest.raises(DataError, match="no JSON"):
+        learning_curves(sweep, {"echo": "ECHO"})

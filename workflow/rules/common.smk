@@ -52,6 +52,8 @@ CONTROLS = config["controls"]  # rows that learn nothing
 STARTS = sorted(
     {row["start"] for row in METHODS.values() if row["start"]}
 )  # stage-1 generators that others start from
+TRAINED = [name for name, row in METHODS.items() if not row["weights"]]
+SWAPS = {name: row["weights"] for name, row in METHODS.items() if row["group"] == "swap"}
 ROWS = {name: row for name, row in METHODS.items() if row["group"] != "none"} | CONTROLS
 
 RESULTS = f"{config['results']}/{config['profile']}"
@@ -63,6 +65,7 @@ TABLES = expand(
     table=["main_table", "ablations_table", "controls"],
     format=["csv", "md", "tex"],
 )
+SWAP_TABLE = f"{RESULTS}/tables/swaps.csv"
 REPORTS = expand(f"{RESULTS}/reports/{{name}}.html", name=config["notebooks"])
 FEATURES = f"{RESULTS}/features"
 CONTEXT = f"{RESULTS}/context"
@@ -140,8 +143,11 @@ def weights_before(wildcards):
 
 def weights_of(wildcards):
     """Weights a method's videos come from; a control has none and is given the data it copies."""
-    name = "{method}/seed{seed}".format(**wildcards)
-    return f"{DATA}/manifest.csv" if wildcards.method in CONTROLS else f"{RESULTS}/models/{name}.safetensors"
+    if wildcards.method in CONTROLS:
+        return f"{DATA}/manifest.csv"
+    return (
+        f"{RESULTS}/models/{entry(wildcards)['weights'] or wildcards.method}/seed{wildcards.seed}.safetensors"
+    )
 
 
 def method_code(stage):
@@ -158,7 +164,7 @@ def backbones(wildcards, input):
     """Slot name -> path, of what a method may build on."""
     found = {"vae": input.vae}
     if input.get("context"):
-        found["context"] = CONTEXT
+        found |= {"context": CONTEXT, "phi": PHI}
     if input.get("stage1"):
         found["stage1"] = str(input.stage1)
     return json.dumps(found, sort_keys=True)

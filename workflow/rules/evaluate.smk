@@ -39,7 +39,7 @@ rule tables:
     input:
         code=code_files("evaluation.tables", "evaluation.metrics.*"),
         rows=[f"{RESULTS}/metrics/{name}/seed{seed}.csv" for name, seed in MEASURED],
-        cards=[f"{RESULTS}/models/{name}/seed{seed}.json" for name, seed in MEASURED if name in METHODS],
+        cards=[f"{RESULTS}/models/{name}/seed{seed}.json" for name, seed in MEASURED if name in TRAINED],
     output:
         TABLES,
     log:
@@ -53,3 +53,23 @@ rule tables:
     shell:
         "python -m evaluation.tables --metrics {input.rows} --rows {params.rows:q}"
         " --options {params.options:q} --out {params.folder} > {log} 2>&1"
+
+
+rule swap_table:
+    input:
+        code=code_files("evaluation.swap_table"),
+        swapped=[f"{RESULTS}/metrics/{name}/seed{seed}.csv" for name, seed in MEASURED if name in SWAPS],
+        own=[f"{RESULTS}/metrics/{name}/seed{seed}.csv" for name, seed in MEASURED if name in SWAPS.values()],
+    output:
+        SWAP_TABLE,
+    log:
+        f"{LOGS}/swap_table.log",
+    conda:
+        "../../environment.yml"
+    params:
+        metrics=f"{RESULTS}/metrics",
+        pairs=json.dumps(SWAPS),
+        labels=json.dumps({name: table_row(name)["label"] for name in SWAPS}),
+    shell:
+        "python -m evaluation.swap_table --metrics {params.metrics} --pairs {params.pairs:q} --labels {params.labels:q}"
+        " --out {output} > {log} 2>&1"

@@ -18,7 +18,7 @@ rule fit:
     benchmark:
         f"{RESULTS}/benchmarks/fit/{{method}}_seed{{seed}}.tsv"
     wildcard_constraints:
-        method=one_of(set(METHODS) - set(STARTS)),
+        method=one_of(set(TRAINED) - set(STARTS)),
     priority: 80
     retries: 1
     conda:

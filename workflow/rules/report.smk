@@ -5,7 +5,7 @@ rule run_notebook:
     input:
         notebook="paper_figures/{notebook}.ipynb",
         code=code_files("evaluation.plots"),
-        tables=TABLES,
+        tables=TABLES + ([SWAP_TABLE] if SWAPS else []),
     output:
         notebook=f"{RESULTS}/reports/{{notebook}}.ipynb",
         html=report(f"{RESULTS}/reports/{{notebook}}.html", category="Reports"),
