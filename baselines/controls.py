@@ -14,7 +14,7 @@ from dyads.errors import ConfigError
 from dyads.media import read_video
 from dyads.seeding import rng
 from dyads.synthetic.render import render_frames
-from echo_model.encode import encode_video, to_frames, to_tensor
+from echo_model.encode import AT_ONCE, encode_video, to_frames, to_tensor
 from echo_model.train_vae import load_vae
 from training.method import Method, Resources
 from training.options import from_dict
@@ -82,7 +82,7 @@ class WithVAE(Control):
     @torch.no_grad()
     def decode(self, latents: torch.Tensor, reference: np.ndarray) -> np.ndarray:
         image = to_tensor(reference[None])
-        return np.concatenate([to_frames(self.vae.decode(part, image)) for part in latents.split(64)])
+        return np.concatenate([to_frames(self.vae.decode(part, image)) for part in latents.split(AT_ONCE)])
 
 
 class VaeRoundTrip(WithVAE):

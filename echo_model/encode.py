@@ -22,6 +22,8 @@ from echo_model.backbones.vae import FaceVAE
 from echo_model.train_vae import load_vae
 from training.device import limit_threads
 
+AT_ONCE = 16  # frames that pass an autoencoder together on a CPU: more do not fit its cache and take twice as long each
+
 
 def to_tensor(frames: np.ndarray) -> Tensor:
     """uint8 (T, H, W, 3) -> float (T, 3, H, W) in [0, 1]."""
@@ -34,7 +36,7 @@ def to_frames(images: Tensor) -> np.ndarray:
 
 
 @torch.no_grad()
-def encode_video(vae: FaceVAE, frames: np.ndarray, reference: np.ndarray, chunk: int = 64) -> Tensor:
+def encode_video(vae: FaceVAE, frames: np.ndarray, reference: np.ndarray, chunk: int = AT_ONCE) -> Tensor:
     """uint8 frames (T, H, W, 3) and their reference (H, W, 3) -> whitened latents (T, 17, 8)."""
     anchor = to_tensor(reference[None])
     parts = [vae.encode(to_tensor(frames[k : k + chunk]), anchor) for k in range(0, len(frames), chunk)]

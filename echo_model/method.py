@@ -12,7 +12,7 @@ from dyads.contract import Dyad
 from dyads.errors import ConfigError
 from echo_model.backbones.phi import Phi
 from echo_model.clips import Dialogue
-from echo_model.encode import load_inputs, load_targets, to_frames
+from echo_model.encode import AT_ONCE, load_inputs, load_targets, to_frames
 from echo_model.generator import EchoGenerator
 from echo_model.lcu import LCU
 from echo_model.lora import merge_lora
@@ -114,7 +114,9 @@ class Talking(Method):
     def render(self, latents: torch.Tensor, image: torch.Tensor) -> np.ndarray:
         reference = image[None] / 255.0
         origin = self.vae.origin(reference)
-        return np.concatenate([to_frames(self.vae.decode(part, reference, origin)) for part in latents.cpu().split(64)])
+        return np.concatenate(
+            [to_frames(self.vae.decode(part, reference, origin)) for part in latents.cpu().split(AT_ONCE)]
+        )
 
     def card(self) -> dict[str, Any]:
         return super().card() | self.meta

@@ -17,7 +17,7 @@ class ModelOptions:
     previous: int = 4  # T_prev in frames
     context: int = 192  # T in frames, the current clip included
     stride: int = 4  # frames between two steps of the user's audio and of S_usr
-    tubelet: int = 8  # frames of user video in one token of M_v
+    tubelet: int = 12  # frames of user video in one token of M_v
     limit: bool = False  # Phi and Psi too know only the T frames (context sweep); goes with carry off
     window: int = 5  # L_w, frames in an audio window
     carry: bool = True  # the scans' states run on from the dialogue's start; off: anew over every clip's T frames

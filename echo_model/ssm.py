@@ -38,7 +38,7 @@ def scan_sequential(
 
 
 def scan_chunked(
-    x: Tensor, log_decay: Tensor, b: Tensor, c: Tensor, state: Tensor | None = None, chunk: int = 64
+    x: Tensor, log_decay: Tensor, b: Tensor, c: Tensor, state: Tensor | None = None, chunk: int = 32
 ) -> tuple[Tensor, Tensor]:
     """The same as `scan_sequential`, in matrix products: quadratic inside a chunk, linear across chunks."""
     length = x.shape[1]

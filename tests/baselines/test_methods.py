@@ -14,6 +14,8 @@ from dyads.synthetic.world import WorldOptions, write_world
 from echo_model.backbones.phi import Phi, PhiOptions
 from echo_model.backbones.vae import FaceVAE, VAEOptions
 from echo_model.encode import encode_dyad, load_inputs
+from echo_model.package import package
+from echo_model.pretrained import Echo
 from echo_model.understand import understand
 from training.method import Resources, Run, load_method
 from training.weights import save_weights
@@ -38,7 +40,8 @@ def study(tmp_path_factory):
         encode_dyad(dyad, root / "vae.safetensors", root / "features")
         context, sentences = understand(phi, dyad, load_inputs(root / "features", dyad.dyad_id))
         write_features(root / "context" / f"{dyad.dyad_id}.safetensors", context, {"y_emo": sentences})
-    backbones = {"vae": root / "vae.safetensors", "context": root / "context"}
+    save_weights(root / "phi.safetensors", phi, {"options": {"layers": 1}})
+    backbones = {"vae": root / "vae.safetensors", "context": root / "context", "phi": root / "phi.safetensors"}
     return root, Resources(root / "data", root / "features", backbones)
 
 
@@ -88,7 +91,7 @@ def test_the_true_avatar_is_not_needed(name, study, tmp_path):
     blind = Resources(
         tmp_path / "blind/data",
         tmp_path / "blind/features",
-        {"vae": root / "vae.safetensors", "context": tmp_path / "blind/context"},
+        resources.backbones | {"context": tmp_path / "blind/context"},
     )
     after = make(name, (root, blind)).generate(dyad, seed=0)
     assert np.array_equal(before, after)
@@ -139,3 +142,38 @@ def test_both_stages_fit_and_count_their_steps(study, tmp_path):
     assert echo.card()["parameters"] == single.card()["parameters"] > talking.card()["parameters"]
     with pytest.raises(ConfigError, match="without stage-1 weights"):
         fit("Echo", study, tmp_path / "wrong.safetensors", {}, {})
+
+
+def test_a_packaged_echo_makes_the_same_video(study, tmp_path):
+    """The folder to share, loaded anew and fed with files, against the method in its place in the study."""
+    root, resources = study
+    method, dyad = learned("echo", study), read_manifest(resources.data)[0]
+    weights, paths = root / "echo.safetensors", resources.backbones
+    facts = {"label": "ECHO"}
+    folder = package(weights, "echo_model.method:Echo", SMALL, paths["vae"], paths["phi"], facts, tmp_path / "echo")
+    arrays = load_arrays(dyad)
+    given = (arrays.user_frames, arrays.user_audio, arrays.avatar_audio, arrays.reference, dyad.turns)
+    frames = Echo.from_pretrained(folder).generate(*given, seed=3, name=dyad.dyad_id)
+    assert np.abs(frames.astype(int) - method.generate(dyad, seed=3)).max() <= 1  # rounding to eight bits
+    with pytest.raises(ConfigError, match="no ECHO"):
+        package(weights, "echo_model.method:Talking", SMALL, paths["vae"], paths["phi"], {}, tmp_path / "talking")
+
+
+@pytest.mark.parametrize("what", ["user", "voice"])
+def test_a_swap_exchanges_the_user_and_nothing_else(study, what):
+    learned("echo", study)
+    dyads = read_manifest(study[1].data)
+    swapped = load_method("echo_model.swap:OtherUser", "swap", SMALL | {"swap": {"what": what}}, study[1])
+    swapped.load(study[0] / "echo.safetensors")
+    own, other = make("echo", study).dialogue(dyads[0]), swapped.dialogue(dyads[0])
+    changed = {
+        name
+        for name, x in other.inputs.items()
+        if x.shape != own.inputs[name].shape or not torch.equal(x, own.inputs[name])
+    }
+    assert changed == ({"user_audio", "user_latents"} if what == "user" else {"user_audio"})
+    assert other.inputs["user_audio"].shape == own.inputs["user_audio"].shape
+    assert not torch.equal(other.context["s_usr"], own.context["s_usr"])
+    assert not np.array_equal(swapped.generate(dyads[0], 0), make("echo", study).generate(dyads[0], 0))
+    with pytest.raises(ConfigError, match="trains nothing"):
+        swapped.fit(dyads, None)

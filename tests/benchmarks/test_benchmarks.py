@@ -1,0 +1,36 @@
+"""Every benchmark runs, and ends with one line of JSON that holds its ratios; the ratios themselves are not tested."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.report import alternating, resident_mib
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def last_line(*command: str) -> dict:
+    result = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def test_scan():
+    found = last_line("benchmarks.scan", "--repeats", "1", "--lengths", "64", "256", "--compare", "128")
+    assert {"growth_over_length_ratio", "pscan_over_scan", "attention_over_scan"} <= set(found)
+    assert all(found[name] > 0 for name in found if name.endswith("_scan"))
+
+
+@pytest.mark.slow
+def test_streaming():
+    found = last_line("benchmarks.streaming", "--minutes", "0.1")
+    assert found["minutes"] == 1 and found["frames_per_second"] > 0 and found["last_over_first_minute"] == 1.0
+
+
+def test_times_are_taken_in_turns():
+    calls = []
+    alternating({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2)
+    assert calls == ["a", "b"] * 3 and resident_mib() > 1
