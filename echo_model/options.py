@@ -76,6 +76,6 @@ class SamplingOptions:
 
     steps: int = 6
     solver: str = "euler"
-    guide_user: float = 3.5  # guidance scale on user context and emotion together; 1 = off
+    guide_user: float = 3.0  # guidance scale on user context and emotion together; 1 = off
     guide_emotion: float = 1.0  # on c_emo alone
     guide_audio: float = 2.0  # on the avatar's voice
