@@ -13,6 +13,9 @@ except ImportError:
     mamba_chunk_scan_combined = None
 
 
+SEGMENT = 2048  # steps scanned together: the temporaries of longer ones fall out of a CPU's cache
+
+
 class ScanState(NamedTuple):
     """All a Mamba layer remembers of its past; its size does not depend on how long that was."""
 
@@ -42,6 +45,12 @@ def scan_chunked(
 ) -> tuple[Tensor, Tensor]:
     """The same as `scan_sequential`, in matrix products: quadratic inside a chunk, linear across chunks."""
     length = x.shape[1]
+    if length > SEGMENT:
+        outputs = []
+        for part in zip(*(tensor.split(SEGMENT, 1) for tensor in (x, log_decay, b, c)), strict=True):
+            y, state = scan_chunked(*part, state, chunk)
+            outputs.append(y)
+        return torch.cat(outputs, 1), state
     pad = -length % chunk
     if pad:  # zeros after the end change nothing before it, and a decay of one keeps the state
         x, b, c = F.pad(x, (0, 0, 0, 0, 0, pad)), F.pad(b, (0, 0, 0, pad)), F.pad(c, (0, 0, 0, pad))

@@ -72,7 +72,10 @@ class ClipTask:
         """Mean squared error of the estimate, of lip tokens and of the rest of the face: the learning curves."""
         error = (x_hat.detach() - x_1).square().mean((0, 1, 3))[:-1]
         lips = self.m_lip[:-1].to(error)
-        return {"lips": (error * lips).sum() / lips.sum(), "face": (error * (1 - lips)).sum() / (1 - lips).sum()}
+        return {
+            "lips": (error * lips).sum() / lips.sum().clamp_min(1e-6),
+            "face": (error * (1 - lips)).sum() / (1 - lips).sum().clamp_min(1e-6),
+        }
 
 
 class TalkingTask(ClipTask):

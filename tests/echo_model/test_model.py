@@ -129,7 +129,7 @@ def test_clip_windows_are_aligned_with_their_frames(options, dialogue):
     dialogue.inputs["user_audio"] = torch.arange(130.0)[:, None].expand(130, 50) + 1
     dialogue.inputs["user_latents"] = (torch.arange(130.0)[:, None, None] + 1).expand(130, 17, 8)
     clip = clip_inputs(dialogue, 48, options)
-    assert clip["user_audio"].shape == (24, 5, 50) and clip["user_video"].shape == (12, 17, 64)
+    assert clip["user_audio"].shape == (24, 5, 50) and clip["user_video"].shape == (8, 17, 96)
     assert clip["user_audio"][-1, :, 0].tolist() == [
         68,
         69,
@@ -137,7 +137,7 @@ def test_clip_windows_are_aligned_with_their_frames(options, dialogue):
         71,
         72,
     ]  # ends with frame 71, counted from one
-    assert clip["user_video"][-1, 0, ::8].tolist() == list(range(65, 73))
+    assert clip["user_video"][-1, 0, ::8].tolist() == list(range(61, 73))
     assert clip["user_video"][0].abs().sum() == 0  # before the dialogue
     latents = clip_latents(dialogue, 0, options)
     assert latents["previous"].abs().sum() == 0 and latents["x_1"].shape == (6, 17, 32)

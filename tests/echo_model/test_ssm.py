@@ -32,6 +32,13 @@ def test_chunked_equals_sequential(length, chunk, seed, carried):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
 
 
+def test_long_sequences_are_scanned_in_segments(monkeypatch):
+    monkeypatch.setattr(ssm, "SEGMENT", 32)
+    leaves = inputs(150, 1)
+    for fast, slow in zip(scan_chunked(*leaves), scan_sequential(*leaves), strict=True):
+        torch.testing.assert_close(fast, slow, rtol=0, atol=1e-10)
+
+
 @settings(max_examples=20, deadline=None)
 @given(cuts=st.lists(st.integers(1, 40), min_size=1, max_size=4), seed=st.integers(0, 99))
 def test_a_mamba_layer_in_pieces_equals_one_pass(cuts, seed):

@@ -68,7 +68,7 @@ def test_an_ablations_option_runs_its_own_jobs_again(finished, tmp_path):
 
 
 def test_sampling_options_train_nothing_again(finished, tmp_path):
-    result = plan(finished, tmp_path, {"sampling": {"guide_user": 3.0}})
+    result = plan(finished, tmp_path, {"sampling": {"guide_user": 1.5}})
     assert not {"fit", "fit_start", "train_vae", "train_probe", "train_phi"} & set(result.jobs)
     methods = {line.split(",")[0].removeprefix("method=") for line in result.wildcards("generate")}
     assert methods == {"echo", "no_lcu"}
@@ -80,9 +80,9 @@ def test_one_probes_options_leave_the_other_and_all_methods_alone(finished, tmp_
     assert not {"fit", "generate"} & set(result.jobs)
 
 
-def test_a_new_label_remakes_only_the_tables(finished, tmp_path):
+def test_a_new_label_remakes_only_tables_and_card(finished, tmp_path):
     result = plan(finished, tmp_path, {"methods": {"echo": {"label": "ECHO (ours)"}}})
-    assert set(result.jobs) == {"tables", "run_notebook", "all"}
+    assert set(result.jobs) == {"tables", "run_notebook", "package", "all"}  # the model card names the row
 
 
 def test_a_new_method_runs_only_its_own_jobs(finished, tmp_path):
