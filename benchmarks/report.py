@@ -11,18 +11,6 @@ from pathlib import Path
 from tabulate import tabulate
 
 
-def median_seconds(function: Callable[[], object], repeats: int) -> float:
-    """Median wall time of one call, after one that is not counted."""
-    function()
-    times = []
-    for _ in range(repeats):
-        gc.collect()
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
-
-
 def alternating(functions: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
     """Median wall time of each, in turns, so that whatever else the machine does hits all of them alike."""
     for function in functions.values():

@@ -85,6 +85,13 @@ def face_square(box: np.ndarray, height: int, width: int) -> tuple[float, float,
     return float(np.clip(x, 0, width - side)), float(np.clip(y, 0, height - side)), side
 
 
+def centre_crop(frame: np.ndarray) -> Crop:
+    """The largest centred square of a (H,W,3) frame."""
+    height, width = frame.shape[:2]
+    side = min(height, width)
+    return Crop((width - side) / 2, (height - side) / 2, side, "centre")
+
+
 def choose_crop(frames: list[np.ndarray], box: tuple[float, float, float, float] | None, name: str) -> Crop:
     """The crop for a video from its sampled frames; `box` (x, y, w, h in pixels) is taken as the crop itself.
 
@@ -99,8 +106,7 @@ def choose_crop(frames: list[np.ndarray], box: tuple[float, float, float, float]
         return Crop(x + (w - side) / 2, y + (h - side) / 2, side, f"box:{x:g},{y:g},{w:g},{h:g}")
     face = agree([detect_faces(frame) for frame in frames])
     if face is None:
-        side = min(height, width)
-        return Crop((width - side) / 2, (height - side) / 2, side, "centre")
+        return centre_crop(frames[0])
     x, y, side = face_square(face, height, width)
     return Crop(x, y, side, f"detected:{x:.0f},{y:.0f},{side:.0f},{side:.0f}")
 

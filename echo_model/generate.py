@@ -10,7 +10,7 @@ from tqdm import tqdm
 from dyads.containers import probe
 from dyads.contract import FPS
 from dyads.errors import DataError, run_cli
-from dyads.face_crop import SAMPLES, Crop, apply_crop, choose_crop
+from dyads.face_crop import SAMPLES, apply_crop, centre_crop, choose_crop
 from dyads.media import iter_video, write_video
 from dyads.records import read_turns
 from dyads.sound import read_audio
@@ -32,21 +32,14 @@ def read_image(path: Path) -> np.ndarray:
 
 def face(image: np.ndarray, size: int, name: str, crop: bool) -> np.ndarray:
     """The face in a picture, uint8 (size, size, 3)."""
-    return apply_crop(image, choose_crop([image], None, name) if crop else whole(image), size)
-
-
-def whole(image: np.ndarray) -> Crop:
-    """The largest centred square."""
-    height, width = image.shape[:2]
-    side = min(height, width)
-    return Crop((width - side) / 2, (height - side) / 2, side, "centre")
+    return apply_crop(image, choose_crop([image], None, name) if crop else centre_crop(image), size)
 
 
 def read_user(path: Path, size: int, crop: bool) -> np.ndarray:
     """The user's face, uint8 (T, size, size, 3), at 25 fps in one fixed crop."""
     rate = min(FPS, SAMPLES / max(probe(path).duration, 1e-3))
     sampled = list(iter_video(path, rate)) if crop else [next(iter_video(path))]
-    square = choose_crop(sampled, None, str(path)) if crop else whole(sampled[0])
+    square = choose_crop(sampled, None, str(path)) if crop else centre_crop(sampled[0])
     return np.stack([apply_crop(frame, square, size) for frame in iter_video(path, FPS)])
 
 

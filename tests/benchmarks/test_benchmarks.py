@@ -27,7 +27,7 @@ def test_scan():
 @pytest.mark.slow
 def test_streaming():
     found = last_line("benchmarks.streaming", "--minutes", "0.1")
-    assert found["minutes"] == 1 and found["frames_per_second"] > 0 and found["last_over_first_minute"] == 1.0
+    assert found["minutes"] == 1 and found["frames_per_second"] > 0 and "resident_growth_mib" in found
 
 
 def test_times_are_taken_in_turns():

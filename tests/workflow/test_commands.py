@@ -1,7 +1,6 @@
 """What a user types: make targets, the linters, and their messages."""
 
 import re
-import shutil
 import subprocess
 import sys
 from itertools import pairwise
@@ -11,21 +10,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-
 
 def make(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(["make", *arguments], cwd=ROOT, text=True, capture_output=True, timeout=60)
 
 
-@needs_make
 def test_help_lists_every_target_that_the_readme_names():
     listed = set(re.findall(r"^make ([a-z-]+)", make("help").stdout, re.MULTILINE))
     named = set(re.findall(r"(?:^|`)make ([a-z-]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
     assert {"study", "smoke", "test", "lint"} <= named <= listed
 
 
-@needs_make
 @pytest.mark.parametrize("python", ["", "/no/such/python3.11"])
 def test_without_python_the_environment_is_one_sentence(tmp_path, python):
     result = make("environment", f"PYTHON={python}", f"VENV={tmp_path / 'venv'}")
@@ -34,14 +29,12 @@ def test_without_python_the_environment_is_one_sentence(tmp_path, python):
     assert not (tmp_path / "venv").exists()
 
 
-@needs_make
 def test_study_and_smoke_run_what_the_readme_says():
     study, smoke = make("--dry-run", "study").stdout, make("--dry-run", "smoke").stdout
     assert "snakemake --cores all" in study and "results/default/reports/main_results.html" in study
     assert "--workflow-profile profiles/smoke" in smoke
 
 
-@needs_make
 def test_the_environment_is_installed_once_for_each_lock(tmp_path):
     """A stamp named after the lock's checksum makes `make environment` a no-op."""
     checksum = subprocess.check_output(["cksum", "requirements.lock"], cwd=ROOT, text=True).split()[0]

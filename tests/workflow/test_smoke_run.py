@@ -75,10 +75,13 @@ def test_a_row_trained_again_by_the_readmes_commands_gives_equal_videos(smoke):
 
 
 def test_the_readmes_python_example_makes_a_video(smoke):
-    code = re.search(r"```python\n(import json\n.*?)```", README, re.DOTALL)[1]
-    code = code.replace("results/default", "results/smoke") + "\nprint('made', frames.shape, frames.dtype)\n"
+    code = re.search(r"```python\n(from dyads.*?)```", README, re.DOTALL)[1]
+    code = (
+        code.replace("results/default", "results/smoke")
+        + "\nprint('made', frames.shape, frames.dtype, (clip == frames[:24]).all())\n"
+    )
     result = smoke.run(sys.executable, "-c", code)
-    assert re.search(r"made \(\d+, \d+, \d+, 3\) uint8", result.text), result.text
+    assert re.search(r"made \(\d+, \d+, \d+, 3\) uint8 True", result.text), result.text
 
 
 def test_the_readmes_command_scores_a_folder_of_videos(smoke):
