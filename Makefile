@@ -44,7 +44,7 @@ $(STAMP): requirements.lock
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { echo "error: Python 3.11 is" \
 		"needed, but '$(or $(PYTHON),python3.11 or python3)' is not it; install it, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --requirement requirements.lock
 	rm -f $(VENV)/.installed-* && touch $@
 
 # The CUDA packages exist for Linux only; pins carry no local version (`+cpu`), so that they mean the same everywhere.

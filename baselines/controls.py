@@ -11,10 +11,9 @@ from safetensors import safe_open
 
 from dyads.contract import Dyad, load_arrays, read_manifest
 from dyads.errors import ConfigError
-from dyads.media import read_video
 from dyads.seeding import rng
 from dyads.synthetic.render import render_frames
-from echo_model.encode import AT_ONCE, encode_video, to_frames, to_tensor
+from echo_model.encode import AT_ONCE, load_inputs, load_targets, to_frames
 from echo_model.train_vae import load_vae
 from training.method import Method, Resources
 from training.options import from_dict
@@ -73,24 +72,25 @@ class FrozenReference(Control):
 
 
 class WithVAE(Control):
-    """A control that works on the shared autoencoder's latents."""
+    """A control that decodes true latents of the shared autoencoder, as they were encoded for training."""
 
     def __init__(self, options: dict[str, Any], resources: Resources):
         super().__init__(options, resources)
         self.vae = load_vae(resources.backbone("vae"))
 
     @torch.no_grad()
-    def decode(self, latents: torch.Tensor, reference: np.ndarray) -> np.ndarray:
-        image = to_tensor(reference[None])
-        return np.concatenate([to_frames(self.vae.decode(part, image)) for part in latents.split(AT_ONCE)])
+    def decode(self, latents: torch.Tensor, dyad: Dyad) -> np.ndarray:
+        """Latents (T, 17, 8) on this dyad's reference image."""
+        image = load_inputs(self.resources.features, dyad.dyad_id)["reference_image"][None] / 255.0
+        origin = self.vae.origin(image)
+        return np.concatenate([to_frames(self.vae.decode(part, image, origin)) for part in latents.split(AT_ONCE)])
 
 
 class VaeRoundTrip(WithVAE):
     """The true video through the autoencoder: the best any method on these latents can do."""
 
     def generate(self, dyad: Dyad, seed: int) -> np.ndarray:
-        arrays = load_arrays(dyad, ("avatar",))
-        return self.decode(encode_video(self.vae, arrays.avatar_frames, arrays.reference), arrays.reference)
+        return self.decode(load_targets(self.resources.features, dyad.dyad_id), dyad)
 
 
 class ShuffledPartner(WithVAE):
@@ -105,13 +105,11 @@ class ShuffledPartner(WithVAE):
         if not others:
             return None
         other = others[int(rng(seed, "shuffled-partner", dyad.dyad_id).integers(len(others)))]
-        arrays = load_arrays(dyad, ("avatar",))
-        frames, size = len(arrays.avatar_frames), arrays.reference.shape[0]
-        motion = read_video(other.avatar.video, size=size)
-        latents = encode_video(self.vae, motion, motion[0])
+        latents = load_targets(self.resources.features, other.dyad_id)
+        frames = len(load_inputs(self.resources.features, dyad.dyad_id)["avatar_audio"])
         place = np.arange(frames) % (2 * len(latents))
         place = np.where(place < len(latents), place, 2 * len(latents) - 1 - place)
-        return self.decode(latents[place], arrays.reference)
+        return self.decode(latents[place], dyad)
 
 
 class OracleExpression(Control):

@@ -77,7 +77,18 @@ class EchoGenerator(nn.Module):
         self.register_buffer("m_lip", lip[:, None])
         self.register_buffer("m_face", face[:, None])
 
-    def forward(
+    def forward(self, *args, collect=None, **kwargs):
+        """Estimate x_1: the clean latents (b, current, 17, patch * 8) from what `hidden` takes.
+
+        `collect`, a list, receives every block's output (for HFA).
+        """
+        features = self.hidden(*args, **kwargs)
+        if collect is not None:
+            collect.extend(features)
+        h = self.norm_out(features[-1][:, self.previous :])
+        return torch.cat([self.grid_out(h[:, :, :-1]), self.pose_out(h[:, :, -1:])], 2)
+
+    def hidden(
         self,
         x_t,
         t,
@@ -88,14 +99,13 @@ class EchoGenerator(nn.Module):
         reference,
         f_pu=None,
         c_emo=None,
-        collect=None,
-    ):
-        """Estimate x_1.
+        depth=None,
+    ) -> list[Tensor]:
+        """Outputs of the first `depth` blocks (None: of all), each (b, previous + current, 17, d).
 
         x_t: (b, current, 17, patch * 8) noisy latents; t: (b,) flow times; previous: (b, previous, 17, patch * 8);
         keep_previous, keep_audio: (b,) 0 where dropped; audio: (b, previous + current, patch * L_w, D) windows of the
         avatar's voice; reference: (b, 16, 32); f_pu: (b, n, d) or None (stage 1); c_emo: (b, words, d) or None.
-        `collect`, a list, receives every block's output (for HFA).
         """
         keep = keep_previous[:, None, None, None]
         x = torch.cat([previous * keep, x_t], 1)
@@ -110,9 +120,8 @@ class EchoGenerator(nn.Module):
         if c_emo is not None:
             appearance = torch.cat([appearance, c_emo], 1)
         time = self.time_in(time_embedding(t, h.shape[-1]))
-        for block in self.blocks:
+        features = []
+        for block in self.blocks[:depth]:
             h = block(h, time, appearance, voice, f_pu, self.m_lip, self.m_face)
-            if collect is not None:
-                collect.append(h)
-        h = self.norm_out(h[:, self.previous :])
-        return torch.cat([self.grid_out(h[:, :, :-1]), self.pose_out(h[:, :, -1:])], 2)
+            features.append(h)
+        return features

@@ -161,12 +161,11 @@ class InteractiveTask(ClipTask):
     def align_loss(self, features: list[Tensor], arguments: dict, energy: Tensor, generator: torch.Generator) -> Tensor:
         """L_align = 1/|S| sum_{l in S} sum_i w(i) mean_space d(h_l(i), h_ref_l(i)); d after layer norm."""
         self.f_ref.to(energy.device)
-        reference: list[Tensor] = []
+        subset = torch.randperm(len(features), generator=generator)[: self.stage.align_blocks].tolist()
         with torch.no_grad():
-            self.f_ref(**arguments, collect=reference)
+            reference = self.f_ref.hidden(**arguments, depth=max(subset) + 1)
         w = energy / energy.sum(1, keepdim=True).clamp_min(1e-3)
         first, total = self.module["generator"].previous, 0.0
-        subset = torch.randperm(len(features), generator=generator)[: self.stage.align_blocks].tolist()
         for block in subset:
             h, h_ref = (F.layer_norm(x[block][:, first:], x[block].shape[-1:]) for x in (features, reference))
             total = total + (w * (h - h_ref).square().mean((2, 3))).sum(1).mean()

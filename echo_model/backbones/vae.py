@@ -129,6 +129,10 @@ class FaceVAE(nn.Module):
     def split(self, frames: Tensor) -> Tensor:
         return F.pixel_unshuffle(frames * 2 - 1, self.patch)
 
+    def enlarged(self, x: Tensor) -> Tensor:
+        """Any square map at the frames' size."""
+        return F.interpolate(x, size=(self.options.size,) * 2, mode="bilinear", align_corners=False)
+
     def encode_raw(self, frames: Tensor, reference: Tensor) -> Tensor:
         """(B, 3, S, S) twice -> raw latents (B, 17, 8)."""
         small = self.split(reference)
@@ -146,27 +150,29 @@ class FaceVAE(nn.Module):
         return at_32, at_16, at_8, self.reference_4(at_8)
 
     def decode_raw(self, latents: Tensor, reference: Tensor) -> Tensor:
-        """Raw latents (B, 17, 8) and references (B, 3, S, S) -> frames (B, 3, S, S), nearly in [0, 1]."""
-        size = self.options.size
+        """Raw latents (B, 17, 8) and references (1 or B, 3, S, S) -> frames (B, 3, S, S), nearly in [0, 1]."""
+        size, count = self.options.size, len(latents)
         grid = rearrange(latents[:, :-1], "b (h w) c -> b c h w", h=GRID)
         pose, code = latents[:, -1], self.code(latents.flatten(1))
-        fine, coarse, at_8, at_4 = self.reference_features(reference)
+        looks = self.reference_features(reference)  # one reference is looked at once, whatever B
+        matte = torch.sigmoid(self.enlarged(self.matte(looks[1])) + 1)
+        small = self.split(reference)
+        fine, coarse, at_8, at_4, matte, small, reference = (
+            x.expand(count, -1, -1, -1) for x in (*looks, matte, small, reference)
+        )
         hidden = self.decode_4(torch.cat([grid, at_4], 1), code)
         hidden = self.decode_8(torch.cat([F.interpolate(hidden, scale_factor=2.0), at_8], 1), code)
         hidden = self.decode_16(torch.cat([F.interpolate(hidden, scale_factor=2.0), coarse], 1), code)
         heads = self.heads(self.decode_32(torch.cat([F.interpolate(hidden, scale_factor=2.0), fine], 1), code))
-        flow = F.interpolate(heads[:, :2], size=(size, size), mode="bilinear", align_corners=False)
+        flow = self.enlarged(heads[:, :2])
         identity = affine_grid(torch.zeros(len(pose), AFFINE).to(pose), size, inverse=False)
         moved = warp(reference, identity + 0.25 * flow.permute(0, 2, 3, 1))
-        blend = F.interpolate(torch.sigmoid(heads[:, 2:3] - 2), size=(size, size), mode="bilinear", align_corners=False)
+        blend = self.enlarged(torch.sigmoid(heads[:, 2:3] - 2))
         residual = F.pixel_shuffle(heads[:, 3:], self.patch)
         canonical = moved + blend * (residual + 0.5 - moved)
-        matte = torch.sigmoid(
-            F.interpolate(self.matte(coarse), size=(size, size), mode="bilinear", align_corners=False) + 1
-        )
         posed = warp(torch.cat([canonical, matte], 1), affine_grid(pose[:, :AFFINE], size, inverse=False))
         frame = posed[:, 3:] * posed[:, :3] + (1 - posed[:, 3:]) * reference
-        context = torch.cat([self.split(frame), self.split(reference), F.avg_pool2d(posed[:, 3:], self.patch)], 1)
+        context = torch.cat([self.split(frame), small, F.avg_pool2d(posed[:, 3:], self.patch)], 1)
         return frame + F.pixel_shuffle(self.refine(context), self.patch)
 
     def forward(
@@ -197,7 +203,7 @@ class FaceVAE(nn.Module):
         origin = self.origin(reference) if origin is None else origin
         pose = latents[:, -1:] * self.pose_scale + self.pose_mean
         raw = torch.cat([latents[:, :-1] @ self.unwhiten_grid, pose], 1) + origin
-        return self.decode_raw(raw, reference.expand(len(latents), -1, -1, -1)).clamp(0, 1)
+        return self.decode_raw(raw, reference).clamp(0, 1)
 
     def reference_tokens(self, reference: Tensor) -> Tensor:
         """Appearance tokens of I_ref for the generator's cross-attention: (B, 16, 32)."""
