@@ -1,0 +1,62 @@
+"""Every dialogue in the renderer's motion, once: `python -m baselines.motion.encode`; the avatar's is a file apart."""
+
+import argparse
+import os
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from baselines.motion.train_renderer import load_renderer
+from dyads.contract import Dyad, load_arrays, read_manifest
+from dyads.errors import run_cli
+from dyads.features import read_features, write_features
+from dyads.files import write_text
+from echo_model.encode import encode_video
+from training.device import limit_threads
+
+
+def encode_motion(dyad: Dyad, renderer_path: Path, out: Path) -> str:
+    """Write `<id>.safetensors` (user_motion) and `<id>.target.safetensors` (avatar_motion), (T, K) each."""
+    torch.set_num_threads(1)
+    renderer, arrays = load_renderer(renderer_path), load_arrays(dyad)
+    meta = {"dyad_id": dyad.dyad_id, "split": dyad.split, "frames": len(arrays.avatar_frames)}
+    target = {"avatar_motion": encode_video(renderer, arrays.avatar_frames, arrays.reference)}
+    write_features(out / f"{dyad.dyad_id}.target.safetensors", target, meta)
+    user = {"user_motion": encode_video(renderer, arrays.user_frames, arrays.user_frames[0])}
+    write_features(out / f"{dyad.dyad_id}.safetensors", user, meta)
+    return dyad.dyad_id
+
+
+def load_user_motion(folder: Path, dyad_id: str) -> Tensor:
+    """The user's motion (T, K)."""
+    return read_features(folder / f"{dyad_id}.safetensors")[0]["user_motion"]
+
+
+def load_avatar_motion(folder: Path, dyad_id: str) -> Tensor:
+    """The avatar's true motion (T, K): for training only."""
+    return read_features(folder / f"{dyad_id}.target.safetensors")[0]["avatar_motion"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m baselines.motion.encode", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--renderer", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--workers", type=int, default=1)
+    arguments = parser.parse_args()
+    limit_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
+    dyads = read_manifest(arguments.data)
+    work = partial(encode_motion, renderer_path=arguments.renderer, out=arguments.out)
+    with ProcessPoolExecutor(arguments.workers) as pool:
+        done = list(tqdm(pool.map(work, dyads), total=len(dyads), desc="motion", disable=None))
+    write_text(arguments.out / "index.csv", "dyad_id,split\n" + "".join(
+        f"{dyad_id},{dyad.split}\n" for dyad_id, dyad in zip(done, dyads, strict=True)
+    ))  # fmt: skip
+
+
+if __name__ == "__main__":
+    run_cli(main)
