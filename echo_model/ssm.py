@@ -13,7 +13,7 @@ except ImportError:
     mamba_chunk_scan_combined = None
 
 
-SEGMENT = 2048  # steps scanned together: the temporaries of longer ones fall out of a CPU's cache
+SEGMENT = 512  # steps computed together: the temporaries of more fall out of a CPU's cache
 
 
 class ScanState(NamedTuple):
@@ -40,36 +40,125 @@ def scan_sequential(
     return torch.stack(outputs, 1), state
 
 
+class Chunks(NamedTuple):
+    """A segment cut into k chunks of q steps, and what forward and backward both need of it."""
+
+    x: Tensor  # (b, k, h, q, p)
+    b: Tensor  # (b, k, 1, q, n)
+    c: Tensor  # (b, k, 1, q, n)
+    weights: Tensor  # exp(s_i - s_j) for j <= i, else 0: (b, k, h, q, q); s is the summed log decay of a chunk
+    since: Tensor  # exp(s_i), what is left of the state before the chunk: (b, k, h, q, 1)
+    until: Tensor  # exp(s_last - s_j), what is left of step j at the chunk's end: (b, k, h, q, 1)
+
+
+def cut(x: Tensor, log_decay: Tensor, b: Tensor, c: Tensor, chunk: int) -> Chunks:
+    """Zeros after the end change nothing before it, and a decay of one keeps the state."""
+    pad = -x.shape[1] % chunk
+    if pad:
+        x, b, c = F.pad(x, (0, 0, 0, 0, 0, pad)), F.pad(b, (0, 0, 0, pad)), F.pad(c, (0, 0, 0, pad))
+        log_decay = F.pad(log_decay, (0, 0, 0, pad))
+    s = rearrange(log_decay, "b (k q) h -> b k h q", q=chunk).cumsum(-1)
+    future = torch.ones(chunk, chunk, dtype=torch.bool, device=x.device).triu(1)
+    return Chunks(
+        rearrange(x, "b (k q) h p -> b k h q p", q=chunk),
+        rearrange(b, "b (k q) n -> b k 1 q n", q=chunk),
+        rearrange(c, "b (k q) n -> b k 1 q n", q=chunk),
+        (s[..., :, None] - s[..., None, :]).masked_fill_(future, float("-inf")).exp_(),
+        s.exp()[..., None],
+        (s[..., -1:] - s).exp()[..., None],
+    )
+
+
+def carry_over(chunks: Chunks, state: Tensor) -> tuple[Tensor, Tensor]:
+    """States before each chunk, (b, k, h, n, p), and the one after the last."""
+    added = (chunks.b * chunks.until).transpose(-1, -2) @ chunks.x
+    before = []
+    for new, kept in zip(added.unbind(1), chunks.since[:, :, :, -1:].unbind(1), strict=True):
+        before.append(state)
+        state = torch.addcmul(new, state, kept)
+    return torch.stack(before, 1), state
+
+
+def segments(length: int) -> list[slice]:
+    return [slice(k, min(k + SEGMENT, length)) for k in range(0, length, SEGMENT)]
+
+
+class ChunkedScan(torch.autograd.Function):
+    """`scan_chunked`, differentiated by hand: backward keeps the inputs and one state a segment, and cuts anew.
+
+    Autograd would keep every chunk's weights, whose fresh memory costs more than computing them a second time.
+    """
+
+    @staticmethod
+    def forward(ctx, x, log_decay, b, c, state, chunk):
+        ctx.chunk, starts, y = chunk, [], torch.empty_like(x)
+        for part in segments(x.shape[1]):
+            starts.append(state)
+            chunks = cut(*(tensor[:, part] for tensor in (x, log_decay, b, c)), chunk)
+            before, state = carry_over(chunks, state)
+            inside = ((chunks.c @ chunks.b.transpose(-1, -2)) * chunks.weights) @ chunks.x
+            out = inside + (chunks.c * chunks.since) @ before
+            y[:, part] = rearrange(out, "b k h q p -> b (k q) h p")[:, : part.stop - part.start]
+        ctx.save_for_backward(x, log_decay, b, c, *starts)
+        return y, state
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, dy, dstate):
+        x, log_decay, b, c, *starts = ctx.saved_tensors
+        grads = [torch.empty_like(tensor) for tensor in (x, log_decay, b, c)]
+        for part, state in zip(reversed(segments(x.shape[1])), reversed(starts), strict=True):
+            piece = [tensor[:, part] for tensor in (x, log_decay, b, c)]
+            *found, dstate = segment_gradients(*piece, state, dy[:, part], dstate, ctx.chunk)
+            for whole, own in zip(grads, found, strict=True):
+                whole[:, part] = own
+        return *grads, dstate, None
+
+
+def segment_gradients(x, log_decay, b, c, state, dy, dstate, chunk) -> tuple[Tensor, ...]:
+    """Gradients of one segment with respect to x, log_decay, b, c and the state before it."""
+    length, chunks = x.shape[1], cut(x, log_decay, b, c, chunk)
+    before, _ = carry_over(chunks, state)
+    x, b, c, weights, since, until = chunks
+    dy = F.pad(dy, (0, 0, 0, 0, 0, -length % chunk))
+    dy = rearrange(dy, "b (k q) h p -> b k h q p", q=chunk)
+    read = (c * since).transpose(-1, -2) @ dy  # gradients of the states before each chunk, through y
+    kept, dkept, dadded = since[:, :, :, -1:], [], []
+    for k in reversed(range(x.shape[1])):
+        dadded.append(dstate)
+        dkept.append((dstate * before[:, k]).sum((-1, -2)))
+        dstate = torch.addcmul(read[:, k], dstate, kept[:, k])
+    dadded, dkept = torch.stack(dadded[::-1], 1), torch.stack(dkept[::-1], 1)
+    scores = c @ b.transpose(-1, -2)
+    dscores = (dy @ x.transpose(-1, -2)).mul_(weights)  # per head, with respect to c b^T
+    dx = (scores * weights).transpose(-1, -2) @ dy + (b * until) @ dadded
+    dsum = dscores.sum(2, keepdim=True)
+    dlogs = dscores.mul_(scores)  # with respect to s_i - s_j
+    dc_off = (dy @ before.transpose(-1, -2)) * since
+    db_off = (x @ dadded.transpose(-1, -2)) * until
+    dc = (dsum @ b + dc_off.sum(2, keepdim=True))[:, :, 0]
+    db = (dsum.transpose(-1, -2) @ c + db_off.sum(2, keepdim=True))[:, :, 0]
+    faded = (db_off * b).sum(-1)
+    ds = dlogs.sum(-1) - dlogs.sum(-2) + (dc_off * c).sum(-1) - faded
+    ds[..., -1] += faded.sum(-1) + dkept * kept[..., 0, 0]
+    dlog = ds.flip(-1).cumsum(-1).flip(-1)
+    dx, dlog = rearrange(dx, "b k h q p -> b (k q) h p"), rearrange(dlog, "b k h q -> b (k q) h")
+    db, dc = (rearrange(grad, "b k q n -> b (k q) n") for grad in (db, dc))
+    return *(grad[:, :length] for grad in (dx, dlog, db, dc)), dstate
+
+
 def scan_chunked(
     x: Tensor, log_decay: Tensor, b: Tensor, c: Tensor, state: Tensor | None = None, chunk: int = 32
 ) -> tuple[Tensor, Tensor]:
-    """The same as `scan_sequential`, in matrix products: quadratic inside a chunk, linear across chunks."""
-    length = x.shape[1]
-    if length > SEGMENT:
-        outputs = []
-        for part in zip(*(tensor.split(SEGMENT, 1) for tensor in (x, log_decay, b, c)), strict=True):
-            y, state = scan_chunked(*part, state, chunk)
-            outputs.append(y)
-        return torch.cat(outputs, 1), state
-    pad = -length % chunk
-    if pad:  # zeros after the end change nothing before it, and a decay of one keeps the state
-        x, b, c = F.pad(x, (0, 0, 0, 0, 0, pad)), F.pad(b, (0, 0, 0, pad)), F.pad(c, (0, 0, 0, pad))
-        log_decay = F.pad(log_decay, (0, 0, 0, pad))
-    x = rearrange(x, "b (k q) h p -> b k h q p", q=chunk)
-    decay = rearrange(log_decay, "b (k q) h -> b k h q", q=chunk).cumsum(-1)
-    b = rearrange(b, "b (k q) n -> b k 1 q n", q=chunk)
-    c = rearrange(c, "b (k q) n -> b k 1 q n", q=chunk)
-    causal = torch.ones(chunk, chunk, dtype=torch.bool, device=x.device).tril()
-    weights = (decay[..., :, None] - decay[..., None, :]).masked_fill(~causal, float("-inf")).exp()
-    y = ((c @ b.transpose(-1, -2)) * weights) @ x
-    states = (b * (decay[..., -1:] - decay).exp()[..., None]).transpose(-1, -2) @ x  # (b, k, h, n, p)
-    carried = []
-    state = torch.zeros_like(states[:, 0]) if state is None else state
-    for chunk_state, kept in zip(states.unbind(1), decay[..., -1, None, None].exp().unbind(1), strict=True):
-        carried.append(state)
-        state = torch.addcmul(chunk_state, state, kept)
-    y = y + (c * decay.exp()[..., None]) @ torch.stack(carried, 1)
-    return rearrange(y, "b k h q p -> b (k q) h p")[:, :length], state
+    """The same as `scan_sequential`, in matrix products: quadratic inside a chunk, linear across chunks.
+
+    At least in single precision, whatever autocast says: a state is a long sum.
+    """
+    if state is None:
+        state = x.new_zeros(x.shape[0], x.shape[2], b.shape[-1], x.shape[3])
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    with torch.autocast(x.device.type, enabled=False):
+        return ChunkedScan.apply(*(tensor.to(dtype) for tensor in (x, log_decay, b, c, state)), chunk)
 
 
 def fused(x: Tensor) -> bool:

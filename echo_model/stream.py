@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dyads.contract import FPS, Turn
-from dyads.errors import DataError
+from dyads.errors import ConfigError, DataError
 from echo_model.backbones.audio import AUDIO_DIM, FRAME, encode_audio
 from echo_model.backbones.phi import Phi, steps_of
 from echo_model.backbones.psi import affect_sentence, prompt
@@ -71,6 +71,11 @@ class EchoStream:
         seed: int = 0,
         name: str = "stream",
     ) -> None:
+        if model.limit:
+            raise ConfigError(
+                "model.limit makes Phi and Psi forget with every clip, which only the batch path of the context sweep "
+                "does; stream a model that was trained without it."
+            )
         size = networks.vae.options.size
         if reference.shape != (size, size, 3) or reference.dtype != np.uint8:
             raise DataError(

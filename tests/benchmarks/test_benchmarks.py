@@ -24,6 +24,11 @@ def test_scan():
     assert all(found[name] > 0 for name in found if name.endswith("_scan"))
 
 
+def test_sdcm():
+    found = last_line("benchmarks.sdcm", "--repeats", "1", "--batch", "2", "--width", "32")
+    assert found["step_sdcm_over_entangled"] > 0 and abs(found["parameters_sdcm_over_entangled"] - 1) < 0.05
+
+
 @pytest.mark.slow
 def test_streaming():
     found = last_line("benchmarks.streaming", "--minutes", "0.1")

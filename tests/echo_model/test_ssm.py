@@ -35,8 +35,27 @@ def test_chunked_equals_sequential(length, chunk, seed, carried):
 def test_long_sequences_are_scanned_in_segments(monkeypatch):
     monkeypatch.setattr(ssm, "SEGMENT", 32)
     leaves = inputs(150, 1)
-    for fast, slow in zip(scan_chunked(*leaves), scan_sequential(*leaves), strict=True):
-        torch.testing.assert_close(fast, slow, rtol=0, atol=1e-10)
+    (fast, after), (slow, wanted) = scan_chunked(*leaves, chunk=8), scan_sequential(*leaves)
+    torch.testing.assert_close(fast, slow, rtol=0, atol=1e-10)
+    torch.testing.assert_close(after, wanted, rtol=0, atol=1e-10)
+    ours, theirs = (torch.autograd.grad(y.square().sum() + h.sum(), leaves) for y, h in ((fast, after), (slow, wanted)))
+    for our, their in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(our, their, rtol=0, atol=1e-10)
+
+
+def test_memory_kept_for_backward_is_the_inputs_and_one_state_a_segment(monkeypatch):
+    monkeypatch.setattr(ssm, "SEGMENT", 32)
+    leaves, kept = inputs(150, 1), []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, lambda t: t):
+        scan_chunked(*leaves, chunk=8)
+    assert sum(kept) <= sum(leaf.numel() for leaf in leaves) + 5 * 2 * 3 * 5 * 4
+
+
+def test_autocast_does_not_coarsen_the_scan():
+    leaves = [leaf.detach().float() for leaf in inputs(40, 2)]
+    with torch.autocast("cpu", torch.bfloat16):
+        fast = scan_chunked(*leaves)[0]
+    torch.testing.assert_close(fast, scan_sequential(*leaves)[0], rtol=1e-5, atol=1e-5)
 
 
 @settings(max_examples=20, deadline=None)

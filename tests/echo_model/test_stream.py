@@ -113,6 +113,8 @@ def test_other_sizes_and_steps_after_the_end_are_refused(options):
     user, heard, voice, reference = recording(10)
     with pytest.raises(DataError, match="needs uint8"):
         EchoStream(networks(options), options, SAMPLING, reference[:32, :32])
+    with pytest.raises(ConfigError, match="batch path"):
+        EchoStream(networks(options), replace(options, limit=True, carry=False), SAMPLING, reference)
     stream = EchoStream(networks(options), options, SAMPLING, reference)
     assert stream.step(user, heard, voice).shape == (10, 64, 64, 3)
     with pytest.raises(DataError, match="ended with a step shorter"):
