@@ -1,0 +1,34 @@
+"""Every trained row of a profile sees as many steps and samples as ECHO, whatever it leaves out."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
+
+from study import merge  # noqa: E402
+
+
+def budget(config, name):
+    """(steps, samples) of a row, its stage 1 included."""
+    row = config["methods"][name]
+    own = merge(config[f"stage{row['stage']}"], row.get("options", {}))["train"]
+    total = own["steps"], own["steps"] * own["batch_size"] * own.get("accumulate", 1)
+    return tuple(map(sum, zip(total, budget(config, row["start"]), strict=True))) if row.get("start") else total
+
+
+@pytest.mark.parametrize("profile", sorted(path.stem for path in (ROOT / "workflow/config").glob("*.yaml")))
+def test_every_ablation_has_echos_budget(profile):
+    layers = (yaml.safe_load((ROOT / f"workflow/config/{name}.yaml").read_text()) for name in ("default", profile))
+    config = merge(*layers)
+    trained = [
+        name
+        for name, row in config["methods"].items()
+        if row and row["group"] in ("main", "ablation") and not row.get("weights")
+    ]
+    assert trained and {name: budget(config, name) for name in trained} == {
+        name: budget(config, "echo") for name in trained
+    }
