@@ -1,7 +1,8 @@
 """Does a long video drift? `python -m benchmarks.drift --checkpoint DIR --data DIR --probe image.safetensors`.
 
 One stream runs through test dialogues one after the other (other users, one avatar) for a minute or more; every few
-seconds its frames are held against the reference image. The same for the true videos says what change is natural.
+seconds its frames are held against the reference image. A drift is a fall from span to span: one step from the first
+span on is the head leaving the pose of the reference.
 """
 
 import argparse

@@ -1,5 +1,6 @@
 """`Echo`: a trained ECHO with all it needs, to save, share, load and run, live or on whole recordings."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from huggingface_hub import PyTorchModelHubMixin
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
@@ -80,6 +82,23 @@ class Echo(
         for name, network in vars(networks).items():
             getattr(echo, name).load_state_dict(network.state_dict())
         return echo
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, **options: Any) -> "Echo":
+        """A saved Echo from a folder, or from a hub by its id; DataError with the reason where there is none."""
+        folder = Path(name)
+        if folder.is_dir():
+            if missing := [file for file in ("config.json", WEIGHTS) if not (folder / file).is_file()]:
+                raise DataError(f"{folder} has no {' and no '.join(missing)}; give a folder of Echo.save_pretrained.")
+        elif not re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)):
+            raise DataError(f"{folder}: there is no such folder; give one of Echo.save_pretrained, or a hub id.")
+        try:
+            return super().from_pretrained(str(name), **options)
+        except (HfHubHTTPError, EntryNotFoundError, OSError, RuntimeError, TypeError) as error:
+            if folder.is_dir():
+                raise
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise DataError(f"{name} is no folder, and cannot be had from the hub ({reason}).") from error
 
     @classmethod
     def _load_as_safetensor(cls, model: "Echo", model_file: str, map_location: str, strict: bool) -> "Echo":

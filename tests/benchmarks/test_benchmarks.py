@@ -8,6 +8,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.report import alternating, resident_mib
+from benchmarks.streaming import untrained
+from dyads.media import read_video
+from dyads.synthetic.world import WorldOptions, write_world
+from evaluation.probes.image import ImageProbe
+from evaluation.probes.store import save_probe
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,6 +38,20 @@ def test_sdcm():
 def test_streaming():
     found = last_line("benchmarks.streaming", "--minutes", "0.1")
     assert found["minutes"] == 1 and found["frames_per_second"] > 0 and "resident_growth_mib" in found
+
+
+@pytest.mark.slow
+def test_drift(tmp_path):
+    write_world(tmp_path / "data", WorldOptions(train=0, test=2, size=64, seconds=(6.0, 6.5), workers=1))
+    untrained(context=48).save_pretrained(tmp_path / "echo")
+    save_probe(tmp_path / "image.safetensors", ImageProbe(), "image", {}, {})
+    found = last_line(
+        *("benchmarks.drift", "--checkpoint", str(tmp_path / "echo"), "--data", str(tmp_path / "data")),
+        *("--probe", str(tmp_path / "image.safetensors"), "--seconds", "8", "--every", "2"),
+        *("--out", str(tmp_path / "minute.mp4")),
+    )
+    assert found["seconds"] == 8 and -1 <= found["identity_last"] <= 1 and found["psnr_first"] > 5
+    assert len(read_video(tmp_path / "minute.mp4")) == 200
 
 
 def test_times_are_taken_in_turns():

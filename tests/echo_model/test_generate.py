@@ -65,3 +65,14 @@ def test_a_reference_that_is_no_picture_is_named(files, monkeypatch):
     (files / "face.png").write_text("no picture")
     with pytest.raises(DataError, match=r"face\.png"):
         run(files, monkeypatch)
+
+
+def test_a_checkpoint_that_is_none_is_named(files, monkeypatch):
+    """No folder, a folder without weights, and an id that no hub can be asked for."""
+    (files / "empty").mkdir()
+    for name, words in (("nothing/at/all", "no such folder"), ("empty", "has no config.json and no model")):
+        with pytest.raises(DataError, match=words):
+            Echo.from_pretrained(files / name)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(DataError, match="cannot be had from the hub"):
+        Echo.from_pretrained("nobody-at-all/no-such-model")
