@@ -158,7 +158,8 @@ class Echo(Talking):
             raise ConfigError(f"stage.{name} is above 0 without stage-1 weights to build on; set it to 0.")
         task = InteractiveTask(generator, lcu, self.dialogues(dyads), self.model, self.stage, self.schedule.batch_size)
         self.train(task, run, "interactive", {"stage1": fingerprint(generator.state_dict())})
-        merge_lora(generator)
+        if self.stage.lora_rank:
+            merge_lora(generator)
         self.meta["parameters"] = sum(p.numel() for p in task.module.parameters())
         for key in ("steps", "samples", "train_seconds"):
             self.meta[key] += before[key]
