@@ -9,6 +9,9 @@ import numpy as np
 import torch
 from safetensors import safe_open
 
+from baselines.motion.encode import load_avatar_motion
+from baselines.motion.method import render
+from baselines.motion.train_renderer import load_renderer
 from dyads.contract import Dyad, load_arrays, read_manifest
 from dyads.errors import ConfigError
 from dyads.seeding import rng
@@ -91,6 +94,15 @@ class VaeRoundTrip(WithVAE):
 
     def generate(self, dyad: Dyad, seed: int) -> np.ndarray:
         return self.decode(load_targets(self.resources.features, dyad.dyad_id), dyad)
+
+
+class RendererRoundTrip(Control):
+    """The true video through the baselines' motion latent: the best any method on it can do."""
+
+    def generate(self, dyad: Dyad, seed: int) -> np.ndarray:
+        motion = load_avatar_motion(self.resources.backbone("motion"), dyad.dyad_id)
+        image = load_inputs(self.resources.features, dyad.dyad_id)["reference_image"]
+        return render(load_renderer(self.resources.backbone("renderer")), motion, image)
 
 
 class ShuffledPartner(WithVAE):

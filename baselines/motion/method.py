@@ -1,6 +1,7 @@
 """What every baseline on the motion latent shares: data, training, sampling's address of randomness, rendering."""
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from baselines.motion.encode import load_avatar_motion, load_user_motion
+from baselines.motion.renderer import MotionRenderer
 from baselines.motion.train_renderer import load_renderer
 from dyads.contract import Dyad
 from dyads.errors import ConfigError
 from dyads.seeding import torch_generator
 from echo_model.encode import AT_ONCE, load_inputs, to_frames
+from training.checkpoint import fingerprint
 from training.loop import Task, TrainOptions, read_summary, train
 from training.method import Method, Resources, Run
 from training.options import from_dict
@@ -71,8 +74,11 @@ class MotionMethod(Method):
     def sample(self, module: nn.Module, dialogue: MotionDialogue, generator: torch.Generator) -> Tensor:
         """The avatar's motion (T, K) of a whole dialogue whose `avatar_motion` is None."""
 
-    def tasks(self, module: nn.Module, dialogues: list[MotionDialogue]) -> list[tuple[str, Task, TrainOptions]]:
-        """Stages in order: name, task, schedule; one by default. Later ones start from the earlier ones' weights."""
+    def tasks(self, module: nn.Module, dialogues: list[MotionDialogue]) -> Iterable[tuple[str, Task, TrainOptions]]:
+        """Stages in order: name, task, schedule; one by default.
+
+        A stage that needs the weights of the one before is yielded by a generator: it is asked for when they are there.
+        """
         return [("motion", self.task(module, dialogues), self.schedule)]
 
     def dialogue(self, dyad: Dyad, training: bool = False) -> MotionDialogue:
@@ -93,7 +99,8 @@ class MotionMethod(Method):
         for place, (stage, task, schedule) in enumerate(self.tasks(module, dialogues)):
             train(
                 task, schedule, run.folder / f"{place}-{stage}", seed=run.seed, stage=stage,
-                identity=self.identity(dyads), device=self.resources.device,
+                identity=self.identity(dyads) | {"start": fingerprint(module.state_dict())},
+                device=self.resources.device,
             )  # fmt: skip
             task.module.cpu()
             summary = read_summary(run.folder / f"{place}-{stage}")
@@ -114,16 +121,15 @@ class MotionMethod(Method):
         dialogue = self.dialogue(dyad)
         motion = self.sample(self.module, dialogue, torch_generator(seed, self.name, dyad.dyad_id))
         inputs = load_inputs(self.resources.features, dyad.dyad_id)
-        return self.render(motion, inputs["reference_image"])
-
-    @torch.no_grad()
-    def render(self, motion: Tensor, image: Tensor) -> np.ndarray:
-        """Motion (T, K) and the reference uint8 (3, S, S) -> uint8 (T, S, S, 3)."""
-        reference = image[None] / 255.0
-        origin = self.renderer.origin(reference)
-        return np.concatenate(
-            [to_frames(self.renderer.decode(part, reference, origin)) for part in motion.cpu().split(AT_ONCE)]
-        )
+        return render(self.renderer, motion, inputs["reference_image"])
 
     def card(self) -> dict[str, Any]:
         return super().card() | self.meta
+
+
+@torch.no_grad()
+def render(renderer: MotionRenderer, motion: Tensor, image: Tensor) -> np.ndarray:
+    """Motion (T, K) and the reference uint8 (3, S, S) -> uint8 (T, S, S, 3)."""
+    reference = image[None] / 255.0
+    origin = renderer.origin(reference)
+    return np.concatenate([to_frames(renderer.decode(part, reference, origin)) for part in motion.cpu().split(AT_ONCE)])

@@ -34,6 +34,16 @@ def test_sdcm():
     assert found["step_sdcm_over_entangled"] > 0 and abs(found["parameters_sdcm_over_entangled"] - 1) < 0.05
 
 
+def test_kv_cache():
+    found = last_line("benchmarks.kv_cache", "--repeats", "1", "--lengths", "60", "80")
+    assert found["largest_difference"] < 1e-5 and found["uncached_over_cached"]["80"] > 0
+
+
+def test_frechet():
+    found = last_line("benchmarks.frechet", "--samples", "40", "--dimensions", "16", "--repeats", "1")
+    assert found["ratio"] > 0 and found["relative_difference"] < 1e-4
+
+
 @pytest.mark.slow
 def test_streaming():
     found = last_line("benchmarks.streaming", "--minutes", "0.1")

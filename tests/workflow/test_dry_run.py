@@ -70,7 +70,7 @@ def test_stages_of_one_seed_are_shared_by_the_methods_that_start_there(default):
     ("arguments", "sentence"),
     [
         (["--config", "stepz=3"], "unknown configuration key 'stepz'"),
-        (["--config", "profile=smok"], "there is no profile 'smok'; there are default, full, gpu"),
+        (["--config", "profile=smok"], "there is no profile 'smok'; there are baselines, default, full, gpu"),
         (["--config", "seeds=[4,5]"], "configuration key 'seeds.0' is not valid"),
     ],
 )
@@ -95,3 +95,16 @@ def test_a_user_configuration_overrides_one_option_and_removes_a_method(checkout
     assert result.code == 0, result.text
     assert "results/mine/models/echo/seed7.safetensors" in result.text
     assert "no_lcu" not in result.text
+
+
+def test_videos_made_elsewhere_get_a_row(checkout, default, tmp_path):
+    (tmp_path / "my videos").mkdir()
+    given = f"external={{mine: '{tmp_path / 'my videos'}'}}"
+    result = checkout.snakemake("--dry-run", "--config", given)
+    assert result.code == 0, result.text
+    assert result.jobs["evaluate"] == default.jobs["evaluate"] + 1
+    assert result.jobs["generate"] == default.jobs["generate"]
+    wrong = checkout.snakemake("--dry-run", "--config", f"external={{mine: '{tmp_path / 'none'}'}}")
+    assert wrong.code != 0 and "is no folder; name one with <dyad_id>.mp4 files" in wrong.text
+    taken = checkout.snakemake("--dry-run", "--config", f"external={{echo: '{tmp_path}'}}")
+    assert taken.code != 0 and "external.echo is the name of another row too" in taken.text

@@ -105,6 +105,57 @@ rule understand:
         " --phi {input.phi} --out {params.folder} > {log} 2>&1"
 
 
+# The motion latent that baselines share: who is seen, apart from how they move.
+rule train_renderer:
+    input:
+        code=code_files("baselines.motion.train_renderer"),
+        data=f"{DATA}/manifest.csv",
+    output:
+        RENDERER,
+    log:
+        f"{LOGS}/backbones/renderer.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/backbones/renderer.tsv"
+    priority: 95
+    retries: 1
+    conda:
+        "../../environment.yml"
+    resources:
+        gpu=GPU,
+    params:
+        data=subpath(input.data, parent=True),
+        options=json.dumps(config["renderer"], sort_keys=True),
+        checkpoints=f"{RESULTS}/checkpoints/renderer",
+    shell:
+        "python workflow/scripts/on_gpu.py python -m baselines.motion.train_renderer --data {params.data}"
+        " --options {params.options:q} --checkpoints {params.checkpoints} --out {output} > {log} 2>&1"
+
+
+rule encode_motion:
+    input:
+        code=code_files("baselines.motion.encode"),
+        data=f"{DATA}/manifest.csv",
+        renderer=RENDERER,
+    output:
+        f"{MOTION}/index.csv",
+    log:
+        f"{LOGS}/motion.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/motion.tsv"
+    priority: 95
+    conda:
+        "../../environment.yml"
+    resources:
+        gpu=GPU,
+    params:
+        data=subpath(input.data, parent=True),
+        folder=subpath(output[0], parent=True),
+    shell:
+        "rm -rf {params.folder}"
+        " && python workflow/scripts/on_gpu.py python -m baselines.motion.encode --data {params.data}"
+        " --renderer {input.renderer} --out {params.folder} --workers {threads} > {log} 2>&1"
+
+
 # Measuring networks wait while the chain above has work: nothing but `evaluate` needs them.
 rule train_probe:
     input:

@@ -55,11 +55,20 @@ STARTS = sorted(
 TRAINED = [name for name, row in METHODS.items() if not row["weights"]]
 SWAPS = {name: row["weights"] for name, row in METHODS.items() if row["group"] == "swap"}
 ROWS = {name: row for name, row in METHODS.items() if row["group"] != "none"} | CONTROLS
+EXTERNAL = config["external"]  # row name -> folder of videos made elsewhere
+for name, folder in EXTERNAL.items():
+    if name in METHODS or name in CONTROLS:
+        raise WorkflowError(f"external.{name} is the name of another row too; give it another name.")
+    if not Path(folder).is_dir():
+        raise WorkflowError(f"external.{name}: {folder} is no folder; name one with <dyad_id>.mp4 files.")
+    ROWS[name] = {"label": name, "group": "baseline", "class": "", "seeds": [0]}
 
 RESULTS = f"{config['results']}/{config['profile']}"
 DATA = f"{RESULTS}/data/{config['dataset']['name']}"
 VAE = f"{RESULTS}/backbones/vae.safetensors"
 PHI = f"{RESULTS}/backbones/phi.safetensors"
+RENDERER = f"{RESULTS}/backbones/renderer.safetensors"  # of the motion latent that baselines share
+MOTION = f"{RESULTS}/motion"
 TABLES = expand(
     f"{RESULTS}/tables/{{table}}.{{format}}",
     table=["main_table", "ablations_table", "controls"],
@@ -80,7 +89,7 @@ def one_of(names):
 
 
 wildcard_constraints:
-    method=one_of([*METHODS, *CONTROLS]),
+    method=one_of([*METHODS, *CONTROLS, *EXTERNAL]),
     seed=r"\d+",
     probe="motion|image",
     notebook=one_of(config["notebooks"]),
@@ -160,11 +169,30 @@ def context_of(wildcards):
     return f"{CONTEXT}/index.csv" if waits else []
 
 
+def videos_of(wildcards):
+    """What tells that a row's videos are there, or have changed."""
+    if wildcards.method in EXTERNAL:
+        return sorted(str(path) for path in Path(EXTERNAL[wildcards.method]).glob("*.mp4"))
+    return f"{RESULTS}/videos/{wildcards.method}/seed{wildcards.seed}/index.csv"
+
+
+def folder_of(wildcards):
+    """The folder of a row's videos."""
+    return EXTERNAL.get(wildcards.method, f"{RESULTS}/videos/{wildcards.method}/seed{wildcards.seed}")
+
+
+def motion_of(wildcards):
+    """The shared renderer and every dialogue in its motion, for rows that work on it."""
+    return [RENDERER, f"{MOTION}/index.csv"] if entry(wildcards)["latent"] == "motion" else []
+
+
 def backbones(wildcards, input):
     """Slot name -> path, of what a method may build on."""
     found = {"vae": input.vae}
     if input.get("context"):
         found |= {"context": CONTEXT, "phi": PHI}
+    if input.get("motion"):
+        found |= {"renderer": RENDERER, "motion": MOTION}
     if input.get("stage1"):
         found["stage1"] = str(input.stage1)
     return json.dumps(found, sort_keys=True)

@@ -5,7 +5,7 @@ rule evaluate:
     input:
         code=code_files("evaluation.run", "evaluation.metrics.*", "evaluation.probes.*"),
         data=f"{DATA}/manifest.csv",
-        videos=f"{RESULTS}/videos/{{method}}/seed{{seed}}/index.csv",
+        videos=videos_of,
         motion=f"{RESULTS}/probes/motion.safetensors",
         image=f"{RESULTS}/probes/image.safetensors",
         weights=list(config["weights"].values()),
@@ -24,12 +24,12 @@ rule evaluate:
         gpu=GPU,
     params:
         data=subpath(input.data, parent=True),
-        videos=subpath(input.videos, parent=True),
+        videos=folder_of,
         weights=json.dumps(config["weights"], sort_keys=True),
         options=json.dumps(config["evaluation"], sort_keys=True),
     shell:
         "python workflow/scripts/on_gpu.py python -m evaluation.run --method {wildcards.method} --seed {wildcards.seed}"
-        " --videos {params.videos} --data {params.data}"
+        " --videos {params.videos:q} --data {params.data}"
         " --probes-motion {input.motion} --probes-image {input.image}"
         " --weights {params.weights:q} --options {params.options:q} --split test --out {output.rows}"
         " > {log} 2>&1"

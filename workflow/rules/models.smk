@@ -8,6 +8,7 @@ rule fit:
         data=f"{DATA}/manifest.csv",
         features=f"{FEATURES}/index.csv",
         context=context_of,
+        motion=motion_of,
         vae=VAE,
         stage1=weights_before,
     output:
@@ -51,6 +52,7 @@ rule generate:
         data=f"{DATA}/manifest.csv",
         features=f"{FEATURES}/index.csv",
         context=context_of,
+        motion=motion_of,
         vae=VAE,
         weights=weights_of,
     output:

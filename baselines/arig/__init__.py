@@ -1,0 +1,1 @@
+"""ARIG: frame-wise continuous autoregression with conversational states and a diffusion head."""

@@ -1,0 +1,1 @@
+"""DIM: two VQ-VAEs, dyadic pre-training and an autoregressive listener of avatar motion tokens."""

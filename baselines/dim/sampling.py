@@ -1,0 +1,73 @@
+"""Draw the avatar's tokens frame by frame, and the two leaks of the released evaluation, which need the truth."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from baselines.dim.model import DyadicNetwork, Stream, speaking
+from baselines.dim.options import SamplingOptions
+from baselines.motion.method import MotionDialogue
+from baselines.motion.renderer import DIRECTIONS
+from echo_model.backbones.vae import AFFINE
+
+
+def draw(logits: Tensor, options: SamplingOptions, noise: Tensor) -> Tensor:
+    """A token, (), from logits (K,) by `noise` () in [0, 1): among the likeliest codes only."""
+    count = min(len(logits), max(2, math.ceil(options.top * len(logits))))  # with one, nothing would be drawn
+    best, codes = logits.topk(count)
+    reached = (best / options.temperature).softmax(-1).cumsum(-1)
+    return codes[(reached < noise * reached[-1]).sum().clamp_max(count - 1)]
+
+
+@torch.no_grad()
+def rollout(
+    network: DyadicNetwork,
+    dialogue: MotionDialogue,
+    options: SamplingOptions,
+    generator: torch.Generator,
+    first: Tensor | None = None,
+) -> Tensor:
+    """The avatar's tokens (T, G); `first` (G,) are those of frame 0, by default drawn like all others."""
+    device = network.role.weight.device
+    quantiser, head = network.codes["avatar"].quantiser, network.heads["avatar"]
+    user, avatar = dialogue.user_audio.to(device), dialogue.avatar_audio.to(device)
+    stream = Stream(network, network.context("user", network.seen(dialogue.user_motion[None].to(device)), user[None]))
+    own, see = network.voice(avatar[None], speaking(avatar, user)[None])
+    known, vectors = torch.ones(1, 1, dtype=torch.bool, device=device), quantiser.vectors()
+    before = quantiser.lookup(network.codes["avatar"].to_tokens(torch.zeros(1, DIRECTIONS, device=device)))[0]
+    drawn = []  # `before`, (G c,), is the reference at first
+    for t in range(dialogue.frames):
+        now = slice(t, t + 1)
+        x = own[:, now] + head.previous(before[None, None], known)
+        h = stream.step(t, x, None if see is None else see[:, now])[0, 0]
+        noise = torch.rand(quantiser.groups, generator=generator).to(device)
+        tokens, e = [], h.new_empty(0)
+        for group in range(quantiser.groups):
+            token = draw(head.group(h, vectors, e, before, group), options, noise[group])
+            if first is not None and t == 0:
+                token = first[group].to(device)
+            tokens.append(token)
+            e = torch.cat([e, vectors[group, token]])
+        before = e
+        drawn.append(torch.stack(tokens))
+    return torch.stack(drawn)
+
+
+def frechet(a: Tensor, b: Tensor) -> Tensor:
+    """Frechet distance of Gaussians fitted to (T, D) twice; of their means alone where T is 1."""
+
+    def fit(x: Tensor) -> tuple[Tensor, Tensor]:
+        centred = (x := x.double()) - x.mean(0)
+        return x.mean(0), centred.T @ centred / max(1, len(x) - 1)
+
+    (mean_a, cov_a), (mean_b, cov_b) = fit(a), fit(b)
+    values, vectors = torch.linalg.eigh(cov_a)
+    root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+    cross = torch.linalg.eigvalsh(root @ cov_b @ root).clamp_min(0).sqrt().sum()
+    return (mean_a - mean_b).square().sum() + cov_a.trace() + cov_b.trace() - 2 * cross
+
+
+def distance(motion: Tensor, truth: Tensor) -> Tensor:
+    """FD of pose plus FD of the face, by which the released evaluation keeps the best sample; (T, 20) twice."""
+    return sum(frechet(motion[:, part], truth[:, part]) for part in (slice(AFFINE), slice(AFFINE, None)))

@@ -1,0 +1,422 @@
+"""DIM: codes and their gradients, what carries loss, streaming order, the leaks, and a toy it must learn."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+
+from baselines.dim.layers import in_pieces, sliding
+from baselines.dim.method import DIM
+from baselines.dim.model import DyadicNetwork, Stream, speaking
+from baselines.dim.options import LeakOptions, ModelOptions, SamplingOptions, StageOptions
+from baselines.dim.sampling import distance, draw, frechet, rollout
+from baselines.dim.stages import CodesTask, ListenerTask, PretrainTask, contrast, hidden_states, record
+from baselines.dim.tokens import VQVAE, Quantiser
+from baselines.motion.encode import load_avatar_motion
+from baselines.motion.method import MotionDialogue
+from baselines.motion.renderer import MotionRenderer, RendererOptions
+from dyads.errors import ConfigError
+from dyads.features import write_features
+from dyads.files import write_text
+from training.method import Resources, Run
+from training.weights import save_weights
+
+TINY = {"d": 16, "heads": 2, "window": 8, "groups": 2, "codes": 16, "code": 4, "vq_d": 16, "vq_window": 4}
+SMALL = ModelOptions(**TINY)
+
+
+def gen(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def dialogue(frames: int, seed: int = 0, truth: bool = False) -> MotionDialogue:
+    draws = [torch.randn(frames, width, generator=gen(seed + k)) for k, width in enumerate((50, 50, 20, 20))]
+    return MotionDialogue(f"d{seed}", *draws[:3], draws[3] if truth else None)
+
+
+def network(options: ModelOptions = SMALL, seed: int = 0) -> DyadicNetwork:
+    """Untrained, with weights large enough that every input shows."""
+    torch.manual_seed(seed)
+    made = DyadicNetwork(options)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.add_(0.2 * torch.randn(parameter.shape))
+    return made.eval()
+
+
+@pytest.fixture(scope="module")
+def net():
+    return network()
+
+
+def batch_of(kind, net, frames=(30, 11), clip=20, **options):
+    """A task over dialogues of unequal length, and one batch that holds a padded window."""
+    recordings = [record(dialogue(n, seed=10 * k, truth=True)) for k, n in enumerate(frames)]
+    task = kind(net, recordings, StageOptions(clip=clip, **options), 2)
+    return task, task.batch(0, gen())
+
+
+# Codes
+
+
+def test_a_latent_becomes_its_nearest_codes_and_both_sides_approach():
+    quantiser = Quantiser(2, 8, 4, beta=0.25)
+    z = torch.randn(5, 8, generator=gen(), requires_grad=True)
+    e, tokens, loss = quantiser(z)
+    loss = loss.mean()
+    parts, vectors = quantiser.parts(z), quantiser.vectors()
+    for group in range(2):
+        assert torch.equal(tokens[:, group], torch.cdist(parts[:, group], vectors[group]).argmin(1))
+    assert torch.allclose(e, quantiser.lookup(tokens), atol=1e-6)
+    gap = (parts.flatten(1) - e).square().sum(1).mean() / 2
+    assert torch.allclose(loss, 1.25 * gap)
+    loss.backward()
+    committed, codes = z.grad.clone(), quantiser.codebooks.grad.clone()
+    assert committed.abs().sum() > 0 and codes.abs().sum() > 0
+    moved = Quantiser(2, 8, 4, beta=0.25)
+    moved.codebooks.data.copy_(quantiser.codebooks - 0.1 * codes)
+    assert moved(z.detach() - 0.1 * committed)[2].mean() < loss
+    unused = [k for k in range(8) if k not in tokens[:, 0].tolist()]
+    assert unused and not codes[0, unused].any()
+
+
+def test_without_commitment_a_latent_is_not_pulled_to_its_code():
+    quantiser = Quantiser(2, 8, 4, beta=0.0)
+    z = torch.randn(5, 8, generator=gen(), requires_grad=True)
+    quantiser(z)[2].mean().backward()
+    assert not z.grad.any()
+
+
+def test_the_gradient_of_a_code_goes_straight_to_the_latent():
+    quantiser = Quantiser(2, 8, 4)
+    z = torch.randn(5, 8, generator=gen(), requires_grad=True)
+    weight = torch.randn(5, 8, generator=gen(1))
+    (quantiser(z)[0] * weight).sum().backward()
+    straight = torch.autograd.grad((quantiser.parts(z).flatten(1) * weight).sum(), z)[0]
+    assert torch.allclose(z.grad, straight, atol=1e-6) and quantiser.codebooks.grad is None
+
+
+def test_codebooks_start_at_latents_so_that_codes_are_used():
+    quantiser = Quantiser(1, 16, 4)
+    z = F.normalize(torch.tensor([1.0, 0, 0, 0]) + 0.1 * torch.randn(400, 4, generator=gen()), dim=-1)  # a narrow cone
+    before = quantiser.tokens(z).unique().numel()
+    quantiser.start_at(z)
+    assert quantiser.tokens(z).unique().numel() == 16 > before
+
+
+def test_neither_way_of_the_codes_looks_ahead_and_pieces_are_the_whole():
+    torch.manual_seed(0)
+    codes = VQVAE(SMALL, 0.25).eval()
+    motion = torch.randn(1, 40, 20, generator=gen())
+    changed = motion.clone()
+    changed[:, 25:] += 1
+    for run in (codes.latent, lambda x: codes.decode(codes.quantiser.parts(codes.latent(x)).flatten(-2))):
+        a, b = run(motion), run(changed)
+        assert torch.allclose(a[:, :25], b[:, :25], atol=1e-5) and not torch.allclose(a[:, 25], b[:, 25], atol=1e-3)
+        # A decoded frame looks back through the decoder and the encoder.
+        assert torch.allclose(in_pieces(run, motion, 2 * codes.reach, piece=7), a, atol=1e-5)
+    assert codes.to_motion(codes.to_tokens(motion[0])).shape == (40, 20)
+
+
+# What carries loss
+
+
+def test_pretraining_predicts_hidden_frames_only_and_does_not_read_them(net):
+    task, batch = batch_of(PretrainTask, net, cont_weight=0.0, mask=0.4)
+    hidden = {party: task.hide(batch["valid"], g) for g in [gen(5)] for party in ("user", "avatar")}
+    before = task.loss(batch, gen(5))[0]
+    spared, told = batch["avatar_tokens"].clone(), batch["avatar_tokens"].clone()
+    spared[~hidden["avatar"]] = (spared[~hidden["avatar"]] + 1) % 16
+    told[hidden["avatar"]] = (told[hidden["avatar"]] + 1) % 16
+    assert torch.equal(task.loss(batch | {"avatar_tokens": spared}, gen(5))[0], before)
+    assert not torch.equal(task.loss(batch | {"avatar_tokens": told}, gen(5))[0], before)
+    given = F.pad(hidden["avatar"], (1, 0))[:, :-1]  # the token before is an input where it was predicted itself
+    for where, same in ((~given, True), (given, False)):
+        moved = torch.where(where[..., None], (batch["avatar_previous"] + 1) % 16, batch["avatar_previous"])
+        assert torch.equal(task.loss(batch | {"avatar_previous": moved}, gen(5))[0], before) == same
+    for party in ("user", "avatar"):
+        assert hidden[party].any() and not hidden[party][~batch["valid"]].any()
+        motion, seen = batch[f"{party}_motion"].clone(), batch[f"{party}_motion"].clone()
+        motion[hidden[party]] += 1
+        seen[~hidden[party]] += 1
+        assert torch.equal(task.loss(batch | {f"{party}_motion": motion}, gen(5))[0], before)
+        assert not torch.equal(task.loss(batch | {f"{party}_motion": seen}, gen(5))[0], before)
+
+
+def test_each_party_is_told_from_the_other_and_the_codes_are_frozen(net):
+    task, batch = batch_of(PretrainTask, network(), mask=0.4)
+    loss, logs = task.loss(batch, gen())
+    loss.backward()
+    assert set(logs) == {"nce", "user_ce", "user_cont", "avatar_ce", "avatar_cont"}
+    gradients = {name: p.grad is not None for name, p in task.module.named_parameters()}
+    assert not any(there for name, there in gradients.items() if name.startswith("codes."))
+    assert all(there for name, there in gradients.items() if not name.startswith("codes."))
+
+
+def test_the_listener_is_not_told_the_avatars_motion_but_through_known_tokens(net):
+    task, batch = batch_of(ListenerTask, net, cont_weight=0.0, drop_previous=1.0)
+    before = task.loss(batch, gen())[0]
+    other = (batch["avatar_previous"] + 1) % 16
+    changed = batch | {"avatar_previous": other, "avatar_motion": batch["avatar_motion"] + 1}
+    assert torch.equal(task.loss(changed, gen())[0], before)
+    told, _ = batch_of(ListenerTask, net, cont_weight=0.0, drop_previous=0.0, mask_previous=0.0)
+    assert not torch.equal(told.loss(batch, gen())[0], told.loss(batch | {"avatar_previous": other}, gen())[0])
+
+
+@pytest.mark.parametrize("kind", [CodesTask, PretrainTask, ListenerTask])
+def test_padding_changes_nothing_and_batches_are_decided_by_their_generator(kind):
+    task, batch = batch_of(kind, network())
+    assert not batch["valid"].all()
+    junk = {
+        name: torch.where(batch["valid"].view(*batch["valid"].shape, *[1] * (x.dim() - 2)), x, torch.ones_like(x))
+        for name, x in batch.items()
+        if name != "valid"
+    }
+    state = torch.get_rng_state()
+    loss = task.loss(batch, gen())[0]
+    assert torch.allclose(task.loss(batch | junk, gen())[0], loss, atol=1e-5)
+    again = task.batch(7, gen())
+    assert all(torch.equal(x, again[name]) for name, x in batch.items())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_contrast_falls_when_parties_belong_together():
+    valid = torch.ones(4, 3, dtype=torch.bool)
+    s = torch.eye(4)[:, None].expand(4, 3, 4)
+    assert contrast(s, s, valid, 0.05) < 1e-4 < contrast(s, s.roll(1, 0), valid, 0.05)
+    junk = [torch.cat([x, torch.randn(4, 2, 4, generator=gen())], 1) for x in (s, s.roll(1, 0))]
+    assert torch.allclose(contrast(*junk, F.pad(valid, (0, 2)), 0.05), contrast(s, s.roll(1, 0), valid, 0.05))
+
+
+# Streaming order
+
+
+def test_the_stream_equals_the_parallel_decoder(net):
+    """Frame by frame with kept keys, beyond the window's length, against all frames at once."""
+    recording = record(dialogue(30, truth=True))
+    task = ListenerTask(net, [recording], StageOptions(clip=30), 1)
+    batch = task.batch(0, gen())
+    sees, known = sliding(30, SMALL.window), torch.ones(1, 30, dtype=torch.bool)
+    with torch.no_grad():
+        x = net.join([net.encode("user", batch["user_motion"], sees)], sees)[0]
+        assert torch.allclose(net.seen(batch["user_motion"]), x, atol=1e-5)
+        h, before = hidden_states(net, batch, "avatar", x, known, sees)
+        stream = Stream(net, net.context("user", x, batch["user_audio"]))
+        own, _ = net.voice(batch["avatar_audio"], batch["avatar_speaks"])
+        own = own + net.heads["avatar"].previous(before, known)
+        steps = torch.cat([stream.step(t, own[:, t : t + 1], None) for t in range(30)], 1)
+    assert torch.allclose(steps, h, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["user_audio", "avatar_audio", "user_motion"])
+@pytest.mark.parametrize("switch", ["soft", "hard"])
+def test_a_frame_depends_on_no_later_input(name, switch):
+    net, given = network(ModelOptions(**TINY, switch=switch)), dialogue(30)
+    given.avatar_audio[5:, -1] = 0.0  # unvoiced: from frame 15 on it listens
+    tokens = rollout(net, given, SamplingOptions(), gen())
+    later = getattr(given, name).clone()
+    later[18:] += 3 * torch.randn(later[18:].shape, generator=gen(9))
+    changed = MotionDialogue(**(vars(given) | {name: later}))
+    other = rollout(net, changed, SamplingOptions(), gen())
+    assert torch.equal(tokens[:18], other[:18]) and not torch.equal(tokens[18:], other[18:])
+    motion, other = net.codes["avatar"].to_motion(tokens), net.codes["avatar"].to_motion(other)
+    assert torch.allclose(motion[:18], other[:18], atol=1e-5)
+
+
+def test_a_hard_switch_blinds_the_speaker_and_deafens_the_listener():
+    net = network(ModelOptions(**TINY, switch="hard"))
+    audio = torch.randn(1, 6, 50, generator=gen())
+    speaks = torch.tensor([[True, True, True, False, False, False]])
+    heard, see = net.voice(audio, speaks)
+    louder, _ = net.voice(audio + 1, speaks)
+    assert see[0, :, 0].tolist() == [0, 0, 0, 1, 1, 1]
+    assert torch.equal(heard[:, 3:], louder[:, 3:]) and not torch.allclose(heard[:, :3], louder[:, :3])
+    assert network().voice(audio, speaks)[1] is None
+
+
+def test_roles_follow_the_louder_voice_and_outlast_a_short_pause():
+    own, other = torch.full((40, 50), -2.0), torch.full((40, 50), -2.0)
+    own[:, -1] = other[:, -1] = 0.0
+    own[10:15, :48], own[10:15, -1] = 1.0, 1.0
+    other[10:15, :48], other[10:15, -1] = -1.5, 1.0  # bleed
+    assert speaking(own, other).nonzero().flatten().tolist() == list(range(10, 25))
+    assert not speaking(other, own).any()
+
+
+# Sampling
+
+
+def test_samples_are_decided_by_the_generator_alone(net):
+    given = dialogue(20)
+    state = torch.get_rng_state()
+    first = rollout(net, given, SamplingOptions(), gen(3))
+    assert torch.equal(first, rollout(net, given, SamplingOptions(), gen(3)))
+    assert not torch.equal(first, rollout(net, given, SamplingOptions(top=1.0), gen(4)))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert first.shape == (20, 2) and rollout(net, dialogue(1), SamplingOptions(), gen()).shape == (1, 2)
+
+
+def test_tokens_are_drawn_among_the_likeliest_as_often_as_they_are_likely():
+    logits = torch.tensor([0.0, 1.0, 2.0, -1.0])
+    noise = torch.rand(2000, generator=gen())
+    drawn = torch.stack([draw(logits, SamplingOptions(top=0.5), one) for one in noise])
+    assert set(drawn.tolist()) == {1, 2}
+    share = torch.tensor([1.0, 2.0]).softmax(0)[1]
+    assert abs((drawn == 2).float().mean() - share) < 0.03
+    assert draw(logits, SamplingOptions(top=0.01), torch.tensor(0.99)) == 1  # never fewer than two
+    assert draw(logits, SamplingOptions(top=0.01, temperature=0.1), torch.tensor(0.99)) == 2
+
+
+def test_the_distance_of_samples_is_frechets():
+    a = torch.randn(4000, 20, generator=gen())
+    assert distance(a, a).abs() < 1e-6
+    assert abs(float(frechet(a[:, :3], 2 * a[:, :3] + 1)) - (3 + 3)) < 0.5  # means 1 apart, deviations 1 and 2
+    assert torch.isfinite(distance(a[:1], a[1:2]))
+
+
+# The method
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Feature files of dialogues in which the avatar's motion is its audio, mixed and smoothed."""
+    root = tmp_path_factory.mktemp("dim")
+    torch.manual_seed(0)
+    options = {"size": 32, "width": 16}
+    save_weights(root / "renderer.safetensors", MotionRenderer(RendererOptions(**options)), {"options": options})
+    mixing = torch.randn(3, 20, generator=gen(1))
+    dyads = []
+    for k in range(12):
+        frames, name = 40 + 3 * k, f"d{k}"
+        audio = torch.randn(frames + 4, 3, generator=gen(100 + k)).unfold(0, 5, 1).mean(-1) * 5**0.5
+        sound = torch.cat([audio, torch.zeros(frames, 47)], 1)
+        other, motion = dialogue(frames, seed=200 + 10 * k), torch.tanh(audio) @ mixing / 3**0.5
+        image = torch.zeros(3, 32, 32, dtype=torch.uint8)
+        inputs = {"user_audio": other.user_audio, "avatar_audio": sound, "reference_image": image}
+        write_features(root / f"features/{name}.safetensors", inputs, {})
+        write_features(root / f"motion/{name}.safetensors", {"user_motion": other.user_motion}, {})
+        write_features(root / f"motion/{name}.target.safetensors", {"avatar_motion": motion}, {})
+        dyads.append(SimpleNamespace(dyad_id=name, side=lambda role: SimpleNamespace(sha256=role)))
+    for folder in ("features", "motion"):
+        write_text(root / folder / "index.csv", "dyad_id\n")
+    backbones = {"motion": root / "motion", "renderer": root / "renderer.safetensors"}
+    return root, Resources(root, root / "features", backbones, "cpu"), dyads
+
+
+TOY = {
+    "model": TINY | {"d": 32, "vq_d": 32},
+    "stages": {"clip": 16, "codes_share": 0.4, "pretrain_share": 0.1},
+    "sampling": {"temperature": 0.5},
+}
+SCHEDULE = {"steps": 180, "batch_size": 6, "learning_rate": 1e-2, "schedule": "cosine", "tensorboard": False}
+
+
+def method(study, **sections) -> DIM:
+    made = DIM(TOY | sections, study[1])
+    made.name = "dim"
+    return made
+
+
+@pytest.fixture(scope="module")
+def trained(study):
+    """Trained on all dialogues but the last two."""
+    root, _, dyads = study
+    made = method(study, train=SCHEDULE)
+    made.fit(dyads[:-2], Run(root / "run", 0, root / "dim.safetensors"))
+    return made
+
+
+def correlation(a: torch.Tensor, b: torch.Tensor) -> float:
+    a, b = a - a.mean(0), b - b.mean(0)
+    return float(((a * b).sum(0) / (a.norm(dim=0) * b.norm(dim=0) + 1e-6)).mean())
+
+
+def test_it_learns_to_move_with_the_avatars_voice(study, trained):
+    root, _, dyads = study
+    made = method(study)
+    made.load(root / "dim.safetensors")
+    assert made.card()["steps"] == SCHEDULE["steps"] and made.card()["leaks"] == "none"
+    found = []
+    for dyad in dyads[-2:]:
+        motion = made.sample(made.module, made.dialogue(dyad), gen())
+        found.append(correlation(motion, load_avatar_motion(root / "motion", dyad.dyad_id)))
+    assert np.mean(found) > 0.6, found
+
+
+def test_the_codes_stay_as_stage_one_left_them(study, trained):
+    """Later stages may not move what their tokens mean."""
+    root = study[0]
+    made, final = load_file(root / "run/0-codes/weights.safetensors"), load_file(root / "dim.safetensors")
+    names = [name for name in final if name.startswith("codes.")]
+    assert names and all(torch.equal(made[name], final[name]) for name in names)
+
+
+def test_without_a_leak_the_truth_is_untouched(study, trained, monkeypatch):
+    root, _, dyads = study
+
+    def read(*_):
+        raise AssertionError("the truth was read")
+
+    monkeypatch.setattr("baselines.motion.method.load_avatar_motion", read)
+    made = method(study)
+    made.load(root / "dim.safetensors")
+    video = made.generate(dyads[0], seed=0)
+    assert video.shape == (40, 32, 32, 3) and video.dtype == np.uint8
+    for leak in ({"first_token": True}, {"best_of": 2}):
+        leaking = method(study, leaks=leak)
+        leaking.load(root / "dim.safetensors")
+        with pytest.raises(AssertionError, match="truth was read"):
+            leaking.generate(dyads[0], seed=0)
+
+
+def test_with_a_leak_the_first_token_is_the_truths_and_the_card_says_so(study, trained):
+    root, _, dyads = study
+    made = method(study, leaks={"first_token": True, "best_of": 10})
+    made.load(root / "dim.safetensors")
+    assert made.card()["leaks"] == "first token, best of 10"
+    given = made.dialogue(dyads[0])
+    given.avatar_motion[0] += torch.linspace(-2, 2, 20)  # far from the reference
+    codes = made.module.codes["avatar"]
+    first = codes.to_tokens(given.avatar_motion[:1])[0]
+    free = rollout(made.module, given, made.settings["sampling"], gen())
+    led = rollout(made.module, given, made.settings["sampling"], gen(), first)
+    assert torch.equal(led[0], first) and not torch.equal(free[0], first)
+
+
+def test_the_best_of_some_samples_is_the_nearest_to_the_truth(study, trained):
+    root, _, dyads = study
+    made = method(study, leaks={"best_of": 3})
+    made.load(root / "dim.safetensors")
+    given, codes, generator = made.dialogue(dyads[0]), made.module.codes["avatar"], gen(2)
+    each = [codes.to_motion(rollout(made.module, given, made.settings["sampling"], generator)) for _ in range(3)]
+    far = [float(distance(motion, given.avatar_motion)) for motion in each]
+    chosen = made.sample(made.module, given, gen(2))
+    assert torch.equal(chosen, each[far.index(min(far))]) and len(set(far)) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        (ModelOptions, {"d": 10}),
+        (ModelOptions, {"groups": 0}),
+        (ModelOptions, {"codes": 1}),
+        (StageOptions, {"codes_share": 0.9, "pretrain_share": 0.2}),
+        (StageOptions, {"mask": 0.0}),
+        (StageOptions, {"drop_previous": 1.5}),
+        (SamplingOptions, {"top": 0.0}),
+        (SamplingOptions, {"temperature": 0.0}),
+        (LeakOptions, {"best_of": 0}),
+    ],
+)
+def test_impossible_options_are_refused(kind, wrong):
+    with pytest.raises(ConfigError):
+        kind(**wrong)
+
+
+def test_too_few_steps_for_three_stages_are_refused(study):
+    made = method(study, train=SCHEDULE | {"steps": 2})
+    with pytest.raises(ConfigError, match="three stages"):
+        list(made.tasks(made.build(), [dialogue(30, truth=True)]))
