@@ -23,9 +23,11 @@ def test_default_plans_every_method_control_and_seed(default):
     study = config("default")
     seeds = len(study["seeds"])
     rows = [row for row in study["methods"].values() if row["group"] != "none"]
+    starts = [row for row in study["methods"].values() if row["group"] == "none"]
+    trained = [row for row in rows if not row.get("weights")]
     controls = sum(len(row.get("seeds", study["seeds"])) for row in study["controls"].values())
-    assert default.jobs["fit"] == len(rows) * seeds
-    assert default.jobs["fit_start"] == (len(study["methods"]) - len(rows)) * seeds
+    assert default.jobs["fit"] == len(trained) * seeds
+    assert default.jobs["fit_start"] == len(starts) * seeds
     assert default.jobs["generate"] == default.jobs["evaluate"] == len(rows) * seeds + controls
     assert {default.jobs[rule] for rule in ("make_world", "train_vae", "train_phi", "tables")} == {1}
 
@@ -63,14 +65,17 @@ def test_named_targets_need_no_cores(checkout):
 
 
 def test_stages_of_one_seed_are_shared_by_the_methods_that_start_there(default):
-    assert {line.split(", ")[0] for line in default.wildcards("fit_start")} == {"method=talking"}
+    assert {line.split(", ")[0] for line in default.wildcards("fit_start")} == {
+        "method=talking",
+        "method=talking_entangled",
+    }
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["--config", "stepz=3"], "unknown configuration key 'stepz'"),
-        (["--config", "profile=smok"], "there is no profile 'smok'; there are baselines, default, full, gpu"),
+        (["--config", "profile=smok"], "there is no profile 'smok'; there are default, full, gpu"),
         (["--config", "seeds=[4,5]"], "configuration key 'seeds.0' is not valid"),
     ],
 )
