@@ -5,6 +5,7 @@ import json
 import os
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,18 @@ def test_the_readmes_command_scores_a_folder_of_videos(smoke):
     assert result.code == 0, result.text
     table = rows(smoke.folder / "mine/main_table.csv")
     assert [row["method"] for row in table] == ["external"] and float(table[0]["ssim/frame_mean"]) > 0.9
+
+
+def test_a_method_added_as_the_readme_says_finds_its_row(smoke):
+    commands = re.search(r"^python -m training\.scaffold .*?\n(?=```)", README, re.DOTALL | re.MULTILINE)[0]
+    commands = re.sub(r" +#.*", "", commands).replace(
+        "--configfile", "main_table --configfile workflow/config/smoke.yaml"
+    )
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    result = smoke.run("bash", "-ec", commands, timeout=1200, PATH=path)
+    assert result.code == 0, result.text[-5000:]
+    ran = Counter(re.findall(r"^(?:local)?rule (\w+):$", result.text, re.MULTILINE))
+    assert ran == {"fit": 1, "generate": 1, "evaluate": 1, "tables": 1, "main_table": 1}
+    table = rows(smoke.folder / "results/smoke/tables/main_table.csv")
+    mine = next(row for row in table if row["method"] == "my_method")
+    assert float(mine["ssim/frame_mean"]) > 0 and int(mine["parameters"]) > 0

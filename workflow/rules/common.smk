@@ -169,16 +169,16 @@ def context_of(wildcards):
     return f"{CONTEXT}/index.csv" if waits else []
 
 
-def videos_of(wildcards):
-    """What tells that a row's videos are there, or have changed."""
-    if wildcards.method in EXTERNAL:
-        return sorted(str(path) for path in Path(EXTERNAL[wildcards.method]).glob("*.mp4"))
-    return f"{RESULTS}/videos/{wildcards.method}/seed{wildcards.seed}/index.csv"
-
-
 def folder_of(wildcards):
     """The folder of a row's videos."""
     return EXTERNAL.get(wildcards.method, f"{RESULTS}/videos/{wildcards.method}/seed{wildcards.seed}")
+
+
+def videos_of(wildcards):
+    """What tells that a row's videos are there, or have changed."""
+    if wildcards.method in EXTERNAL:
+        return sorted(str(path) for path in Path(folder_of(wildcards)).glob("*.mp4"))
+    return f"{folder_of(wildcards)}/index.csv"
 
 
 def motion_of(wildcards):
