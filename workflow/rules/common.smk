@@ -127,11 +127,12 @@ def entry(wildcards):
 
 
 def fit_options(wildcards):
-    """What decides a method's weights: its stage's section of the configuration, then its own options."""
+    """What decides a method's weights: its stage's section, the options of the row that lends weights, its own."""
     method = entry(wildcards)
     shared = {0: {}, 1: config["stage1"], 2: config["stage2"]}[method["stage"]]
     shared = merge({"model": config["model"]}, shared) if method["stage"] else {}
-    options = merge(shared, method["options"])
+    lender = METHODS[method["weights"]]["options"] if method["weights"] else {}
+    options = merge(shared, lender, method["options"])
     options.pop("sampling", None)
     return json.dumps(options, sort_keys=True)
 
