@@ -64,5 +64,5 @@ define freeze
 endef
 
 define show
-echo; cat results/$(1)/tables/main_table.md; echo; echo "report: results/$(1)/reports/main_results.html"
+echo; cat results/$(1)/tables/main_table.md; echo; echo "report: results/$(1)/report/index.html"
 endef

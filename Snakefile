@@ -30,6 +30,7 @@ rule all:
     input:
         TABLES,
         REPORTS,
+        REPORT,
         PACKAGED,
         [SWAP_TABLE] if SWAPS else [],
 
@@ -51,7 +52,7 @@ rule figures:
 
 rule report:
     input:
-        REPORTS,
+        REPORT,
 
 
 # Naming this target selects the smoke profile (common.smk).
@@ -59,5 +60,6 @@ rule smoke:
     input:
         TABLES,
         REPORTS,
+        REPORT,
         PACKAGED,
         [SWAP_TABLE] if SWAPS else [],

@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from browser import open_browser
 
 from dyads.synthetic.world import WorldOptions, write_world
 
@@ -23,3 +24,11 @@ def recorded(world, tmp_path_factory):
     for truth in folder.rglob("truth.safetensors"):
         truth.unlink()
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """A headless Chromium; skips where the system has none."""
+    opened = open_browser(tmp_path_factory.mktemp("chromium"))
+    yield opened
+    opened.quit()

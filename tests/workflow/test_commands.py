@@ -31,7 +31,7 @@ def test_without_python_the_environment_is_one_sentence(tmp_path, python):
 
 def test_study_and_smoke_run_what_the_readme_says():
     study, smoke = make("--dry-run", "study").stdout, make("--dry-run", "smoke").stdout
-    assert "snakemake --cores all" in study and "results/default/reports/main_results.html" in study
+    assert "snakemake --cores all" in study and "results/default/report/index.html" in study
     assert "--workflow-profile profiles/smoke" in smoke
 
 

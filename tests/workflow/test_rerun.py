@@ -25,6 +25,7 @@ case "$out" in
     *.csv) touch "$out" "${out%.csv}.json" "${out%.csv}.features.safetensors" ;;
     */tables) for name in main_table ablations_table controls; do
         touch "$out/$name.csv" "$out/$name.md" "$out/$name.tex"; done ;;
+    */report) mkdir -p "$out"; touch "$out/index.html" ;;
     ?*) mkdir -p "$out"; touch "$out/manifest.csv" "$out/index.csv" ;;
 esac
 """
@@ -61,7 +62,7 @@ def test_without_a_change_nothing_is_to_be_done(finished):
 
 def test_an_ablations_option_runs_its_own_jobs_again(finished, tmp_path):
     result = plan(finished, tmp_path, {"methods": {"no_lcu": {"options": {"stage": {"pose_weight": 2.0}}}}})
-    own, shared = ("fit", "generate", "evaluate"), ("tables", "run_notebook", "all")
+    own, shared = ("fit", "generate", "evaluate"), ("tables", "run_notebook", "report_page", "all")
     assert dict(result.jobs) == dict.fromkeys([*own, *shared], 1)
     for rule in own:
         assert result.wildcards(rule) == {"method=no_lcu, seed=0"}
@@ -82,7 +83,13 @@ def test_one_probes_options_leave_the_other_and_all_methods_alone(finished, tmp_
 
 def test_a_new_label_remakes_only_tables_and_card(finished, tmp_path):
     result = plan(finished, tmp_path, {"methods": {"echo": {"label": "ECHO (ours)"}}})
-    assert set(result.jobs) == {"tables", "run_notebook", "package", "all"}  # the model card names the row
+    assert set(result.jobs) == {
+        "tables",
+        "run_notebook",
+        "report_page",
+        "package",
+        "all",
+    }  # the model card names the row
 
 
 def test_a_new_method_runs_only_its_own_jobs(finished, tmp_path):

@@ -76,6 +76,7 @@ TABLES = expand(
 )
 SWAP_TABLE = f"{RESULTS}/tables/swaps.csv"
 REPORTS = expand(f"{RESULTS}/reports/{{name}}.html", name=config["notebooks"])
+REPORT = f"{RESULTS}/report/index.html"
 FEATURES = f"{RESULTS}/features"
 CONTEXT = f"{RESULTS}/context"
 LOGS = f"{RESULTS}/logs"

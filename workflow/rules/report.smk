@@ -1,4 +1,4 @@
-"""Notebooks, run on the tables and kept with their pictures as one html page each."""
+"""Notebooks, run on the tables and kept as one html page each; and the report, a folder of its own."""
 
 
 rule run_notebook:
@@ -20,3 +20,32 @@ rule run_notebook:
         " -p results {params.results} > {log} 2>&1"
         " && python -m nbconvert --to html --no-input --output-dir $(dirname {output.html})"
         " --output $(basename {output.html}) {output.notebook} >> {log} 2>&1"
+
+
+# The results themselves are read through `params.results`: what is there is shown, with or without an input here.
+rule report_page:
+    input:
+        code=code_files("evaluation.report", "evaluation.metrics.*"),
+        templates=[
+            f"evaluation/report/templates/{name}"
+            for name in sorted(os.listdir(f"{workflow.basedir}/evaluation/report/templates"))
+        ],
+        data=f"{DATA}/manifest.csv",
+        rows=[f"{RESULTS}/metrics/{name}/seed{seed}.csv" for name, seed in MEASURED],
+        tables=TABLES + ([SWAP_TABLE] if SWAPS else []),
+        notebooks=REPORTS,
+    output:
+        REPORT,
+    log:
+        f"{LOGS}/report.log",
+    conda:
+        "../../environment.yml"
+    params:
+        results=subpath(output[0], ancestor=2),
+        folder=subpath(output[0], parent=True),
+        rows=json.dumps({name: table_row(name) for name in ROWS}),
+        external=json.dumps(EXTERNAL),
+        options=json.dumps(config["report"], sort_keys=True),
+    shell:
+        "python -m evaluation.report --results {params.results} --rows {params.rows:q} --external {params.external:q}"
+        " --options {params.options:q} --out {params.folder} > {log} 2>&1"
