@@ -25,6 +25,10 @@ localrules:
     smoke,
 
 
+onerror:
+    show_what_finished()
+
+
 rule all:
     default_target: True
     input:

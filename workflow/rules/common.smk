@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -205,3 +206,22 @@ def probe_options(wildcards):
     own = {key: value for key, value in config["probes"].items() if key not in ("motion", "image")}
     own[wildcards.probe] = config["probes"].get(wildcards.probe, {})
     return json.dumps(own, sort_keys=True)
+
+
+def show_what_finished():
+    """After a failure: tables and report of the rows that were measured; the others stand there with the reason."""
+    if not any(Path(RESULTS).glob("metrics/*/seed*.csv")):
+        return
+    rows = json.dumps({name: table_row(name) for name in ROWS})
+    external, log = json.dumps(EXTERNAL), f"{LOGS}/report.log"
+    tables, report = (json.dumps(config[name], sort_keys=True) for name in ("tables", "report"))
+    try:
+        shell(
+            "python -m evaluation.tables --metrics {RESULTS}/metrics --rows {rows:q} --options {tables:q}"
+            " --out {RESULTS}/tables > {log} 2>&1"
+            " && python -m evaluation.report --results {RESULTS} --rows {rows:q} --external {external:q}"
+            " --options {report:q} --out {RESULTS}/report >> {log} 2>&1"
+        )
+        print(f"What finished is shown in {REPORT}.", file=sys.stderr)
+    except subprocess.CalledProcessError:
+        print(f"What finished could not be shown: see {log}.", file=sys.stderr)

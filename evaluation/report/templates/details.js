@@ -28,12 +28,13 @@ function showDetails(names, key) {
 }
 
 function methodDetails(method, metric, named) {
-  const heads = ["seed", ...(metric ? ["value", "undefined"] : []), "state", "commit", "files"];
+  const heads = ["seed", ...(metric ? ["value", "files", "undefined"] : ["files"]), "state", "commit"];
   const lines = method.seeds.map((run) => {
     const got = metric && measured(method.name, run.seed, metric.key);
-    const value = got ? [shown(got.value), got.failed ? `${got.failed} of ${got.asked}: ${got.why}` : "none"] : ["–", "not measured"];
-    const cells = [run.seed, ...(metric ? value : []), run.status, run.commit];
-    return el("tr", {}, ...cells.map((cell) => el("td", {}, String(cell))), el("td", { class: "links" }, ...fileLinks(run)));
+    const failed = got ? (got.failed ? `${got.failed} of ${got.asked}: ${got.why}` : "none") : "not measured";
+    const cells = metric ? [run.seed, shown(got?.value), null, failed] : [run.seed, null];
+    return el("tr", {}, ...[...cells, run.status, run.commit].map((cell) =>
+      cell === null ? el("td", { class: "links" }, ...fileLinks(run)) : el("td", {}, String(cell))));
   });
   const table = el("table", { class: "plain" },
     el("thead", {}, el("tr", {}, ...heads.map((head) => el("th", { scope: "col" }, head)))),

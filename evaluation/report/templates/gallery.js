@@ -17,7 +17,10 @@ function startGallery() {
   fill(byId("metric"), clipMetrics.filter((m) => !m.first).map(entry), "further ones");
   const generated = STUDY.methods.filter((method) => STUDY.videos[method.name]);
   fill(byId("of"), generated.map((method) => [method.name, method.label]));
-  Object.assign(state, { seed: seeds[0] || "", metric: byId("metric").value, of: STUDY.first[0] || byId("of").value });
+  state.seed = seeds[0] || "";
+  state.of = STUDY.first[0] || byId("of").value;
+  const first = clipMetrics.find((metric) => ranked(state.of, seedOf(state.of), metric).some((each) => each.bad !== null));
+  state.metric = first?.key || byId("metric").value;
   showChoices(generated);
   connect();
   show();
@@ -106,8 +109,8 @@ function showTiles() {
   const people = dialogue.people || ["", ""];
   tiles = { methods: [] };
   const nodes = [
-    tile("User", "input", "given", dialogue.user, (video) => (tiles.user = video), el("p", { class: "small" }, people[0])),
-    tile("True avatar", "recorded", "given", dialogue.avatar, (video) => (tiles.avatar = video), el("p", { class: "small" }, people[1])),
+    tile("User", people[0], "given", dialogue.user, (video) => (tiles.user = video), speech("user")),
+    tile("True avatar", people[1], "given", dialogue.avatar, (video) => (tiles.avatar = video), speech("avatar")),
   ];
   for (const method of STUDY.methods.filter((each) => state.methods.has(each.name))) {
     const seed = seedOf(method.name);
@@ -138,6 +141,11 @@ function tile(label, small, group, source, keep, below) {
   return el("article", { class: `tile g-${group}` }, el("h4", {}, label, " ", el("small", {}, small)), picture, below);
 }
 
+/** Where what this side says just now is shown. */
+function speech(role) {
+  return el("div", { class: `speech ${role}`, "data-role": role });
+}
+
 /** The chosen metric and the first of the tables' own, for the shown clip. */
 function values(method, seed) {
   const chosen = METRICS.get(state.metric);
@@ -162,8 +170,9 @@ function showTimeline() {
   const lane = (name, blocks) => el("div", { class: "lane" }, el("span", { class: "who" }, name), el("div", { class: "track" }, ...blocks));
   const of = (role) => dialogue.turns.filter((turn) => turn[2] === role).map(([start, end, , text]) => block(start, end, text, role));
   const events = dialogue.events.map((e) => block(e.start, e.end, e.cues.length ? `${e.text} (cue: ${e.cues.join(", ")})` : e.text, "event"));
+  byId("about-events").hidden = !events.length;
   byId("timeline").replaceChildren(lane("User", of("user")), lane("Avatar", of("avatar")),
-    ...(events.length ? [lane("Expects", events)] : []), el("div", { class: "head-track" }, el("i", { id: "playhead" })));
+    ...(events.length ? [lane("Emotion", events)] : []), el("div", { class: "head-track" }, el("i", { id: "playhead" })));
   byId("transcript").replaceChildren(...dialogue.turns.map(([start, end, role, text]) => el("li", { class: role, "data-start": start, "data-end": end },
     el("button", { type: "button", click: () => goTo(start) }, el("time", {}, `${start.toFixed(1)} s`), el("b", {}, role), el("span", {}, text || "(no words)")))));
   if (!dialogue.turns.length) byId("transcript").append(el("li", { class: "absent" }, "No transcript."));
@@ -179,11 +188,15 @@ function goTo(seconds) {
 function showTime(now) {
   const seconds = now.frame / FPS;
   byId("scrub").value = now.frame;
-  byId("clock").textContent = `${seconds.toFixed(2)} s · frame ${now.frame} of ${now.frames}`;
+  byId("clock").textContent = `${seconds.toFixed(2)} s · frame ${now.frame}/${now.frames}`;
   byId("play").textContent = now.playing ? "❚❚" : "▶";
   byId("play").setAttribute("aria-label", now.playing ? "Pause" : "Play");
   const head = byId("playhead");
   if (head) head.style.left = `${(100 * seconds) / (STUDY.dialogues[state.dialogue].seconds || 1)}%`;
+  for (const node of document.querySelectorAll(".speech")) {
+    const turn = STUDY.dialogues[state.dialogue].turns.find((t) => t[2] === node.dataset.role && t[0] <= seconds && seconds < t[1]);
+    node.textContent = turn ? `“${turn[3]}”` : "";
+  }
   for (const node of document.querySelectorAll("#timeline .block, #transcript li[data-start]")) {
     node.classList.toggle("now", node.dataset.start <= seconds && seconds < node.dataset.end);
   }
@@ -198,7 +211,9 @@ function applySound() {
 
 function trouble(error) {
   byId("trouble").hidden = false;
-  byId("trouble").textContent = `The browser does not play this: ${error.message}`;
+  byId("trouble").textContent = error.name === "NotAllowedError"
+    ? "The browser plays sound only after a click on this page: press play once more."
+    : `The browser does not play this: ${error.message}`;
 }
 
 function playOrPause() {

@@ -1,0 +1,32 @@
+"""A stage that fails: the others go on, the exit code says so, and what finished is shown all the same."""
+
+import json
+import os
+
+from checkout import copy_repository
+from test_rerun import PROFILE, STAGE
+
+# The stand-in of test_rerun, but training `dim` fails, and tables and report leave what they were told.
+FAILING = STAGE.replace("previous=\n", 'case "$*" in *training.fit*"--method dim "*) exit 1 ;; esac\nprevious=\n', 1)
+FAILING = FAILING.replace("*/tables) ", '*/tables) mkdir -p "$out"; ', 1)
+FAILING = FAILING.replace("#!/bin/sh\n", '#!/bin/sh\necho "$@" >> "$CALLS"\n', 1)
+
+
+def test_a_failed_row_leaves_a_report_of_the_others(tmp_path):
+    checkout = copy_repository(tmp_path / "checkout")
+    stage = tmp_path / "bin/python"
+    stage.parent.mkdir()
+    stage.write_text(FAILING)
+    stage.chmod(0o755)
+    path = f"{stage.parent}{os.pathsep}{os.environ['PATH']}"
+    calls = tmp_path / "calls"
+    done = checkout.snakemake("--cores", "2", *PROFILE, PATH=path, CALLS=str(calls))
+    results = checkout.folder / "results/smoke"
+    assert done.code != 0, done.text
+    assert (results / "metrics/echo/seed0.csv").exists() and not (results / "metrics/dim/seed0.csv").exists()
+    assert (results / "report/index.html").exists(), done.text[-3000:]
+    assert "What finished is shown in results/smoke/report/index.html." in done.text
+    told = [line.split(" --rows ")[1] for line in calls.read_text().splitlines() if " evaluation.report " in line]
+    assert len(told) == 1
+    rows = json.JSONDecoder().raw_decode(told[0])[0]
+    assert rows["dim"]["seeds"] == [0] and rows["echo"]["label"] == "ECHO"
