@@ -42,6 +42,10 @@ class Claims:
     notes: list[str] = field(default_factory=list)
     problem: str = ""
 
+    def said(self, verdict: str) -> list[str]:
+        """The claims with this verdict, as sentences."""
+        return [claim.text for family in self.families.values() for claim in family if claim.verdict == verdict]
+
 
 def read_findings(study: Study) -> Claims:
     """The study's claims; without a readable file, a sentence on what to do."""
@@ -85,16 +89,22 @@ def _finding(line: dict, labels: dict[str, str]) -> Finding:
         test=f"{metric}{part}{nearer}: {labels.get(better, better)} {SYMBOLS.get(line['kind'], line['kind'])} "
         f"{labels.get(worse, worse)}{beyond}",
         verdict=str(line["verdict"]),
-        why="" if measured else reason(str(line["status"])),
+        why="" if measured else _why(line),
         estimate=f"{estimate:+.3g} [{low:+.3g}, {high:+.3g}]" if bar else "",
         p=_shown(line, "p_holm", ".2g"),
         detectable=_shown(line, "detectable", ".2g"),
-        pairs=_pairs(line) + (f", {dropped} left out" if dropped else ""),
+        pairs=_pairs(line) + (f" ({dropped} left out)" if dropped else ""),
         methods=tuple(name for name in (better, worse) if name in labels),
         key=f"{line['metric']}/{line['part']}",
         bar=bar,
         margins=margins,
     )
+
+
+def _why(line: dict) -> str:
+    """Why there is no estimate: in the table's own words where it has them."""
+    said = line.get("missing")
+    return said if isinstance(said, str) and said else reason(str(line["status"]))
 
 
 def _number(line: dict, name: str) -> float | None:
@@ -109,7 +119,7 @@ def _shown(line: dict, name: str, style: str) -> str:
 
 def _pairs(line: dict) -> str:
     dialogues, seeds = _number(line, "dialogues"), _number(line, "seeds")
-    return "" if dialogues is None or seeds is None else f"{int(dialogues)} × {int(seeds)}"
+    return "" if dialogues is None or seeds is None else f"{int(dialogues)} dialogues × {int(seeds)} seeds"
 
 
 def _bar(line: dict, margin: float) -> tuple[dict[str, float], tuple[float, ...]]:

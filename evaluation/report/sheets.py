@@ -64,6 +64,11 @@ class Sheet:
     problem: str = ""
 
     @property
+    def partly(self) -> bool:
+        """Whether some mean leaves out values that are undefined."""
+        return any(cell.note and cell.mark != "absent" for line in self.lines for cell in line.cells)
+
+    @property
     def groups(self) -> list[str]:
         return list(dict.fromkeys(line.group for line in self.lines if line.group))
 
@@ -184,13 +189,16 @@ def _fill_plain(sheet: Sheet, table: pd.DataFrame, study: Study) -> None:
     table = table.dropna(axis="columns", how="all")
     table = table[[name for name in table.columns if name != "label" or "method" not in table]]
     sheet.heads = [_plain_head(name, table) for name in table.columns]
+    numeric = {name: _numeric(table[name]) for name in table.columns}
     group = {method.name: method.group for method in study.methods}
     for line in table.to_dict("records"):
         named = [called[str(line[name])] for name in PARTIES if str(line.get(name)) in called]
         methods, key = tuple(dict.fromkeys(named)), _key(line)
         cells = []
         for name, value in line.items():
-            if name in PARTIES and str(value) in called:
+            if pd.isna(value) and not numeric[name]:
+                cells.append(Cell("", ""))
+            elif name in PARTIES and str(value) in called:
                 row = called[str(value)]
                 cells.append(Cell(labels[row], labels[row].lower(), "name", (row,)))
             else:

@@ -53,8 +53,10 @@ function extremes(method, metric) {
     click: () => { dialog.close(); openGallery({ dialogue: index, seed: run.seed, metric: metric.key, of: method.name }); },
   }, `${STUDY.dialogues[index].id} (${shown(value)})`);
   const number = Math.min(3, Math.ceil(order.length / 2));
-  return [el("p", { class: "watch" }, `Watch, seed ${run.seed}: worst `, ...order.slice(0, number).map(button),
-    " best ", ...order.slice(number).slice(-number).reverse().map(button))];
+  return [
+    el("p", { class: "watch" }, `Worst of seed ${run.seed}`, ...order.slice(0, number).map(button)),
+    el("p", { class: "watch" }, `Best of seed ${run.seed}`, ...order.slice(number).slice(-number).reverse().map(button)),
+  ];
 }
 
 /** The dialog for one clip in the gallery: every value that this run has for it. */

@@ -18,12 +18,12 @@ function el(tag, attributes = {}, ...children) {
   return node;
 }
 
-/** A value for reading: four significant digits; a dash where undefined. */
-function shown(value) {
+/** A value for reading: so many significant digits; a dash where undefined. */
+function shown(value, digits = 4) {
   if (value === null || value === undefined) return "–";
   const size = Math.abs(value);
   if (size !== 0 && (size < 1e-4 || size >= 1e6)) return value.toExponential(2);
-  return String(Number(value.toPrecision(4)));
+  return String(Number(value.toPrecision(digits)));
 }
 
 /** What a run measured for one metric, or null: value, asked, undefined, why, clips (array or null), reasons. */

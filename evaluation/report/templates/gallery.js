@@ -155,7 +155,7 @@ function values(method, seed) {
     const got = measured(method.name, seed, metric.key);
     const why = got ? got.reasons[state.dialogue] : "not measured";
     list.append(el("div", { class: metric === chosen ? "chosen" : null }, el("dt", {}, `${metric.label} ${metric.arrow}`),
-      el("dd", { title: why || null }, why ? `– ${why}` : shown(got.clips?.[state.dialogue]))));
+      el("dd", { title: why || null }, why ? `– ${why}` : shown(got.clips?.[state.dialogue], 3))));
   }
   return el("div", {}, list, el("button", { type: "button", class: "more", click: () => showClip(method.name, seed, state.dialogue) }, "All values, JSON"));
 }
