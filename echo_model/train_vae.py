@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from dyads.contract import ROLES, file_sha256, read_manifest
@@ -185,8 +186,25 @@ def latent_masks(vae: FaceVAE, references: Tensor, options: FrameOptions) -> tup
     return m_lip, 1 - m_lip
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def train_on_frames(
+    kind: type[nn.Module],
+    options_kind: type,
+    name: str,
+    description: str,
+    finish: Callable[[nn.Module, FrameSample, FrameOptions], None] | None = None,
+) -> nn.Module:
+    """The command line of a stage that trains an autoencoder of frames, whitens its latent and saves it.
+
+    Args:
+        kind, options_kind: the network and its frozen dataclass of options, with `size` and `coefficients`.
+        name: of the network in messages, in the address of randomness and in the checkpoint's identity.
+        description: of the command.
+        finish: what is still to be set in the trained, whitened network before it is saved.
+
+    Returns:
+        The network as saved, on the CPU, in eval mode.
+    """
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--options", default="{}", help="JSON with the sections model, frames and train")
     parser.add_argument("--checkpoints", type=Path, required=True)
@@ -195,31 +213,46 @@ def main() -> None:
     arguments = parser.parse_args()
     limit_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     options = parse_json(arguments.options, "--options")
-    model = from_dict(VAEOptions, options.get("model", {}), "vae.model")
-    which = from_dict(FrameOptions, options.get("frames", {}), "vae.frames")
-    schedule = from_dict(TrainOptions, options.get("train", {}), "vae.train")
+    model = from_dict(options_kind, options.get("model", {}), f"{name}.model")
+    which = from_dict(FrameOptions, options.get("frames", {}), f"{name}.frames")
+    schedule = from_dict(TrainOptions, options.get("train", {}), f"{name}.train")
     sample = sample_frames(arguments.data, which, model.size)
     if sample.coefficients is not None:
         model = replace(model, coefficients=sample.coefficients.shape[1])
     torch.manual_seed(arguments.seed)
-    vae = FaceVAE(model)
-    task = VAETask(vae, sample, which, schedule.batch_size)
-    identity = {"vae": model, "frames": which, "data": file_sha256(arguments.data / "manifest.csv")}
-    train(task, schedule, arguments.checkpoints, seed=arguments.seed, stage="vae", identity=identity)
-    vae = vae.cpu().eval()
-    vae.fit_whitening(relative_latents(vae, sample))
-    m_lip, m_face = latent_masks(vae, sample.references[:32], which)
+    network = kind(model)
+    task = VAETask(network, sample, which, schedule.batch_size)
+    identity = {name: model, "frames": which, "data": file_sha256(arguments.data / "manifest.csv")}
+    train(task, schedule, arguments.checkpoints, seed=arguments.seed, stage=name, identity=identity)
+    network = network.cpu().eval()
+    network.fit_whitening(relative_latents(network, sample))
+    if finish is not None:
+        finish(network, sample, which)
+    save_weights(arguments.out, network, {"options": asdict(model)})
+    return network
+
+
+def load_on_frames(path: Path, kind: type[nn.Module], options_kind: type) -> nn.Module:
+    """The frozen network that `train_on_frames` saved."""
+    network = kind(from_dict(options_kind, read_meta(path)["options"], str(path)))
+    load_weights(path, network)
+    return network.eval().requires_grad_(False)
+
+
+def set_masks(vae: FaceVAE, sample: FrameSample, options: FrameOptions) -> None:
+    m_lip, m_face = latent_masks(vae, sample.references[:32], options)
     vae.mask_lip.copy_(m_lip)
     vae.mask_face.copy_(m_face)
-    save_weights(arguments.out, vae, {"options": asdict(model)})
-    print(json.dumps({"m_lip": [round(float(v), 2) for v in m_lip]}))
 
 
 def load_vae(path: Path) -> FaceVAE:
     """The frozen autoencoder saved by this stage."""
-    vae = FaceVAE(from_dict(VAEOptions, read_meta(path)["options"], str(path)))
-    load_weights(path, vae)
-    return vae.eval().requires_grad_(False)
+    return load_on_frames(path, FaceVAE, VAEOptions)
+
+
+def main() -> None:
+    vae = train_on_frames(FaceVAE, VAEOptions, "vae", __doc__, set_masks)
+    print(json.dumps({"m_lip": [round(float(v), 2) for v in vae.mask_lip]}))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from baselines.dim.model import DyadicNetwork, Stream, speaking
 from baselines.dim.options import SamplingOptions
 from baselines.motion.method import MotionDialogue
 from baselines.motion.renderer import DIRECTIONS
-from echo_model.backbones.vae import AFFINE
+from echo_model.backbones.warping import AFFINE
 
 
 def draw(logits: Tensor, options: SamplingOptions, noise: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from baselines.dim.options import StageOptions
 from baselines.motion.method import MotionDialogue
 from baselines.motion.renderer import DIRECTIONS
 from dyads.records import ROLES
-from echo_model.backbones.vae import AFFINE
+from echo_model.backbones.warping import AFFINE
 
 Recording = dict[str, Tensor]  # (T, ...) by name
 

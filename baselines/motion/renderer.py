@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dyads.errors import ConfigError
-from echo_model.backbones.vae import AFFINE, WORKING, Modulated, affine_grid, conv, warp
+from echo_model.backbones.warping import AFFINE, WORKING, ReferenceWarper, conv
 
 DIRECTIONS = 20  # K; LIA and FLOAT keep as many
 CODE = 128  # width of z; theirs is 512, for 512 x 512 frames
@@ -27,7 +26,7 @@ class RendererOptions:
             raise ConfigError(f"renderer.size is {self.size}; it must be a multiple of {WORKING}.")
 
 
-class MotionRenderer(nn.Module):
+class MotionRenderer(ReferenceWarper):
     """z = z_S + m Q^T, frame = G(z, I_ref): LIA (Wang et al. 2022) as FLOAT and Avatar Forcing use it.
 
     The same: one code of identity, K = 20 motion coefficients along learned orthonormal directions Q (by QR), a
@@ -38,41 +37,25 @@ class MotionRenderer(nn.Module):
     """
 
     def __init__(self, options: RendererOptions):
-        super().__init__()
+        super().__init__(options.size)
         self.options = options
-        width, self.patch = options.width, options.size // WORKING
-        pixels = 3 * self.patch**2
+        width = options.width
         self.pose_net = nn.Sequential(
-            conv(2 * pixels, 24, 2), conv(24, 32, 2), conv(32, 48, 2), nn.Flatten(), nn.Linear(48 * 16, AFFINE)
+            conv(2 * self.pixels, 24, 2), conv(24, 32, 2), conv(32, 48, 2), nn.Flatten(), nn.Linear(48 * 16, AFFINE)
         )
         nn.init.zeros_(self.pose_net[-1].bias)
         self.pose_net[-1].weight.data.mul_(0.1)
         self.encoder = nn.Sequential(
-            conv(2 * pixels, width), conv(width, 48, 2), conv(48, 64, 2), conv(64, 64, 2),
+            conv(2 * self.pixels, width), conv(width, 48, 2), conv(48, 64, 2), conv(64, 64, 2),
             nn.Flatten(), nn.Linear(64 * 16, DIRECTIONS - AFFINE),
         )  # fmt: skip
-        self.reference_32 = conv(pixels, width)
-        self.reference_16 = conv(width, 32, 2)
-        self.reference_8 = conv(32, 48, 2)
-        self.reference_4 = conv(48, 64, 2)
+        self.see_reference(width)
         self.identity = nn.Sequential(nn.Flatten(), nn.Linear(64 * 16, CODE))  # z_S
         self.directions = nn.Parameter(torch.randn(CODE, DIRECTIONS))
-        self.decode_4 = Modulated(64, 64)
-        self.decode_8 = Modulated(64 + 48, 64)
-        self.decode_16 = Modulated(64 + 32, 40)
-        self.decode_32 = Modulated(40 + width, width)
-        self.heads = nn.Conv2d(width, 3 + pixels, 3, 1, 1)  # flow x, y, residual's mask, residual
-        self.matte = nn.Sequential(conv(32, 16), nn.Conv2d(16, 1, 3, 1, 1))
-        self.refine = nn.Sequential(conv(2 * pixels + 1, 24), nn.Conv2d(24, pixels, 3, 1, 1))
-        for head in (self.heads, self.refine[-1]):
-            head.weight.data.mul_(0.1)
-            nn.init.zeros_(head.bias)
+        self.paint_by(width, 64)
         self.tell = nn.Linear(DIRECTIONS, options.coefficients) if options.coefficients else None
         self.register_buffer("mean", torch.zeros(DIRECTIONS))
         self.register_buffer("scale", torch.ones(DIRECTIONS))
-
-    def split(self, frames: Tensor) -> Tensor:
-        return F.pixel_unshuffle(frames * 2 - 1, self.patch)
 
     def basis(self) -> Tensor:
         """Q (CODE, K), orthonormal columns."""
@@ -80,37 +63,13 @@ class MotionRenderer(nn.Module):
 
     def encode_raw(self, frames: Tensor, reference: Tensor) -> Tensor:
         """(B, 3, S, S) twice -> raw motion (B, K)."""
-        small = self.split(reference)
-        pose = 0.3 * torch.tanh(self.pose_net(torch.cat([self.split(frames), small], 1)))
-        canonical = warp(frames, affine_grid(pose, self.options.size, inverse=True))
-        return torch.cat([pose, self.encoder(torch.cat([self.split(canonical), small], 1))], 1)
+        return torch.cat(self.compare(frames, reference), 1)
 
     def decode_raw(self, motion: Tensor, reference: Tensor) -> Tensor:
         """Raw motion (B, K) and references (B, 3, S, S) -> frames (B, 3, S, S), nearly in [0, 1]."""
-        size = self.options.size
-        at_32 = self.reference_32(self.split(reference))
-        at_16 = self.reference_16(at_32)
-        at_8 = self.reference_8(at_16)
-        at_4 = self.reference_4(at_8)
-        z = self.identity(at_4) + motion @ self.basis().to(motion).T
-        hidden = self.decode_4(at_4, z)
-        hidden = self.decode_8(torch.cat([F.interpolate(hidden, scale_factor=2.0), at_8], 1), z)
-        hidden = self.decode_16(torch.cat([F.interpolate(hidden, scale_factor=2.0), at_16], 1), z)
-        heads = self.heads(self.decode_32(torch.cat([F.interpolate(hidden, scale_factor=2.0), at_32], 1), z))
-
-        def full(x: Tensor) -> Tensor:
-            return F.interpolate(x, size=(size, size), mode="bilinear", align_corners=False)
-
-        pose = motion[:, :AFFINE]
-        still = affine_grid(torch.zeros_like(pose), size, inverse=False)
-        moved = warp(reference, still + 0.25 * full(heads[:, :2]).permute(0, 2, 3, 1))
-        blend = full(torch.sigmoid(heads[:, 2:3] - 2))
-        canonical = moved + blend * (F.pixel_shuffle(heads[:, 3:], self.patch) + 0.5 - moved)
-        matte = torch.sigmoid(full(self.matte(at_16)) + 1)
-        posed = warp(torch.cat([canonical, matte], 1), affine_grid(pose, size, inverse=False))
-        frame = posed[:, 3:] * posed[:, :3] + (1 - posed[:, 3:]) * reference
-        context = torch.cat([self.split(frame), self.split(reference), F.avg_pool2d(posed[:, 3:], self.patch)], 1)
-        return frame + F.pixel_shuffle(self.refine(context), self.patch)
+        looks = self.reference_features(reference)
+        z = self.identity(looks[3]) + motion @ self.basis().to(motion).T
+        return self.paint(looks[3], z, motion[:, :AFFINE], looks, reference)
 
     def forward(
         self, frames: Tensor, reference: Tensor, generator: torch.Generator | None = None

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from dyads.errors import ConfigError
-from echo_model.backbones.vae import CHANNELS, GRID, TOKENS, FaceVAE, VAEOptions, affine_grid, warp
+from echo_model.backbones.vae import CHANNELS, GRID, TOKENS, FaceVAE, VAEOptions
+from echo_model.backbones.warping import affine_grid, warp
 from echo_model.train_vae import FrameOptions, FrameSample, VAETask, latent_masks
 
 
