@@ -36,7 +36,7 @@ class DIM(MotionMethod):
     - The released listener hears the user only, and talking is another model. Here the decoder's input also holds the
       avatar's own voice (a frame and the four before) and a role told by voice activity; `model.switch` hard cuts off
       what the other role would hear.
-    - Half of the windows hide all tokens before, else the decoder copies them and does not listen (released: 15 %).
+    - Nine of ten windows hide all tokens before, else the decoder copies them and does not listen (released: 15 %).
     - It starts from the reference and draws one sample, among the likeliest tenth of codes. The released evaluation
       starts from the true first token and keeps the best of ten samples by distance to the truth: `leaks` does that,
       the only options under which the avatar's truth is read in sampling; the card names them.

@@ -39,15 +39,15 @@ class ModelOptions:
 class StageOptions:
     """The three stages; what two shares leave of `train.steps` is the listener's."""
 
-    codes_share: float = 0.4  # of train.steps, for the VQ-VAEs
-    pretrain_share: float = 0.15  # of train.steps, for dyadic pre-training
+    codes_share: float = 0.2  # of train.steps, for the VQ-VAEs
+    pretrain_share: float = 0.1  # of train.steps, for dyadic pre-training
     clip: int = 80  # frames of a training window
     beta: float = 0.25  # commitment
     velocity_weight: float = 0.5  # codes: of L1 between motion's differences [0]
     mask: float = 0.15  # share of frames hidden, and predicted, in pre-training
     temperature: float = 0.05  # of the contrastive loss
     cont_weight: float = 1.0  # of the loss on decoded motion
-    drop_previous: float = 0.5  # listener: share of windows without any previous token [0]
+    drop_previous: float = 0.9  # listener: share of windows without any previous token [0]
     mask_previous: float = 0.15  # listener: share of previous tokens hidden in the other windows
 
     def __post_init__(self) -> None:
