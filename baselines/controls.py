@@ -75,7 +75,7 @@ class FrozenReference(Control):
 
 
 class WithVAE(Control):
-    """A control that decodes true latents of the shared autoencoder, as they were encoded for training."""
+    """A control that decodes latents of the shared autoencoder, as they were encoded for training."""
 
     def __init__(self, options: dict[str, Any], resources: Resources):
         super().__init__(options, resources)
@@ -87,6 +87,13 @@ class WithVAE(Control):
         image = load_inputs(self.resources.features, dyad.dyad_id)["reference_image"][None] / 255.0
         origin = self.vae.origin(image)
         return np.concatenate([to_frames(self.vae.decode(part, image, origin)) for part in latents.split(AT_ONCE)])
+
+    def borrowed(self, other: Dyad, dyad: Dyad) -> np.ndarray:
+        """The true motion of another dialogue's avatar on this dyad's reference, mirrored in time where it ends."""
+        latents = load_targets(self.resources.features, other.dyad_id)
+        frames = len(load_inputs(self.resources.features, dyad.dyad_id)["avatar_audio"])
+        place = np.arange(frames) % (2 * len(latents))
+        return self.decode(latents[np.where(place < len(latents), place, 2 * len(latents) - 1 - place)], dyad)
 
 
 class VaeRoundTrip(WithVAE):
@@ -117,11 +124,7 @@ class ShuffledPartner(WithVAE):
         if not others:
             return None
         other = others[int(rng(seed, "shuffled-partner", dyad.dyad_id).integers(len(others)))]
-        latents = load_targets(self.resources.features, other.dyad_id)
-        frames = len(load_inputs(self.resources.features, dyad.dyad_id)["avatar_audio"])
-        place = np.arange(frames) % (2 * len(latents))
-        place = np.where(place < len(latents), place, 2 * len(latents) - 1 - place)
-        return self.decode(latents[place], dyad)
+        return self.borrowed(other, dyad)
 
 
 class OracleExpression(Control):

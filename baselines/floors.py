@@ -19,6 +19,17 @@ from training.options import from_dict
 QUIET = 0.2  # how much an offset of the whole window counts beside its course
 
 
+@dataclass(frozen=True)
+class MirrorOptions:
+    """How late the mirror is, in frames (25 a second)."""
+
+    delay: int = 12
+
+    def __post_init__(self) -> None:
+        if self.delay < 0:
+            raise ConfigError(f"a mirror {self.delay} frames late would know the future; give 0 or more.")
+
+
 class MirrorOfUser(WithVAE):
     """The user's own motion on the avatar's face, `delay` frames later: all mimicry and no understanding.
 
@@ -35,17 +46,6 @@ class MirrorOfUser(WithVAE):
         return self.decode(torch.cat([torch.zeros_like(user[:delay]), user[: len(user) - delay]]), dyad)
 
 
-@dataclass(frozen=True)
-class MirrorOptions:
-    """How late the mirror is, in frames (25 a second)."""
-
-    delay: int = 12
-
-    def __post_init__(self) -> None:
-        if self.delay < 0:
-            raise ConfigError(f"a mirror {self.delay} frames late would know the future; give 0 or more.")
-
-
 class RandomTrainingClip(WithVAE):
     """True motion of a random training dialogue: right in distribution, deaf and blind.
 
@@ -55,10 +55,7 @@ class RandomTrainingClip(WithVAE):
     def generate(self, dyad: Dyad, seed: int) -> np.ndarray:
         train = training_split(self.resources)
         other = train[int(rng(seed, "random-clip", dyad.dyad_id).integers(len(train)))]
-        latents = load_targets(self.resources.features, other.dyad_id)
-        frames = len(load_inputs(self.resources.features, dyad.dyad_id)["avatar_audio"])
-        place = np.arange(frames) % (2 * len(latents))
-        return self.decode(latents[np.where(place < len(latents), place, 2 * len(latents) - 1 - place)], dyad)
+        return self.borrowed(other, dyad)
 
 
 @dataclass(frozen=True)

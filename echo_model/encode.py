@@ -4,8 +4,10 @@ import argparse
 import csv
 import io
 import os
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from contextlib import nullcontext
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -81,26 +83,39 @@ def load_targets(features: Path, dyad_id: str) -> Tensor:
     return read_features(features / f"{dyad_id}.target.safetensors")[0]["avatar_latents"]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def encode_all(
+    description: str,
+    network: str,
+    work: Callable[[Dyad, Path, Path], str],
+    columns: tuple[str, ...] = ("dyad_id", "split", "file"),
+) -> None:
+    """The command line of a stage that encodes every dialogue by a frozen network, and then lists them in index.csv.
+
+    `network` names the option that takes its weights; `work(dyad, weights, out)` writes one dialogue's files, in a
+    process of its own if there is more than one worker, and gives its id. `columns` are those of the list.
+    """
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--vae", type=Path, required=True)
+    parser.add_argument(f"--{network}", dest="weights", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
     limit_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     dyads = read_manifest(arguments.data)
-    work = partial(encode_dyad, vae_path=arguments.vae, out=arguments.out)
-    if arguments.workers > 1:
-        with ProcessPoolExecutor(arguments.workers) as pool:
-            done = list(tqdm(pool.map(work, dyads), total=len(dyads), desc="encode", disable=None))
-    else:
-        done = [work(dyad) for dyad in tqdm(dyads, "encode", disable=None)]
+    given = dyads, repeat(arguments.weights), repeat(arguments.out)
+    with ProcessPoolExecutor(arguments.workers) if arguments.workers > 1 else nullcontext() as pool:
+        encoded = pool.map(work, *given) if pool else map(work, *given)
+        done = list(tqdm(encoded, "encode", total=len(dyads), disable=None))
     index = io.StringIO()
-    writer = csv.writer(index, lineterminator="\n")
-    writer.writerow(["dyad_id", "split", "file"])
-    writer.writerows([dyad_id, dyad.split, f"{dyad_id}.safetensors"] for dyad_id, dyad in zip(done, dyads, strict=True))
+    writer = csv.DictWriter(index, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for dyad_id, dyad in zip(done, dyads, strict=True):
+        writer.writerow({"dyad_id": dyad_id, "split": dyad.split, "file": f"{dyad_id}.safetensors"})
     write_text(arguments.out / "index.csv", index.getvalue())
+
+
+def main() -> None:
+    encode_all(__doc__, "vae", encode_dyad)
 
 
 if __name__ == "__main__":

@@ -1,22 +1,15 @@
 """Every dialogue in the renderer's motion, once: `python -m baselines.motion.encode`; the avatar's is a file apart."""
 
-import argparse
-import os
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from baselines.motion.train_renderer import load_renderer
-from dyads.contract import Dyad, load_arrays, read_manifest
+from dyads.contract import Dyad, load_arrays
 from dyads.errors import run_cli
 from dyads.features import read_features, write_features
-from dyads.files import write_text
-from echo_model.encode import encode_video
-from training.device import limit_threads
+from echo_model.encode import encode_all, encode_video
 
 
 def encode_motion(dyad: Dyad, renderer_path: Path, out: Path) -> str:
@@ -42,20 +35,7 @@ def load_avatar_motion(folder: Path, dyad_id: str) -> Tensor:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m baselines.motion.encode", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--renderer", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--workers", type=int, default=1)
-    arguments = parser.parse_args()
-    limit_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
-    dyads = read_manifest(arguments.data)
-    work = partial(encode_motion, renderer_path=arguments.renderer, out=arguments.out)
-    with ProcessPoolExecutor(arguments.workers) as pool:
-        done = list(tqdm(pool.map(work, dyads), total=len(dyads), desc="motion", disable=None))
-    write_text(arguments.out / "index.csv", "dyad_id,split\n" + "".join(
-        f"{dyad_id},{dyad.split}\n" for dyad_id, dyad in zip(done, dyads, strict=True)
-    ))  # fmt: skip
+    encode_all(__doc__, "renderer", encode_motion, ("dyad_id", "split"))
 
 
 if __name__ == "__main__":
