@@ -7,6 +7,7 @@ the words of `evaluation.cards.STATUSES`.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +26,7 @@ NOT_COMPUTED = "too_few_frames"  # of a metric that has seen nothing
 CLIP_FAILURES = ("no_speech", "too_few_frames", "constant_series", "not_finite")
 
 
-class Metric:
+class Metric(ABC):
     """What the classes share; a subclass says `empty`, `update`, `value` and `higher_is_better`."""
 
     higher_is_better: bool
@@ -34,17 +35,17 @@ class Metric:
     def __init__(self) -> None:
         self.reset()
 
+    @abstractmethod
     def empty(self) -> dict[str, Tensor | Moments]:
         """The accumulators before any data: tensors that add up, or moments that merge."""
-        raise NotImplementedError
 
+    @abstractmethod
     def update(self, *batch: Any) -> None:
         """Take in a batch."""
-        raise NotImplementedError
 
+    @abstractmethod
     def value(self) -> float:
         """The score of everything so far; raises Undefined with the status where there is none."""
-        raise NotImplementedError
 
     def reset(self) -> None:
         """Forget every batch."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from evaluation.cards import MetricCard, Value
-from evaluation.metrics._series import require_frames
+from evaluation.metrics._series import frechet, require_frames
 
 CARDS = (
     MetricCard(
@@ -16,8 +16,8 @@ CARDS = (
         range=(0.0, float("inf")),
         per="set",
         parts=("frame",),
-        protocol="64-d features of the image probe, every frame of every test clip pooled, covariance with N - 1, "
-        "pytorch_fid.fid_score.calculate_frechet_distance; the frame count is in the provenance",
+        protocol="64-d features of the image probe, every frame of every test clip pooled, covariance with N - 1; "
+        "the frame count is in the provenance",
         source="Heusel et al. 2017; mseitzer/pytorch-fid; our own features",
         separates=(("ground_truth", "vae_round_trip"), ("vae_round_trip", "frozen_reference")),
         separates_parts=("frame",),
@@ -26,13 +26,9 @@ CARDS = (
 
 
 def fid(generated: np.ndarray, true: np.ndarray) -> float:
-    """Frechet distance of features (N, D) and (M, D) by pytorch-fid. Undefined: fewer than D + 1 frames."""
-    from pytorch_fid.fid_score import calculate_frechet_distance  # imports torchvision
-
+    """Frechet distance of features (N, D) and (M, D). Undefined: fewer than D + 1 frames."""
     require_frames(min(len(generated), len(true)), true.shape[1] + 1)
-    a, b = np.asarray(generated, np.float64), np.asarray(true, np.float64)
-    distance = calculate_frechet_distance(a.mean(0), np.cov(a, rowvar=False), b.mean(0), np.cov(b, rowvar=False))
-    return float(max(distance, 0.0))  # rounding may leave -1e-12
+    return frechet(generated, true)
 
 
 def set_values(clips, tools) -> Iterator[Value]:
