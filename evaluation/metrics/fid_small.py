@@ -16,9 +16,18 @@ CARDS = (
         range=(0.0, float("inf")),
         per="set",
         parts=("frame",),
+        definition="Frechet distance of Gaussians fitted to the image features of generated and true frames: does the "
+        "set of pictures look like the true set, no matter which picture when.",
+        equation=r"\left\|\mu-\hat\mu\right\|^2+\operatorname{tr}\left(\Sigma+\hat\Sigma-2(\Sigma\hat\Sigma)^{1/2}\right)",
         protocol="64-d features of the image probe, every frame of every test clip pooled, covariance with N - 1; "
         "the frame count is in the provenance",
         source="Heusel et al. 2017; mseitzer/pytorch-fid; our own features",
+        disagreements=(
+            "Features of a probe of this study: no value is comparable with an Inception FID.",
+            "Frames of one clip are alike, so the effective count is far below the frame count; the bias of a small "
+            "count is large, and values of unequal counts must not be compared.",
+        ),
+        blind=(("ground_truth", "time_shifted_audio"), ("vae_round_trip", "shuffled_partner")),
         separates=(("ground_truth", "vae_round_trip"), ("vae_round_trip", "frozen_reference")),
         separates_parts=("frame",),
     ),
