@@ -2,7 +2,7 @@
 
 Both go from the same two arrays of features to the distance, side by side in one run. With fewer samples than
 dimensions ours takes singular values of a (samples, samples) matrix; pytorch-fid takes two covariances and
-the root of their product by scipy's sqrtm, twenty seconds or more at 2,048 dimensions.
+the root of their product by scipy's sqrtm.
 `ratio` is of wall times; `cpu_ratio`, of processor times, holds also where other processes take turns.
 """
 

@@ -1,4 +1,7 @@
-"""What a metric owes its reader: a card with direction, range, protocol, source and the controls it must order."""
+"""What a metric owes its reader: a card with definition, direction, range, protocol, source, and what controls show.
+
+docs/metrics.md is written from the cards: `python -m evaluation.document`.
+"""
 
 import math
 from dataclasses import dataclass
@@ -19,6 +22,9 @@ STATUSES = {
     "no_truth": "the data set has no true coefficients or oracle, or the probe has no named coefficients",
     "not_finite": "the computation overflowed or divided by zero",
     "weights_missing": "no weights file was given for this network",
+    "not_timed": "nothing beside the video says how long it took to generate",
+    "no_judge": "nobody has rated this method's videos",
+    "no_rating": "the judge gave this video no rating, or rated another version of it",
     "not_run": "no result file for this method",
 }
 ARROWS = {"higher": "↑", "lower": "↓", "truth": "→"}
@@ -31,7 +37,9 @@ class MetricCard:
     `direction` 'truth' means that nearer to the truth's own value is better; such a metric writes, for each part
     `p`, a second row `p_truth` with the value of the true video under the same protocol.
     `separates` lists (better, worse) pairs: two controls the metric must order, or one control and the value
-    that it must reach; `separates_parts` names the parts on which that is checked.
+    that it must reach. `blind` lists (right, wrong) pairs that it does not tell apart: the wrong one comes out nearer
+    to the right one than to a still face. `separates_parts` names the parts on which both are checked. A card that
+    does not promise truth before VAE round trip before a floor says why in `unordered`.
     """
 
     name: str
@@ -46,6 +54,12 @@ class MetricCard:
     separates: tuple[tuple[str, str | float], ...] = ()
     separates_parts: tuple[str, ...] = ()
     clip_rows: bool = False  # a set metric that is also written per clip, for paired tests
+    definition: str = ""  # what it is, in a sentence or two
+    equation: str = ""  # LaTeX; y true, \hat y generated, x user, f frame; t frames, d dimensions, n clips
+    disagreements: tuple[str, ...] = ()  # who computes something else under this name
+    blind: tuple[tuple[str, str], ...] = ()
+    unordered: str = ""
+    from_readings: bool = False  # of a clip metric: what the probes read is all it needs, see recompute.py
 
     @property
     def arrow(self) -> str:

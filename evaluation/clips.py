@@ -10,6 +10,7 @@ from safetensors import safe_open
 from dyads.contract import FPS, SAMPLES_PER_FRAME, Dyad
 from dyads.errors import DataError
 from dyads.synthetic.coefficients import COEFFICIENTS, EXPRESSION, EYES, LIPS, POSE
+from evaluation.beside import Rating, Timing
 
 GROUPS = {
     "expression": COEFFICIENTS[EXPRESSION],
@@ -68,6 +69,8 @@ class Clip:
     image_generated: np.ndarray | None = None
     image_true: np.ndarray | None = None
     map_distance: np.ndarray | None = None  # (T,) distance of the image probe's feature maps, see perceptual.py
+    timing: Timing | None = None  # of its generation
+    rating: Rating | None = None  # None: nobody rates this method
 
     def part(self, motion: np.ndarray, part: str) -> np.ndarray | None:
         """The columns of `motion` that belong to a part; None where the probe's dimensions have no names."""

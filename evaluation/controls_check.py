@@ -1,4 +1,7 @@
-"""Do the metrics order the controls as their cards promise? A metric that does not is no evidence."""
+"""Do the metrics order the controls as their cards promise, and fail where the cards say so?
+
+A metric that does not order them is no evidence; one that tells apart what its card calls alike has a wrong card.
+"""
 
 import math
 
@@ -8,6 +11,7 @@ from evaluation.cards import MetricCard, truth_part
 from evaluation.registry import cards
 
 HOLDS, VIOLATED, UNDEFINED = "holds", "violated", "undefined"
+FLOOR = "frozen_reference"  # what a blind pair's gap is measured by
 COLUMNS = (
     *("metric", "part", "direction", "better", "better_value", "relation", "worse", "worse_value"),
     *("verdict", "reason"),
@@ -33,7 +37,7 @@ def control_name(method: str, implementation: str = "") -> str:
 
 
 def check_controls(summary: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
-    """One line per promised order: `verdict` holds, violated or undefined, with both values (means over seeds).
+    """One line per promise: `verdict` holds, violated or undefined, with both values (means over seeds).
 
     Args:
         summary: of `evaluation.summary.summarise`.
@@ -45,6 +49,8 @@ def check_controls(summary: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame
         for part in card.separates_parts or card.parts:
             for better, worse in card.separates:
                 lines.append(_line(card, part, better, worse, summary, methods))
+            for right, wrong in card.blind:
+                lines.append(_blind_line(card, part, right, wrong, summary, methods))
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
@@ -68,6 +74,18 @@ def _line(card: MetricCard, part: str, better: str, worse: str | float, summary,
     good = ahead > behind if isinstance(worse, str) else ahead >= behind
     tie = "the values are equal" if ahead == behind and not good else ""
     return (*head, HOLDS if good else VIOLATED, tie)
+
+
+def _blind_line(card: MetricCard, part: str, right: str, wrong: str, summary, methods: dict[str, str]) -> tuple:
+    """Holds if `wrong` lies nearer to `right` than to a still face."""
+    found = {name: _value(card, part, name, summary, methods) for name in (right, wrong, FLOOR)}
+    (first, _), (second, _), (floor, _) = found.values()
+    head = (card.name, part, card.direction, right, first, "not told from", wrong, second)
+    reason = "; ".join(dict.fromkeys(reason for _, reason in found.values() if reason))
+    if reason:
+        return (*head, UNDEFINED, reason)
+    good = abs(second - first) < abs(second - floor)
+    return (*head, HOLDS if good else VIOLATED, "" if good else f"{FLOOR}, at {floor:.4g}, is nearer")
 
 
 def _value(card: MetricCard, part: str, control: str, summary, methods: dict[str, str]) -> tuple[float, str]:

@@ -151,8 +151,9 @@ def _look(clip: Clip, probe: image.ImageProbe) -> None:
             features[key].append(seen.cpu().numpy())
             maps.append(layers)
         distances.append(map_distance(*maps).cpu().numpy())
-    clip.image_generated = np.concatenate(features["generated"])
-    clip.image_true = np.concatenate(features["true"])
+    # rounded as they are stored, so that a value computed from the file is the same
+    clip.image_generated = np.concatenate(features["generated"]).astype(np.float16)
+    clip.image_true = np.concatenate(features["true"]).astype(np.float16)
     clip.map_distance = np.concatenate(distances)
 
 
@@ -165,15 +166,15 @@ def write_features(path: Path, clips: list[Clip], meta: dict) -> None:
         named = {
             "generated": clip.motion_generated.astype(np.float32),
             "true": clip.motion_true.astype(np.float32),
-            "user": clip.motion_user.astype(np.float16),
+            "user": clip.motion_user.astype(np.float32),
             "reference": clip.motion_reference.astype(np.float32),
-            "image_generated": clip.image_generated.astype(np.float16),
-            "image_true": clip.image_true.astype(np.float16),
+            "image_generated": clip.image_generated,
+            "image_true": clip.image_true,
             "speaking": clip.speaking.astype(np.uint8),
         }
         if clip.truth is not None:
-            named["truth"] = clip.truth.avatar.astype(np.float16)
-            named["expected"] = clip.truth.expected.astype(np.float16)
+            named["truth"] = clip.truth.avatar.astype(np.float32)
+            named["expected"] = clip.truth.expected.astype(np.float32)
             named["emotion"] = clip.truth.emotion.astype(np.uint8)
             named["cue"] = clip.truth.cue.astype(np.uint8)
         tensors.update({f"{clip.dyad_id}/{key}": np.ascontiguousarray(value) for key, value in named.items()})

@@ -16,6 +16,7 @@ from pathlib import Path
 from dyads.contract import file_sha256, read_manifest
 from dyads.errors import ConfigError, run_cli
 from dyads.files import write_text
+from evaluation.beside import read_beside
 from evaluation.cards import OK, MetricCard, Value, undefined
 from evaluation.clips import Clip
 from evaluation.metrics._series import Undefined
@@ -68,14 +69,18 @@ def collect(
 
 
 def measure(
-    clips: Iterator[Clip], tools: Tools, wanted: tuple[str, ...] = ()
+    clips: Iterator[Clip], tools: Tools, wanted: tuple[str, ...] = (), readings_only: bool = False
 ) -> tuple[list[tuple[str, Value]], list[Clip]]:
-    """Rows (clip id or '*', value) of all metrics, and the clips without their frames."""
+    """Rows (clip id or '*', value) of all metrics, and the clips without their frames.
+
+    `readings_only`: leave out metrics of single clips that need more than what the probes read.
+    """
     chosen = {name: module for name, module in modules().items() if not wanted or name in wanted}
     rows, kept = [], []
     for clip in clips:
         for module in chosen.values():
             cards = [card for card in module.CARDS if card.per == "clip" or card.clip_rows]
+            cards = [card for card in cards if card.from_readings or not readings_only]
             if clip.status == OK:
                 values = collect(getattr(module, "clip_values", None), clip, tools, cards)
             else:
@@ -131,7 +136,8 @@ def main(arguments: list[str] | None = None) -> None:
     tools, probes = load_tools(
         args.probes_motion, args.probes_image, weights, args.data, args.split, options.keep_readings
     )
-    clips = (read_clip(dyad, args.videos / f"{dyad.dyad_id}.mp4", tools) for dyad in dyads)
+    beside = read_beside(args.videos)
+    clips = (beside.told(read_clip(dyad, args.videos / f"{dyad.dyad_id}.mp4", tools)) for dyad in dyads)
     rows, kept = measure(clips, tools, options.metrics)
     tools.known.save()
 
@@ -144,8 +150,10 @@ def main(arguments: list[str] | None = None) -> None:
         "names": list(tools.motion.names),
         "probe": probes["motion"]["kind"],
         "emotions": list(truth.emotions) if truth else [],
+        "truth_names": list(truth.names) if truth else [],
     }
-    write_features(args.out.with_suffix(".features.safetensors"), kept, {**meta, **names})
+    order = {"clips": [[clip.dyad_id, clip.frames, clip.status] for clip in kept]}
+    write_features(args.out.with_suffix(".features.safetensors"), kept, {**meta, **names, **order})
     write_provenance(
         args.out.with_suffix(".json"), options, args.seed, files, started=started, **meta,
         data_manifest_sha256=file_sha256(args.data / "manifest.csv"),

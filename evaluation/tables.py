@@ -1,7 +1,7 @@
 """Tables from tidy result rows: `python -m evaluation.tables --metrics FILES|DIR --rows JSON --out DIR`.
 
-Writes main_table, ablations_table and controls, each as .csv (machine readable), .md and .tex, and every metric in
-summary.csv; `python -m evaluation.tables --print FILE.md` shows one in the terminal.
+Writes main_table, ablations_table and controls, each as .csv (machine readable), .md and .tex, and every metric and
+part in full_table and summary.csv; `python -m evaluation.tables --print FILE.md` shows one in the terminal.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from dyads.errors import ConfigError, DataError, run_cli
 from dyads.files import write_text
 from evaluation.cards import OK, STATUSES, MetricCard
 from evaluation.controls_check import VIOLATED, check_controls, control_name, counts
+from evaluation.full_table import write_full_table
 from evaluation.registry import cards
 from evaluation.rendering import BUDGET, latex, markdown, notes, shown_table, tex
 from evaluation.summary import WHOLE_SET, budgets, read_rows, result_files, seed_values, summarise
@@ -157,6 +158,7 @@ def write_tables(files: list[Path], given: dict, options: TableOptions, out: Pat
         write_text(out / f"{name}.tex", latex(title, in_tex, lines, name))
     numbers = summary.reset_index().to_csv(index=False, float_format="%.9g", lineterminator="\n")
     write_text(out / "summary.csv", numbers)
+    write_full_table(study, summary, out)
     names = {row.method: control_name(row.method, given.get(row.method, {}).get("class", "")) for row in study}
     write_controls(check_controls(summary, names), out)
 
@@ -171,6 +173,8 @@ def write_controls(checked: pd.DataFrame, out: Path) -> None:
         f"{counts(checked)}.",
         "Each line is an order that the metric's card promises on controls; a metric that violates one is no "
         "evidence on this run. Equal values are a violation, because the metric does not tell the two apart.",
+        "'Not told from' is what the metric cannot see: the wrong control lies nearer to the right one than to a still "
+        "face. Where it does not, the metric sees more than its card says.",
     ]
     write_text(out / "controls.csv", checked.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
     bold = shown.assign(verdict=[f"**{v}**" if v == VIOLATED else v for v in shown["verdict"]])

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from dyads.errors import DataError
+from evaluation.frechet import frechet_distance
+
 CONSTANT_SD = 0.01  # coefficient units; a probe reads a still picture with a jitter below this
 
 
@@ -48,18 +51,16 @@ def slope(y: np.ndarray, x: np.ndarray, *, constant_sd: float = 1e-8) -> float:
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
-    """Frechet distance of Gaussians fitted to (N, D) and (M, D); covariance with N - 1; never negative.
+    """Frechet distance of Gaussians fitted to (N, D) and (M, D), or (N,) and (M,); never negative.
 
-    The trace of the matrix root is taken by symmetric eigenvalues, which stays real on singular covariances.
+    Raises Undefined: fewer than 2 samples in either, or values that are not finite.
     """
     a, b = _columns(a), _columns(b)
     require_frames(min(len(a), len(b)), 2)
-    cov_a, cov_b = np.atleast_2d(np.cov(a, rowvar=False)), np.atleast_2d(np.cov(b, rowvar=False))
-    values, vectors = np.linalg.eigh(cov_a)
-    root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
-    cross = np.sqrt(np.linalg.eigvalsh(root @ cov_b @ root).clip(0)).sum()
-    shift = ((a.mean(0) - b.mean(0)) ** 2).sum()
-    return float(max(shift + np.trace(cov_a) + np.trace(cov_b) - 2 * cross, 0.0))
+    try:
+        return frechet_distance(a, b, unequal_counts=True)
+    except DataError as error:  # shapes and counts are right already
+        raise Undefined("not_finite") from error
 
 
 def _columns(values: np.ndarray) -> np.ndarray:

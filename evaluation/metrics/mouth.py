@@ -18,8 +18,16 @@ CARDS = (
         range=(-1.0, 1.0),
         per="clip",
         parts=("speech",),
+        definition="Correlation of the generated with the true mouth's opening while the avatar speaks. It sees the "
+        "time of each opening, not its size.",
+        equation=r"r\left(j(\hat y_t),j(y_t)\right),\quad t\in\text{speech}",
         protocol="Pearson r over the frames in which the avatar speaks (at least 25) of the motion probe's jaw_open "
         "on generated frames with the true jaw opening (truth file, else the probe on true frames)",
+        disagreements=(
+            "Landmark distances of talking-head papers (LMD, LipLMD) count size, place and head motion too; see "
+            "lip_opening_error for the size.",
+        ),
+        from_readings=True,
         source="ours; follows the lip landmarks' distance of talking-head papers",
         separates=(
             ("ground_truth", "vae_round_trip"),

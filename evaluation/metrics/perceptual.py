@@ -14,6 +14,10 @@ from evaluation.metrics._series import Undefined
 
 BATCH = 16
 
+_EQUATION = (
+    r"\frac1T\sum_t\sum_l\frac{1}{H_lW_l}\sum_{h,w}\left\|w_l\odot"
+    r"\left(\phi_l(\hat f_t)_{hw}-\phi_l(f_t)_{hw}\right)\right\|^2"
+)
 CARDS = (
     MetricCard(
         name="lpips",
@@ -23,6 +27,14 @@ CARDS = (
         range=(0.0, float("inf")),
         per="clip",
         parts=("frame",),
+        definition="Distance of generated and true frames in the feature maps of a classification network, weighted by "
+        "people's judgements of similarity.",
+        equation=_EQUATION,
+        disagreements=(
+            "AlexNet and VGG give other values, and papers rarely say which; INFP does not.",
+            "The input must lie in [-1, 1]; pictures in [0, 1] give a plausible wrong value. No resizing is done, and "
+            "the value depends on the picture's size.",
+        ),
         protocol="lpips 0.1.4, AlexNet, linear heads v0.1, RGB in [-1, 1] at the frames' own size, mean over frames; "
         "only with the AlexNet weights given by path",
         source="Zhang et al. 2018; richzhang/PerceptualSimilarity",
@@ -37,6 +49,9 @@ CARDS = (
         range=(0.0, float("inf")),
         per="clip",
         parts=("frame",),
+        definition="The same distance in the feature maps of the image probe, unweighted.",
+        equation=_EQUATION,
+        disagreements=("Features of a probe of this study: no value is comparable with published LPIPS.",),
         protocol="the lpips package's normalisation and spatial average over the image probe's feature maps, no "
         "linear heads, mean over layers and frames; not comparable with published LPIPS",
         source="Zhang et al. 2018, 'baseline' form; our own features",

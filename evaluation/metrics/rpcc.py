@@ -4,35 +4,88 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from evaluation.cards import MetricCard, Value, undefined
+from evaluation.cards import MetricCard, Value
 from evaluation.clips import MOTION_PARTS
+from evaluation.metrics._parts import part_value
 from evaluation.metrics._series import CONSTANT_SD, Undefined, pearson, require_frames
 
+SOURCES = ("generated", "true", "user")
+_ORDER = (("ground_truth", "vae_round_trip"), ("vae_round_trip", "shuffled_partner"))
 _COMMON = {
     "unit": "1",
     "direction": "lower",
     "range": (0.0, 2.0),
     "parts": MOTION_PARTS,
-    "separates": (("ground_truth", "vae_round_trip"), ("ground_truth", "shuffled_partner")),
-    "separates_parts": ("expression", "pose"),
+    "disagreements": (
+        "Four quantities go by this name: DIM's released evaluation flattens frames and dimensions of all clips "
+        "(rpcc_pooled); a script for DualTalk's data flattens each clip and averages the differences (rpcc_clip); "
+        "lm-listener correlates each channel (rpcc, rpcc_dimension). Avatar Forcing's Eq. 16 does not say which "
+        "dimensions; ECHO and ARIG print one number on RealTalk without saying of what.",
+        "DIM's value on ViCo is NaN as published: its loader overwrites the speaker's motion with ones.",
+        "A still dimension has no correlation. Here the clip is then undefined; others print NaN or skip it.",
+    ),
 }
 CARDS = (
     MetricCard(
         name="rpcc",
         label="rPCC",
         per="clip",
+        definition="Difference between the true and the generated avatar's correlation with the user, per clip and "
+        "dimension. It asks for the truth's size of coupling, not for the right reaction at the right time.",
+        equation=r"\frac1D\sum_d\left|r(y_d,x_d)-r(\hat y_d,x_d)\right|",
         protocol="motion probe; per clip |r(true, user) - r(generated, user)|, mean over the dimensions in which the "
         "true avatar and the user move; undefined if there is none or the generated avatar is still in one of them",
         source="form of the paper's Eq.; per dimension and centred, hence robust to static offsets",
+        separates=_ORDER,
+        separates_parts=("expression", "pose"),
+        from_readings=True,
+        **_COMMON,
+    ),
+    MetricCard(
+        name="rpcc_clip",
+        label="rPCC (clip, flattened)",
+        per="clip",
+        definition="As rPCC, with one correlation of all frames and dimensions of a clip; a still face has one too, "
+        "because the dimensions' means differ.",
+        equation=r"\left|r(\operatorname{vec}y,\operatorname{vec}x)-"
+        r"r(\operatorname{vec}\hat y,\operatorname{vec}x)\right|",
+        protocol="motion probe; per clip, frames and dimensions flattened into one correlation each, then the "
+        "difference; dominated by the dimensions' means",
+        source="as in a published script for DualTalk's data",
+        separates=_ORDER,
+        separates_parts=("expression", "pose"),
+        from_readings=True,
+        **_COMMON,
+    ),
+    MetricCard(
+        name="rpcc_dimension",
+        label="rPCC (dimension)",
+        per="set",
+        definition="As rPCC, with one correlation a dimension over the frames of all clips: a short clip's chance "
+        "correlation with anything averages out, and with it most of the floor under the per-clip value.",
+        equation=r"\frac1D\sum_d\left|r(y_d^{1..N},x_d^{1..N})-r(\hat y_d^{1..N},x_d^{1..N})\right|,"
+        r"\quad\text{each clip centred}",
+        protocol="motion probe; each clip centred, the frames of all clips together, then as rPCC",
+        source="ours; lm-listener's per-channel correlation, pooled over clips",
+        separates=_ORDER,
+        separates_parts=("expression", "pose"),
         **_COMMON,
     ),
     MetricCard(
         name="rpcc_pooled",
         label="rPCC (pooled)",
         per="set",
+        definition="As rPCC, with a single correlation of all frames and dimensions of all clips; a still face has "
+        "one too.",
+        equation=r"\left|r(\operatorname{vec}y^{1..N},\operatorname{vec}x^{1..N})-"
+        r"r(\operatorname{vec}\hat y^{1..N},\operatorname{vec}x^{1..N})\right|",
         protocol="motion probe; all clips and dimensions flattened into one correlation each, then the "
         "difference; dominated by the dimensions' means",
         source="as in DIM's released evaluation",
+        separates=(("ground_truth", "vae_round_trip"), ("ground_truth", "shuffled_partner")),
+        separates_parts=("expression", "pose"),
+        unordered="the dimensions' means decide both correlations, so their difference is small for anything with the "
+        "right means: a still face or another dialogue's motion can come out before the VAE round trip",
         **_COMMON,
     ),
 )
@@ -56,29 +109,18 @@ def rpcc(generated: np.ndarray, true: np.ndarray, user: np.ndarray) -> float:
 
 
 def rpcc_pooled(generated: np.ndarray, true: np.ndarray, user: np.ndarray) -> float:
-    """|r - r'| of the flattened arrays, (N, D) each."""
+    """|r - r'| of the flattened arrays, (N, D) each: of one clip, or of all."""
     user = user.ravel()
     return abs(pearson(true.ravel(), user) - pearson(generated.ravel(), user))
 
 
 def clip_values(clip, tools) -> Iterator[Value]:
     for part in MOTION_PARTS:
-        yield _value("rpcc", rpcc, [clip], part)
+        yield part_value("rpcc", part, rpcc, [clip], *SOURCES)
+        yield part_value("rpcc_clip", part, rpcc_pooled, [clip], *SOURCES)
 
 
 def set_values(clips, tools) -> Iterator[Value]:
     for part in MOTION_PARTS:
-        yield _value("rpcc_pooled", rpcc_pooled, clips, part)
-
-
-def _value(name: str, function, clips, part: str) -> Value:
-    if part != "all" and not clips[0].names:
-        return undefined(name, part, "no_truth")
-    arrays = [
-        np.concatenate([clip.part(getattr(clip, f"motion_{source}"), part) for clip in clips])
-        for source in ("generated", "true", "user")
-    ]
-    try:
-        return Value(name, part, function(*arrays))
-    except Undefined as failure:
-        return undefined(name, part, failure.status)
+        yield part_value("rpcc_dimension", part, rpcc, clips, *SOURCES, centred=True)
+        yield part_value("rpcc_pooled", part, rpcc_pooled, clips, *SOURCES)

@@ -26,14 +26,48 @@ _PROTOCOL = (
     "mean weighted by length; lse_coverage is the share of frames so scored"
 )
 _SOURCE = "Chung and Zisserman 2016; Prajwal et al. 2020; syncnet-python 0.2.3"
-_COMMON = {"per": "clip", "parts": ("speech",), "protocol": _PROTOCOL, "source": _SOURCE}
+_DISAGREEMENTS = (
+    "Both come from one curve of distances over shifts; INFP's and ARIG's SyncScore is LSE-C.",
+    "Scored over listening frames too it means nothing, since there is no speech to fit; papers on interactive heads "
+    "rarely say on which frames theirs is.",
+    "SyncNet is made for 25 fps and 16 kHz. Wav2Lip's script never resamples the frame rate, and syncnet-python "
+    "returns 0.0, the best LSE-D, where it finds no face.",
+)
+_COMMON = {
+    "per": "clip",
+    "parts": ("speech",),
+    "protocol": _PROTOCOL,
+    "source": _SOURCE,
+    "disagreements": _DISAGREEMENTS,
+}
 _ORDER = {
     "separates": (("ground_truth", "vae_round_trip"), ("vae_round_trip", "frozen_reference")),
     "separates_parts": ("speech",),
 }
 CARDS = (
-    MetricCard("lse_d", "LSE-D", "1", "lower", (0.0, float("inf")), **_COMMON, **_ORDER),
-    MetricCard("lse_c", "LSE-C", "1", "higher", (0.0, float("inf")), **_COMMON, **_ORDER),
+    MetricCard(
+        "lse_d",
+        "LSE-D",
+        "1",
+        "lower",
+        (0.0, float("inf")),
+        **_COMMON,
+        **_ORDER,
+        definition="Smallest mean distance of lip and audio embeddings over all shifts of the audio: how well the "
+        "mouth fits the voice at its best alignment.",
+        equation=r"\min_{\delta}m(\delta),\quad m(\delta)=\frac1T\sum_t\left\|v_t-a_{t+\delta}\right\|",
+    ),
+    MetricCard(
+        "lse_c",
+        "LSE-C",
+        "1",
+        "higher",
+        (0.0, float("inf")),
+        **_COMMON,
+        **_ORDER,
+        definition="How far the best shift's distance lies below the median over shifts: SyncNet's confidence.",
+        equation=r"\operatorname{median}_{\delta}m(\delta)-\min_{\delta}m(\delta)",
+    ),
     MetricCard(
         "lse_offset",
         "LSE offset",
@@ -43,8 +77,21 @@ CARDS = (
         **_COMMON,
         separates=(("ground_truth", "time_shifted_audio"),),
         separates_parts=("speech",),
+        definition="The shift of the audio at which lips and voice fit best.",
+        equation=r"\arg\min_{\delta}m(\delta)",
+        unordered="a mouth that fits the voice at no shift has a best shift all the same, by chance",
     ),
-    MetricCard("lse_coverage", "LSE coverage", "1", "higher", (0.0, 1.0), **_COMMON),
+    MetricCard(
+        "lse_coverage",
+        "LSE coverage",
+        "1",
+        "higher",
+        (0.0, 1.0),
+        **_COMMON,
+        definition="Share of the clip's frames on which LSE was scored.",
+        equation=r"|S|/T",
+        unordered="it counts what could be scored and says nothing of its quality",
+    ),
 )
 
 

@@ -1,41 +1,83 @@
-"""Temporal variance of motion: how much the avatar moves, to be compared with the truth's own value."""
+"""Variance of motion: how much the avatar moves, to be compared with the truth's own value."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from evaluation.cards import MetricCard, Value, truth_part, undefined
+from evaluation.cards import MetricCard, Value, truth_part
 from evaluation.clips import MOTION_PARTS
+from evaluation.metrics._parts import part_value
 from evaluation.metrics._series import require_frames
 
+_COMMON = {
+    "unit": "coefficient²",
+    "direction": "truth",
+    "range": (0.0, float("inf")),
+    "parts": MOTION_PARTS,
+    "disagreements": (
+        "Three quantities go by this name: the variance over time averaged over dimensions (Avatar Forcing, ECHO, "
+        "lm-listener; var), the variance of everything flattened, which adds the spread between dimensions and "
+        "between clips (DIM's print_metrics; var_flat), and the sum instead of the mean over dimensions (DIM's "
+        "calculate_variance), which is D times the first.",
+        "Many tables mark it 'higher is better'; jitter is rewarded by that.",
+    ),
+    "separates_parts": ("expression", "pose"),
+    "blind": (("ground_truth", "time_shifted_audio"), ("vae_round_trip", "shuffled_partner")),
+}
 CARDS = (
     MetricCard(
         name="var",
         label="Var",
-        unit="coefficient²",
-        direction="truth",
-        range=(0.0, float("inf")),
         per="clip",
-        parts=MOTION_PARTS,
+        definition="Variance of each coefficient over the clip's frames, mean over coefficients. Nearer to the "
+        "truth's own value is better: a still face has none, a trembling one too much.",
+        equation=r"\frac1D\sum_d\frac1T\sum_t\left(\hat y_{t,d}-\bar{\hat y}_d\right)^2",
         protocol="motion probe; population variance over time, mean over dimensions, per clip",
         source="Avatar Forcing, ECHO; DIM's code flattens frames and dimensions instead",
-        separates=(("ground_truth", "frozen_reference"), ("vae_round_trip", "frozen_reference")),
-        separates_parts=("expression", "pose"),
+        separates=(
+            ("ground_truth", "vae_round_trip"),
+            ("vae_round_trip", "frozen_reference"),
+            ("ground_truth", "frozen_reference"),
+        ),
+        from_readings=True,
+        **_COMMON,
+    ),
+    MetricCard(
+        name="var_flat",
+        label="Var (flattened)",
+        per="set",
+        definition="Variance of all coefficients of all frames of all clips, as if they were one series. The spread "
+        "between coefficients' means counts, and it is there in a still face too.",
+        equation=r"\operatorname{var}\left(\operatorname{vec}\hat y^{1..N}\right)",
+        protocol="motion probe; population variance of the flattened frames and dimensions of all clips",
+        source="as in DIM's released evaluation",
+        separates=(("ground_truth", "vae_round_trip"), ("vae_round_trip", "frozen_reference")),
+        **_COMMON,
     ),
 )
 
 
-def temporal_variance(motion: np.ndarray) -> float:
+def temporal_variance(series: np.ndarray) -> float:
     """Variance over time of (T, D), mean over dimensions. Undefined: fewer than 2 frames."""
-    require_frames(len(motion), 2)
-    return float(np.asarray(motion, np.float64).var(axis=0).mean())
+    require_frames(len(series), 2)
+    return float(np.asarray(series, np.float64).var(axis=0).mean())
+
+
+def flat_variance(series: np.ndarray) -> float:
+    """Variance of all values of (N, D). Undefined: fewer than 2 frames."""
+    require_frames(len(series), 2)
+    return float(np.asarray(series, np.float64).var())
 
 
 def clip_values(clip, tools) -> Iterator[Value]:
+    yield from _values("var", temporal_variance, [clip])
+
+
+def set_values(clips, tools) -> Iterator[Value]:
+    yield from _values("var_flat", flat_variance, clips)
+
+
+def _values(name: str, function: Callable, clips) -> Iterator[Value]:
     for part in MOTION_PARTS:
-        for motion, label in ((clip.motion_generated, part), (clip.motion_true, truth_part(part))):
-            chosen = clip.part(motion, part)
-            if chosen is None:
-                yield undefined("var", label, "no_truth")
-            else:
-                yield Value("var", label, temporal_variance(chosen))
+        for source, label in (("generated", part), ("true", truth_part(part))):
+            yield part_value(name, part, function, clips, source, label=label)

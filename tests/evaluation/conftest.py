@@ -3,9 +3,13 @@
 import shutil
 
 import pytest
+import torch
 from browser import open_browser
 
 from dyads.synthetic.world import WorldOptions, write_world
+from evaluation.probes.image import ImageProbe
+from evaluation.probes.motion import MotionProbe
+from evaluation.probes.store import save_probe
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +36,12 @@ def browser(tmp_path_factory):
     opened = open_browser(tmp_path_factory.mktemp("chromium"))
     yield opened
     opened.quit()
+
+
+@pytest.fixture
+def probes(tmp_path):
+    """Untrained probes: the plumbing does not depend on what they learned."""
+    torch.manual_seed(0)
+    save_probe(tmp_path / "p/motion.safetensors", MotionProbe(32, 4), "motion", {"size": 32, "width": 4}, {})
+    save_probe(tmp_path / "p/image.safetensors", ImageProbe(32, 2), "image", {"size": 32, "subjects": 2}, {})
+    return tmp_path / "p"

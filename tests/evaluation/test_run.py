@@ -15,20 +15,9 @@ from evaluation import reading, run
 from evaluation.clips import avatar_speaking, read_truth
 from evaluation.metrics.perceptual import load_lpips, lpips_distance, map_distance
 from evaluation.metrics.sync import load_syncnet, lse
-from evaluation.probes.image import ImageProbe
-from evaluation.probes.motion import MotionProbe
 from evaluation.probes.pca import PcaProbe
 from evaluation.probes.store import save_probe
 from evaluation.registry import cards
-
-
-@pytest.fixture
-def probes(tmp_path):
-    """Untrained probes: the plumbing does not depend on what they learned."""
-    torch.manual_seed(0)
-    save_probe(tmp_path / "p/motion.safetensors", MotionProbe(32, 4), "motion", {"size": 32, "width": 4}, {})
-    save_probe(tmp_path / "p/image.safetensors", ImageProbe(32, 2), "image", {"size": 32, "subjects": 2}, {})
-    return tmp_path / "p"
 
 
 @pytest.fixture

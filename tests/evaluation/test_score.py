@@ -5,23 +5,11 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from dyads.contract import read_manifest
 from dyads.errors import ConfigError, DataError
 from dyads.media import read_video, write_video
 from evaluation import score
-from evaluation.probes.image import ImageProbe
-from evaluation.probes.motion import MotionProbe
-from evaluation.probes.store import save_probe
-
-
-@pytest.fixture
-def probes(tmp_path):
-    torch.manual_seed(0)
-    save_probe(tmp_path / "p/motion.safetensors", MotionProbe(32, 4), "motion", {"size": 32, "width": 4}, {})
-    save_probe(tmp_path / "p/image.safetensors", ImageProbe(32, 2), "image", {"size": 32, "subjects": 2}, {})
-    return tmp_path / "p"
 
 
 def run(world, videos, probes, out):

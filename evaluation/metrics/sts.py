@@ -1,0 +1,69 @@
+"""STS: distance of the generated and the true avatar's frame-to-frame changes."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from evaluation.cards import MetricCard, Value
+from evaluation.clips import MOTION_PARTS
+from evaluation.metrics._parts import part_value
+from evaluation.metrics._series import require_frames
+
+TIMESTEP = 0.1  # seconds, as DIM's code has it for videos of 30 frames a second
+_EQUATION = r"\sqrt{\sum_{t\ge2}\sum_d\frac{\left((y_{t,d}-y_{t-1,d})-(\hat y_{t,d}-\hat y_{t-1,d})\right)^2}{0.1}}"
+_COMMON = {
+    "unit": "coefficient/s^½",
+    "direction": "lower",
+    "range": (0.0, float("inf")),
+    "parts": MOTION_PARTS,
+    "separates_parts": ("expression", "pose"),
+    "disagreements": (
+        "The sum is not divided by the number of frames or dimensions, so values of different lengths are not "
+        "comparable; the time step of 0.1 s is a constant, whatever the frame rate.",
+        "DIM appends all clips and counts the jumps between them (sts_pooled).",
+    ),
+}
+CARDS = (
+    MetricCard(
+        name="sts",
+        label="STS",
+        per="clip",
+        definition="Root of the summed squared differences of the two motions' changes from frame to frame. It asks "
+        "for the same movement at the same moment, and a still face, which never moves wrongly, does well.",
+        equation=_EQUATION,
+        protocol="motion probe; per clip, summed over frames and dimensions, divided by 0.1 s, then the root",
+        source="DIM's released evaluation, there over all clips appended",
+        separates=(("ground_truth", "vae_round_trip"), ("vae_round_trip", "shuffled_partner")),
+        from_readings=True,
+        **_COMMON,
+    ),
+    MetricCard(
+        name="sts_pooled",
+        label="STS (pooled)",
+        per="set",
+        definition="The same of all clips appended to one series, whose jumps between clips count like movement; it "
+        "grows with the number of clips.",
+        equation=_EQUATION + r",\quad\text{over }y^{1..N},\hat y^{1..N}",
+        protocol="motion probe; all clips appended in the manifest's order, then as STS",
+        source="as in DIM's released evaluation",
+        separates=(("ground_truth", "vae_round_trip"), ("vae_round_trip", "shuffled_partner")),
+        **_COMMON,
+    ),
+)
+
+
+def sts(generated: np.ndarray, true: np.ndarray) -> float:
+    """STS of two (T, D) series. Undefined: fewer than 2 frames."""
+    require_frames(len(true), 2)
+    change = np.diff(np.asarray(generated, np.float64), axis=0) - np.diff(np.asarray(true, np.float64), axis=0)
+    return float(np.sqrt(np.square(change).sum() / TIMESTEP))
+
+
+def clip_values(clip, tools) -> Iterator[Value]:
+    for part in MOTION_PARTS:
+        yield part_value("sts", part, sts, [clip], "generated", "true")
+
+
+def set_values(clips, tools) -> Iterator[Value]:
+    for part in MOTION_PARTS:
+        yield part_value("sts_pooled", part, sts, clips, "generated", "true")
