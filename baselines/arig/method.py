@@ -7,9 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from baselines.arig.model import MOTION_DIM, ARIGNetwork, ModelOptions
-from baselines.arig.states import UNKNOWN, VoiceActivity, conversational_states, loudness, voice_activity
+from baselines.arig.model import ARIGNetwork, ModelOptions
+from baselines.arig.states import UNKNOWN, conversational_states
 from baselines.motion.method import MotionDialogue, MotionMethod
+from baselines.motion.renderer import DIRECTIONS
+from baselines.motion.voice import VoiceActivity, loudness, voice_activity
 from dyads.errors import ConfigError
 from echo_model.stages import keep
 
@@ -55,7 +57,7 @@ class Track:
         starts = {
             "agent_audio": (dialogue.avatar_audio[:1].repeat(lead, 1), dialogue.avatar_audio),
             "user_audio": (next(silence), dialogue.user_audio),
-            "agent_motion": (torch.zeros(lead, MOTION_DIM), dialogue.avatar_motion),
+            "agent_motion": (torch.zeros(lead, DIRECTIONS), dialogue.avatar_motion),
             "user_motion": (next(silence), dialogue.user_motion),
             "active": (torch.zeros(lead, 2, dtype=torch.long), active.long()),
             "state": (torch.full((lead,), UNKNOWN), conversational_states(active[:, 0], heard)),
@@ -170,12 +172,12 @@ class ARIG(MotionMethod):
         ears, user_speaks = (VoiceActivity(), VoiceActivity()), False
         memory = module.start(avatar[0], keep)
         before = torch.zeros_like(user[0]), torch.zeros_like(moved[0])  # A_u and M_u of frame T - 1
-        motion, result = place.new_zeros(1, MOTION_DIM), []
+        motion, result = place.new_zeros(1, DIRECTIONS), []
         for frame, (own, other) in enumerate(levels):
             active = torch.tensor([[ears[0].step(own), user_speaks]] * len(weights), device=place.device).long()
             last = motion.expand(len(weights), -1)
             z, _, memory = module.step(memory, avatar[frame], before[0], last, before[1], active, keep)
-            noise = torch.randn(options.steps, MOTION_DIM, generator=generator).to(place)
+            noise = torch.randn(options.steps, DIRECTIONS, generator=generator).to(place)
             motion = module.head.sample(z, weights, noise, options.temperature)
             before, user_speaks = (user[frame], moved[frame]), ears[1].step(other)
             result.append(motion)

@@ -3,11 +3,12 @@
 import torch
 from torch import Tensor
 
-from baselines.infp.diffusion import branches, ddim, guided, noised
+from baselines.infp.diffusion import branches, ddim, guided
 from baselines.infp.model import INFPNetwork
 from baselines.infp.options import ModelOptions, SamplingOptions, StageOptions
 from baselines.infp.windows import heard, single_sided, starts, training_window
 from baselines.motion.method import MotionDialogue, MotionMethod
+from baselines.motion.noise import noised
 from baselines.motion.renderer import DIRECTIONS
 from echo_model.clips import stack
 from echo_model.stages import keep

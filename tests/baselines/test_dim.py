@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from baselines.dim.layers import in_pieces, sliding
 from baselines.dim.method import DIM
-from baselines.dim.model import DyadicNetwork, Stream, speaking
+from baselines.dim.model import DyadicNetwork, Stream
 from baselines.dim.options import LeakOptions, ModelOptions, SamplingOptions, StageOptions
 from baselines.dim.sampling import distance, draw, frechet, rollout
 from baselines.dim.stages import CodesTask, ListenerTask, PretrainTask, contrast, hidden_states, record
@@ -18,6 +18,7 @@ from baselines.dim.tokens import VQVAE, Quantiser
 from baselines.motion.encode import load_avatar_motion
 from baselines.motion.method import MotionDialogue
 from baselines.motion.renderer import MotionRenderer, RendererOptions
+from baselines.motion.voice import speaking
 from dyads.errors import ConfigError
 from dyads.features import write_features
 from dyads.files import write_text
