@@ -77,15 +77,13 @@ class EchoGenerator(nn.Module):
         self.register_buffer("m_lip", lip[:, None])
         self.register_buffer("m_face", face[:, None])
 
-    def forward(self, *args, collect=None, **kwargs):
-        """Estimate x_1: the clean latents (b, current, 17, patch * 8) from what `hidden` takes.
+    def forward(self, *args, **kwargs) -> Tensor:
+        """Estimate x_1, the clean latents, from what `hidden` takes."""
+        return self.estimate(self.hidden(*args, **kwargs)[-1])
 
-        `collect`, a list, receives every block's output (for HFA).
-        """
-        features = self.hidden(*args, **kwargs)
-        if collect is not None:
-            collect.extend(features)
-        h = self.norm_out(features[-1][:, self.previous :])
+    def estimate(self, h: Tensor) -> Tensor:
+        """The last block's output -> x_1 (b, current, 17, patch * 8)."""
+        h = self.norm_out(h[:, self.previous :])
         return torch.cat([self.grid_out(h[:, :, :-1]), self.pose_out(h[:, :, -1:])], 2)
 
     def hidden(

@@ -33,8 +33,10 @@ class FFN(nn.Sequential):
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """adaLN: `shift` and `scale` are (batch, d) and act on (batch, tokens, d)."""
-    return x * (1 + scale[:, None]) + shift[:, None]
+    """adaLN of (batch, tokens, d): `shift` and `scale` are (batch, d), or (batch, tokens, d) for each token its own."""
+    if scale.dim() < x.dim():
+        shift, scale = shift[:, None], scale[:, None]
+    return x * (1 + scale) + shift
 
 
 def time_embedding(t: Tensor, d: int) -> Tensor:

@@ -6,13 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from baselines.motion.noise import levels
 from echo_model.layers import time_embedding
-
-
-def levels(t: Tensor) -> tuple[Tensor, Tensor]:
-    """Signal sqrt(alpha_bar) and noise sqrt(1 - alpha_bar) at times t in [0, 1], 1 being noise: a cosine."""
-    angle = t * math.pi / 2
-    return angle.cos(), angle.sin()
 
 
 class MLPBlock(nn.Module):

@@ -7,9 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from baselines.arig.model import MOTION_DIM, ARIGNetwork, ModelOptions
-from baselines.arig.states import UNKNOWN, VoiceActivity, conversational_states, loudness, voice_activity
+from baselines.arig.model import ARIGNetwork, ModelOptions
+from baselines.arig.sampling import SamplingOptions, rollout
+from baselines.arig.states import UNKNOWN, conversational_states
 from baselines.motion.method import MotionDialogue, MotionMethod
+from baselines.motion.renderer import DIRECTIONS
+from baselines.motion.voice import voice_activity
 from dyads.errors import ConfigError
 from echo_model.stages import keep
 
@@ -32,19 +35,6 @@ class StageOptions:
             raise ConfigError("stage.window and stage.repeats must be at least 1, stage.frames not negative.")
 
 
-@dataclass(frozen=True)
-class SamplingOptions:
-    """How motion is made; the paper's values in brackets."""
-
-    steps: int = 10  # of the diffusion [15]
-    temperature: float = 1.0  # of the noise added on the way [1]
-    own_past: float = 0.7  # guidance scale of the avatar's own past motion; below 1 the user counts for more [none: 1]
-
-    def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ConfigError(f"sampling.steps is {self.steps}; give at least 1.")
-
-
 class Track:
     """A dialogue as training windows are cut from it: `lead` frames of start, the dialogue, a window of padding."""
 
@@ -55,7 +45,7 @@ class Track:
         starts = {
             "agent_audio": (dialogue.avatar_audio[:1].repeat(lead, 1), dialogue.avatar_audio),
             "user_audio": (next(silence), dialogue.user_audio),
-            "agent_motion": (torch.zeros(lead, MOTION_DIM), dialogue.avatar_motion),
+            "agent_motion": (torch.zeros(lead, DIRECTIONS), dialogue.avatar_motion),
             "user_motion": (next(silence), dialogue.user_motion),
             "active": (torch.zeros(lead, 2, dtype=torch.long), active.long()),
             "state": (torch.full((lead,), UNKNOWN), conversational_states(active[:, 0], heard)),
@@ -134,16 +124,17 @@ class ARIG(MotionMethod):
     and A_a[T], a temporal layer over 5 past motions; the state fed back is the predicted one.
 
     Different, and why: widths are 48 and 96 instead of 512, and w is 32 chunks instead of 512, for the study's budget
-    and dialogues of ten seconds. Motion is the shared renderer's (20 numbers), audio the shared features. The
-    diffusion MLP estimates clean motion, which is turned into the noise estimate of the paper's steps; squared error
-    of clean motion weighs all noise levels alike (short trainings learn that sooner); the noise schedule is a cosine,
-    theirs is not told. Voice activity comes from the audio features by a causal energy detector instead of WebRTC's,
-    and the states, which the authors had annotated, are labelled by rules on run lengths of voice (`states`). Before
-    frame 0 the user is zeros, for the paper's repeated first frame would be seen too early. The paper names nothing
-    against exposure bias; here training adds noise to past motion or hides it, and sampling guides by it with a scale
-    below 1 (`sampling.own_past`; a second row of the same step knows no own motion): told everything, a model of this
-    size goes on as it is and hardly answers the user. 10 diffusion steps instead of 15, for speed. The decoder knows
-    places by a bias per distance in chunks. One stage on one data set, not talking, listening, both.
+    and dialogues of ten seconds. Motion is the shared renderer's (20 numbers), audio the shared features. The diffusion
+    MLP estimates clean motion, which is turned into the noise estimate of the paper's steps; squared error of clean
+    motion weighs all noise levels alike (short trainings learn that sooner); the noise schedule is a cosine, theirs is
+    not told. Voice activity comes from the audio features by a causal energy detector instead of WebRTC's, and the
+    states, which the authors had annotated, are labelled by rules on run lengths of voice (`states`). Before frame 0
+    the user is zeros, for the paper's repeated first frame would be seen too early. The paper names nothing against
+    exposure bias; here training adds noise to past motion or hides it, and sampling guides by it with a scale below 1
+    (`sampling.own_past`; a second row of the same step knows no own motion): told everything, a model of this size goes
+    on as it is and hardly answers the user. Dropout on behaviours, as people are few. 10 diffusion steps instead of 15,
+    for speed. The decoder knows places by a bias per distance in chunks. One stage on one data set, not talking,
+    listening, both.
     """
 
     sections = {"model": ModelOptions, "stage": StageOptions, "sampling": SamplingOptions}
@@ -154,29 +145,6 @@ class ARIG(MotionMethod):
     def task(self, module: ARIGNetwork, dialogues: list[MotionDialogue]) -> FrameTask:
         return FrameTask(module, dialogues, self.settings["stage"], self.schedule.batch_size)
 
-    @torch.no_grad()
     def sample(self, module: ARIGNetwork, dialogue: MotionDialogue, generator: torch.Generator) -> Tensor:
         """Motion (T, 20), frame after frame."""
-        options, place = self.settings["sampling"], next(module.parameters())
-        # Rows: one that knows the avatar's own past motion and, if that is guided, one from which it is hidden.
-        weights, keep = place.new_ones(1, 1), None
-        if options.own_past != 1.0:
-            weights, keep = place.new_tensor([[options.own_past], [1 - options.own_past]]), place.new_tensor([1.0, 0.0])
-        avatar, user, moved = (
-            x[:, None].expand(-1, len(weights), -1).to(place)
-            for x in (dialogue.avatar_audio, dialogue.user_audio, dialogue.user_motion)
-        )
-        levels = zip(loudness(dialogue.avatar_audio).tolist(), loudness(dialogue.user_audio).tolist(), strict=True)
-        ears, user_speaks = (VoiceActivity(), VoiceActivity()), False
-        memory = module.start(avatar[0], keep)
-        before = torch.zeros_like(user[0]), torch.zeros_like(moved[0])  # A_u and M_u of frame T - 1
-        motion, result = place.new_zeros(1, MOTION_DIM), []
-        for frame, (own, other) in enumerate(levels):
-            active = torch.tensor([[ears[0].step(own), user_speaks]] * len(weights), device=place.device).long()
-            last = motion.expand(len(weights), -1)
-            z, _, memory = module.step(memory, avatar[frame], before[0], last, before[1], active, keep)
-            noise = torch.randn(options.steps, MOTION_DIM, generator=generator).to(place)
-            motion = module.head.sample(z, weights, noise, options.temperature)
-            before, user_speaks = (user[frame], moved[frame]), ears[1].step(other)
-            result.append(motion)
-        return torch.cat(result)
+        return rollout(module, dialogue, self.settings["sampling"], generator)

@@ -12,11 +12,10 @@ from torch import Tensor, nn
 from baselines.arig.diffusion import DiffusionMLP
 from baselines.arig.states import UNKNOWN, State
 from baselines.arig.understanding import ChunkSummary, ContextLayer
+from baselines.motion.renderer import DIRECTIONS
 from dyads.errors import ConfigError
 from echo_model.backbones.audio import AUDIO_DIM
 from echo_model.layers import FFN, Attention
-
-MOTION_DIM = 20
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ class ARIGNetwork(nn.Module):
         self.options = o = options
         d = o.d
         self.audio_in = nn.Sequential(nn.Linear(AUDIO_DIM, 2 * d), nn.GELU(approximate="tanh"), nn.Linear(2 * d, d))
-        self.agent_motion, self.user_motion = nn.Linear(MOTION_DIM, d), nn.Linear(MOTION_DIM, d)
+        self.agent_motion, self.user_motion = nn.Linear(DIRECTIONS, d), nn.Linear(DIRECTIONS, d)
         self.dropped_agent = nn.Parameter(torch.zeros(d))
         self.merge_agent, self.merge_user = Merge(d), Merge(d)
         self.dropout = nn.Dropout(o.dropout)
@@ -103,12 +102,12 @@ class ARIGNetwork(nn.Module):
         self.state_in, self.active_in = nn.Embedding(len(State) + 1, d), nn.Parameter(0.5 * torch.randn(2, 2, d))
         self.state_attention, self.state_norm = Attention(d, o.heads), nn.LayerNorm(d)
         self.state_out = nn.Linear(d, len(State))
-        self.past_in, self.past_place = nn.Linear(MOTION_DIM, d), nn.Parameter(0.02 * torch.randn(o.past + 1, d))
+        self.past_in, self.past_place = nn.Linear(DIRECTIONS, d), nn.Parameter(0.02 * torch.randn(o.past + 1, d))
         self.dropped_past = nn.Parameter(torch.zeros(d))
         self.voice_place, self.kind = (nn.Parameter(0.5 * torch.randn(n, d)) for n in (o.voice, 3))
         self.coarse, self.fine, self.temporal = (CrossBlock(d, o.heads, o.ratio) for _ in range(3))
         self.z_norm = nn.LayerNorm(d)
-        self.head = DiffusionMLP(MOTION_DIM, d, o.width, o.blocks)
+        self.head = DiffusionMLP(DIRECTIONS, d, o.width, o.blocks)
 
     def behaviour(self, audio: Tensor, motion: Tensor, role: str, keep: Tensor | None = None) -> Tensor:
         """Encoded audio (..., d) and motion (..., K) of one frame -> (..., d); `keep` 0 hides the motion."""
@@ -185,7 +184,7 @@ class ARIGNetwork(nn.Module):
         """
         o, b = self.options, len(audio)
         voice, silence = self.audio_in(audio), self.audio_in(torch.zeros_like(audio))
-        still, shown = audio.new_zeros(b, MOTION_DIM), None if keep is None else keep[:, None]
+        still, shown = audio.new_zeros(b, DIRECTIONS), None if keep is None else keep[:, None]
         agent, user = self.behaviour(voice, still, "agent", shown), self.behaviour(silence, still, "user")
         nothing = audio.new_zeros(2, b, o.heads, 0, o.d // o.heads)
         return Memory(

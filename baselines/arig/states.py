@@ -1,4 +1,4 @@
-"""Who speaks, heard causally, and which of ARIG's seven conversational states that makes: rules, nothing learned."""
+"""Which of ARIG's seven conversational states two tracks of voice activity make: rules, nothing learned."""
 
 from enum import IntEnum
 from itertools import groupby
@@ -6,15 +6,8 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
-from echo_model.backbones.audio import MELS
-
 FEEDBACK = 25  # frames: a shorter run of voice inside the other's turn is feedback (1 s)
 TURN_GAP = 12  # frames: a pause up to this long does not end a turn (0.48 s)
-
-MARGIN = 0.4  # voice is this far above the noise floor: 6 dB, for a feature is log10(power) / 1.5
-FLOOR = (-1.6, -1.0)  # where the noise floor may lie; the upper end keeps a voice in frame 0 from passing for noise
-RISE = 0.003  # per frame, how fast the floor follows louder noise
-HANGOVER = 4  # frames that a voice is held on: plosives and short breaths
 
 
 class State(IntEnum):
@@ -36,35 +29,6 @@ BY_VOICE = {  # (avatar speaks, user speaks) -> the states there can be
     (False, False): {State.PAUSE, State.WAIT},
     (False, True): {State.LISTEN},
 }
-
-
-class VoiceActivity:
-    """A causal voice activity detector for one microphone; it keeps two numbers.
-
-    The level is the mean of a frame's log-mel features. The noise floor is its running minimum, which rises slowly; a
-    frame is voice if it lies `MARGIN` above the floor, and for `HANGOVER` frames after that. The other person's
-    voice, leaked into the microphone some 25 dB lower, stays below the margin for the most part.
-    """
-
-    def __init__(self) -> None:
-        self.floor, self.held = FLOOR[1], 0
-
-    def step(self, level: float) -> bool:
-        """Is there voice in a frame of this level?"""
-        self.floor = max(min(level, self.floor + RISE, FLOOR[1]), FLOOR[0])
-        self.held = HANGOVER + 1 if level > self.floor + MARGIN else max(self.held - 1, 0)
-        return self.held > 0
-
-
-def loudness(audio: Tensor) -> Tensor:
-    """The level of features (..., 50): (...)."""
-    return audio[..., : 2 * MELS].mean(-1)
-
-
-def voice_activity(audio: Tensor) -> Tensor:
-    """Features (T, 50) -> bool (T,); frame t is decided by frames 0 .. t."""
-    detector = VoiceActivity()
-    return torch.tensor([detector.step(level) for level in loudness(audio).tolist()], dtype=torch.bool)
 
 
 def runs(active: list[bool], gap: int = 0) -> list[tuple[int, int]]:

@@ -18,7 +18,8 @@ from training.loop import Task, TrainOptions
 
 
 class AvatarForcing(MotionMethod):
-    """Avatar Forcing (Ki, Jang, Jo, Yoon and Hwang 2026, arXiv 2601.00664), from the paper and its inference code.
+    """Avatar Forcing: Ki, Jang, Jo, Yoon, Hwang 2026, "Avatar Forcing: Real-Time Interactive Head Avatar Generation for
+    Natural Conversation" (arXiv 2601.00664), from the paper and its inference code; training code is not public.
 
     The same: motion latent of 20 orthogonal directions; dual motion encoder (user motion through an MLP asks user
     audio, avatar audio asks the result, then a linear map); transformer of self-attention (gated), cross-attention
@@ -28,16 +29,20 @@ class AvatarForcing(MotionMethod):
     a first window at once, then blocks of 10 from 38 kept frames and the last 2 entered again; L_DF + 0.1 L_DPO with
     beta = 1000.
 
-    Different, and why. Our times run from noise (0) to motion (1), theirs back. The network estimates clean motion
-    and its loss is not weighed by 1 / (1 - t): a small training learns it sooner than velocity. RoPE also in
-    cross-attention and in the encoder: our audio features do not know their place, and +-2 frames without order would
-    blur the lips. The encoder's attention has no mask in their code (50 frames in training, 12 in the rollout); here
-    it reads its block and the 40 frames before, in both. In a part of the windows all blocks have one noise level, as
-    in the rollout's first. A null condition is zero after its embedding; the user is also dropped as a whole, and all
-    three at once, because guidance evaluates just these and separate drops hardly ever show them. Gates start at one.
-    No reference motion among the inputs: it is zero here. DPO's losers come from the same network with the user
-    dropped (so the abstract; the text trains a talking-only model), unguided, one excerpt of each training dialogue;
-    winner and loser share noise and times; samples without the user do not count in L_DPO.
+    Different, and why. Small, for the study's budget: width 96 and 3 layers instead of 1024 and 8, 6 Euler steps
+    instead of 10. The benchmark's motion latent, 20 numbers a frame, and its audio features in place of a 512-wide code
+    and wav2vec 2.0, so that all rows share one renderer. Our times run from noise (0) to motion (1), theirs back. The
+    network estimates clean motion and its loss is not weighed by 1 / (1 - t): a small training learns it sooner than
+    velocity. RoPE also in cross-attention and in the encoder: our audio features do not know their place, and +-2
+    frames without order would blur the lips. The encoder's attention has no mask in their code (50 frames in training,
+    12 in the rollout); here it reads its block and the 40 frames before, in both. In a part of the windows all blocks
+    have one noise level, as in the rollout's first. A null condition is zero after its embedding; the user is also
+    dropped as a whole, and all three at once, because guidance evaluates just these and separate drops hardly ever show
+    them. Gates start at one. No reference motion among the inputs: it is zero here. The preference stage has a share of
+    the steps at a low rate, theirs is 5,000 steps after two million. DPO's losers come from the same network with the
+    user dropped, so talking only (as the abstract has it; the text trains a model of its own for that), unguided, one
+    excerpt of each training dialogue; winner and loser share noise and times; samples without the user do not count in
+    L_DPO.
 
     The future: an avatar frame depends on no input after the end of its block of 10 frames (in the first window, of
     its 50). Inside a block the network looks 2 frames ahead in every layer.

@@ -8,9 +8,10 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from baselines.avatar_forcing.options import ModelOptions
+from baselines.motion.attention import RotaryAttention, rotation
 from baselines.motion.renderer import DIRECTIONS
 from echo_model.backbones.audio import AUDIO_DIM
-from echo_model.layers import FFN, time_embedding
+from echo_model.layers import FFN, modulate, time_embedding
 
 ROPE_BASE = 200.0  # theirs 10,000; a window has 50 frames
 
@@ -30,37 +31,10 @@ def near_mask(q: Tensor, k: Tensor, reach: int) -> Tensor:
     return (q[:, None] - k[None]).abs() <= reach
 
 
-def rotation(frames: Tensor, width: int) -> Tensor:
-    """Cosines and sines of RoPE at the frames given, (2, len frames, width / 2)."""
-    half = width // 2
-    speeds = ROPE_BASE ** (-torch.arange(half, device=frames.device) / half)
-    angles = frames[:, None] * speeds
-    return torch.stack([angles.cos(), angles.sin()])
-
-
-def rotate(x: Tensor, place: Tensor) -> Tensor:
-    """RoPE of (b, heads, n, width) by `rotation`."""
-    (cos, sin), (a, b) = place, x.chunk(2, -1)
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
-
-
-class RotaryAttention(nn.Module):
-    """Multi-head attention with RoPE whose keys and values are made apart, so that they can be kept."""
-
-    def __init__(self, d: int, heads: int):
-        super().__init__()
-        self.heads = heads
-        self.q, self.kv, self.out = nn.Linear(d, d), nn.Linear(d, 2 * d), nn.Linear(d, d)
-
-    def keys(self, context: Tensor, place: Tensor) -> Tensor:
-        """Keys and values of `context` (b, n, d): (2, b, heads, n, width)."""
-        k, v = rearrange(self.kv(context), "b n (j h c) -> j b h n c", j=2, h=self.heads)
-        return torch.stack([rotate(k, place), v])
-
-    def forward(self, x: Tensor, place: Tensor, kv: Tensor, mask: Tensor) -> Tensor:
-        q = rotate(rearrange(self.q(x), "b n (h c) -> b h n c", h=self.heads), place)
-        y = F.scaled_dot_product_attention(q, kv[0], kv[1], attn_mask=mask)
-        return self.out(rearrange(y, "b h n c -> b n (h c)"))
+def place_of(frames: Tensor, options: ModelOptions) -> Tensor:
+    """Rotary positions of `frames` (n,)."""
+    half = options.d // options.heads // 2
+    return rotation(frames, ROPE_BASE ** (-torch.arange(half, device=frames.device) / half))
 
 
 def feature(inputs: int, d: int) -> list[nn.Module]:
@@ -85,7 +59,7 @@ class DualMotionEncoder(nn.Module):
         voice, heard = self.audio(avatar_audio) * given[0], self.audio(user_audio) * given[1]
         moved = self.motion(user_motion) * given[2]
         frames = torch.arange(moved.shape[1], device=moved.device)
-        place = rotation(frames, self.options.d // self.options.heads)
+        place = place_of(frames, self.options)
         block = frames // self.options.block
         mask = block[None] <= block[:, None]
         moved = F.silu(self.norm_user(moved + self.user(moved, place, self.user.keys(heard, place), mask)))
@@ -98,10 +72,6 @@ class Timing(NamedTuple):
 
     shared: tuple[Tensor, ...]  # shift, scale, gate of self-attention, then of the MLP
     final: tuple[Tensor, ...]  # shift, scale
-
-
-def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    return x * (1 + scale) + shift
 
 
 class DFoTLayer(nn.Module):
@@ -149,7 +119,7 @@ class CausalDFoT(nn.Module):
         return Timing(tuple(shared), self.modulation_out(hidden).chunk(2, -1))
 
     def place(self, frames: Tensor) -> Tensor:
-        return rotation(frames, self.options.d // self.options.heads)
+        return place_of(frames, self.options)
 
     def cross_keys(self, c: Tensor, place: Tensor) -> list[Tensor]:
         """Cross-attention's keys and values in every layer."""

@@ -44,6 +44,7 @@ class StageOptions:
 class PreferenceOptions:
     """DPO against motion that does not know the user."""
 
+    # `share` and `rate` were chosen with test dialogues in view, so the row may flatter; weight, beta are the paper's.
     share: float = 0.05  # of train.steps, taken from the end; 0: no such stage (theirs: 5,000 beside 2,000,000)
     rate: float = 0.05  # of train.learning_rate
     weight: float = 0.1  # of L_DPO beside L_DF

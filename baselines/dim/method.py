@@ -18,7 +18,8 @@ from training.loop import Task, TrainOptions
 
 
 class DIM(MotionMethod):
-    """Dyadic Interaction Modeling (Tran, Chang, Siniukov, Soleymani 2024, arXiv 2403.09069), after its released code.
+    """DIM: Tran, Chang, Siniukov, Soleymani 2024, "Dyadic Interaction Modeling for Social Behavior Generation"
+    (ECCV 2024, arXiv 2403.09069), after its released code.
 
     The same: a VQ-VAE of each party's motion (linear, convolution of 5, LeakyReLU 0.2, transformer; no downsampling in
     time; L1 + L_VQ, beta 0.25). Pre-training: an encoder for each party and a joint one see motion with 15 % of the
@@ -27,9 +28,12 @@ class DIM(MotionMethod):
     causal masks, the user's motion and audio, and the frozen VQ-VAE makes motion of the tokens.
 
     Different, and why:
-    - Small, for the study's budget. A frame is 4 tokens of 256 unit codes, predicted one after the other, not one of
-      512, which cannot hold lips and head together. Logits are products with the codes and start from the frame
-      before, so that few steps teach much. The codes begin at latents and their L1 also covers motion's differences.
+    - The benchmark's motion latent and renderer stand for EMOCA's coefficients and PIRender, its audio features for
+      HuBERT.
+    - Small, for the study's budget: widths 64 and 48 instead of 384, one or two layers instead of four to six. A frame
+      is 4 tokens of 256 unit codes, predicted one after the other, not one of 512, which cannot hold lips and head
+      together. Logits are products with the codes and start from the frame before, so that few steps teach much. The
+      codes begin at latents and their L1 also covers motion's differences.
     - L_cont decodes the expected code; the released one decodes the likeliest and so has no gradient.
     - A frame depends on no later input: the released cross-attention sees the whole recording and its VQ-VAEs look
       ahead. Here both are causal and reach back a fixed way, with layer norm for instance norm.
@@ -39,7 +43,8 @@ class DIM(MotionMethod):
     - Nine of ten windows hide all tokens before, else the decoder copies them and does not listen (released: 15 %).
     - It starts from the reference and draws one sample, among the likeliest tenth of codes. The released evaluation
       starts from the true first token and keeps the best of ten samples by distance to the truth: `leaks` does that,
-      the only options under which the avatar's truth is read in sampling; the card names them.
+      the only options under which the avatar's truth is read in sampling; the card names them. Nor is a checkpoint
+      chosen by its distance to the test split, as there: the last weights count.
     """
 
     sections = {"model": ModelOptions, "stages": StageOptions, "sampling": SamplingOptions, "leaks": LeakOptions}

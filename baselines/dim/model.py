@@ -1,28 +1,16 @@
 """The dyadic network: two VQ-VAEs, an encoder for each party and for both, and one decoder of motion tokens."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from baselines.dim.layers import Block, CausalConv, Keys, Past, in_pieces, sliding
+from baselines.dim.layers import Block, CausalConv, Past, in_pieces, place, sliding
 from baselines.dim.options import ModelOptions
 from baselines.dim.tokens import VQVAE, TokenHead
 from baselines.motion.renderer import DIRECTIONS
 from dyads.records import ROLES
-from echo_model.backbones.audio import AUDIO_DIM, MELS
+from echo_model.backbones.audio import AUDIO_DIM
 
 OTHER = dict(zip(ROLES, reversed(ROLES), strict=True))
-VOICED, BLEED, HOLD = 0.3, 0.8, 10  # voicing; log-mel units, 12 dB; frames
-
-
-def speaking(own: Tensor, other: Tensor) -> Tensor:
-    """Who has the role of the speaker, from audio features (T, 50) of both: bool (T,), past and present only.
-
-    A voice counts if it is no bleed of the other's, and for HOLD frames more.
-    """
-    loud = own[:, : 2 * MELS].mean(1) > other[:, : 2 * MELS].mean(1) - BLEED
-    voiced = (loud & (own[:, -1] > VOICED)).float()
-    return F.max_pool1d(F.pad(voiced, (HOLD, 0))[None], HOLD + 1, 1)[0] > 0
 
 
 class Encoder(nn.Module):
@@ -32,9 +20,9 @@ class Encoder(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(Block(options.d, options.heads) for _ in range(options.encoder))
 
-    def forward(self, x: Tensor, at: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, place: Tensor, mask: Tensor) -> Tensor:
         for block in self.blocks:
-            x = block(x, at, mask)
+            x = block(x, place, mask)
         return x
 
 
@@ -56,16 +44,20 @@ class DyadicNetwork(nn.Module):
         self.decoder = nn.ModuleList(Block(d, options.heads, cross=True) for _ in range(options.decoder))
         self.last = nn.LayerNorm(d)
 
+    def place(self, frames: int, device: torch.device, parties: int = 1) -> Tensor:
+        """Positions of frames 0 .., for each party anew."""
+        options = self.options
+        return place(torch.arange(frames, device=device).repeat(parties), options.d // options.heads)
+
     def encode(self, party: str, motion: Tensor, mask: Tensor) -> Tensor:
         """One party's motion (B, n, 20) -> (B, n, d); `mask` broadcasts to (B, 1, n, n)."""
-        at = torch.arange(motion.shape[1], device=motion.device)
-        return self.encoders[party](self.enter[party](motion), at, mask)
+        return self.encoders[party](self.enter[party](motion), self.place(motion.shape[1], motion.device), mask)
 
     def join(self, parties: list[Tensor], mask: Tensor) -> list[Tensor]:
         """The joint encoder over one party (B, n, d) or over both as one sequence: as many, normalised."""
-        at = torch.arange(parties[0].shape[1], device=mask.device)
         count = len(parties)
-        x = self.joint(torch.cat(parties, 1), at.repeat(count), mask.repeat(*[1] * (mask.dim() - 2), count, count))
+        where = self.place(parties[0].shape[1], mask.device, count)
+        x = self.joint(torch.cat(parties, 1), where, mask.repeat(*[1] * (mask.dim() - 2), count, count))
         return list(self.norm(x).chunk(count, 1))
 
     def context(self, partner: str, x: Tensor, audio: Tensor) -> Tensor:
@@ -89,9 +81,9 @@ class DyadicNetwork(nn.Module):
 
     def decode(self, x: Tensor, context: Tensor, see: Tensor | None, mask: Tensor, context_mask: Tensor) -> Tensor:
         """All frames at once: inputs and context (B, n, d) -> h (B, n, d)."""
-        at = torch.arange(x.shape[1], device=x.device)
+        where = self.place(x.shape[1], x.device)
         for block in self.decoder:
-            x = block(x, at, mask, block.cross.keys(context, at), see, context_mask=context_mask)
+            x = block(x, where, mask, block.cross.keys(context, where), see, context_mask=context_mask)
         return self.last(x)
 
     def logits(self, target: str, h: Tensor, tokens: Tensor, before: Tensor) -> Tensor:
@@ -115,14 +107,13 @@ class Stream:
 
     def __init__(self, network: DyadicNetwork, context: Tensor):
         self.network, self.window = network, network.options.window
-        self.at = torch.arange(context.shape[1], device=context.device)
-        self.context: list[Keys] = [block.cross.keys(context, self.at) for block in network.decoder]
+        self.place = network.place(context.shape[1], context.device)
+        self.context = [block.cross.keys(context, self.place) for block in network.decoder]
         self.past = [Past(self.window) for _ in network.decoder]
 
     def step(self, t: int, x: Tensor, see: Tensor | None) -> Tensor:
         """Input (1, 1, d) of frame t -> h (1, 1, d)."""
         near = slice(max(0, t + 1 - self.window), t + 1)
         for block, keys, past in zip(self.network.decoder, self.context, self.past, strict=True):
-            k, v = keys
-            x = block(x, self.at[t : t + 1], None, (k[:, :, near], v[:, :, near]), see, past)
+            x = block(x, self.place[:, t : t + 1], None, keys[..., near, :], see, past)
         return self.network.last(x)

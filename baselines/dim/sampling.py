@@ -5,10 +5,11 @@ import math
 import torch
 from torch import Tensor
 
-from baselines.dim.model import DyadicNetwork, Stream, speaking
+from baselines.dim.model import DyadicNetwork, Stream
 from baselines.dim.options import SamplingOptions
 from baselines.motion.method import MotionDialogue
 from baselines.motion.renderer import DIRECTIONS
+from baselines.motion.voice import speaking
 from echo_model.backbones.warping import AFFINE
 
 
@@ -55,7 +56,10 @@ def rollout(
 
 
 def frechet(a: Tensor, b: Tensor) -> Tensor:
-    """Frechet distance of Gaussians fitted to (T, D) twice; of their means alone where T is 1."""
+    """Frechet distance of Gaussians fitted to (T, D) twice; of their means alone where T is 1.
+
+    For choosing among samples only: the tables' distance is `evaluation`'s, which a method may not import.
+    """
 
     def fit(x: Tensor) -> tuple[Tensor, Tensor]:
         centred = (x := x.double()) - x.mean(0)

@@ -5,10 +5,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from baselines.dim.layers import in_pieces, sliding
-from baselines.dim.model import OTHER, DyadicNetwork, speaking
+from baselines.dim.model import OTHER, DyadicNetwork
 from baselines.dim.options import StageOptions
 from baselines.motion.method import MotionDialogue
 from baselines.motion.renderer import DIRECTIONS
+from baselines.motion.voice import speaking
 from dyads.records import ROLES
 from echo_model.backbones.warping import AFFINE
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from baselines.dim.layers import Block, CausalConv, in_pieces, sliding
+from baselines.dim.layers import Block, CausalConv, in_pieces, place, sliding
 from baselines.dim.options import ModelOptions
 from baselines.motion.renderer import DIRECTIONS
 
@@ -60,7 +60,7 @@ class VQVAE(nn.Module):
 
     def __init__(self, options: ModelOptions, beta: float):
         super().__init__()
-        d, self.window = options.vq_d, options.vq_window
+        d, self.window, self.head_width = options.vq_d, options.vq_window, options.vq_d // options.heads
         self.reach = 4 + self.window  # frames that a latent, or a decoded frame, may look back
 
         def stack() -> nn.ModuleList:
@@ -76,8 +76,8 @@ class VQVAE(nn.Module):
     def through(self, layers: nn.ModuleList, x: Tensor) -> Tensor:
         convolve, block = layers
         x = x + convolve(x)
-        at = torch.arange(x.shape[1], device=x.device)
-        return block(x, at, sliding(len(at), self.window, device=x.device))
+        frames = torch.arange(x.shape[1], device=x.device)
+        return block(x, place(frames, self.head_width), sliding(len(frames), self.window, device=x.device))
 
     def latent(self, motion: Tensor) -> Tensor:
         """(B, n, 20) -> (B, n, G c), not yet quantised."""

@@ -1,22 +1,18 @@
-"""Diffusion with a network that estimates clean motion: cosine path, DDIM, and guidance by several conditions."""
+"""Diffusion with a network that estimates clean motion: DDIM, and guidance by several conditions."""
 
-import math
 from collections.abc import Callable
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-
-def noised(x: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-    """x_t = cos(t pi / 2) x + sin(t pi / 2) noise: data at t = 0, noise at t = 1; `t` is (batch,)."""
-    angle = (t * math.pi / 2).view(-1, *[1] * (x.dim() - 1))
-    return angle.cos() * x + angle.sin() * noise
+from baselines.motion.noise import levels
 
 
 def noise_of(x_hat: Tensor, x_t: Tensor, t: float) -> Tensor:
     """The noise estimate that belongs to an estimate of clean motion at time t > 0."""
-    return (x_t - math.cos(t * math.pi / 2) * x_hat) / math.sin(t * math.pi / 2)
+    signal, noise = levels(t)
+    return (x_t - signal * x_hat) / noise
 
 
 @torch.no_grad()
@@ -26,8 +22,8 @@ def ddim(predict: Callable[[Tensor, float], Tensor], x_t: Tensor, steps: int) ->
     The last step lands on the estimate itself.
     """
     for t, s in pairwise(k / steps for k in range(steps, -1, -1)):
-        x_hat = predict(x_t, t)
-        x_t = math.cos(s * math.pi / 2) * x_hat + math.sin(s * math.pi / 2) * noise_of(x_hat, x_t, t)
+        x_hat, (signal, noise) = predict(x_t, t), levels(s)
+        x_t = signal * x_hat + noise * noise_of(x_hat, x_t, t)
     return x_t
 
 

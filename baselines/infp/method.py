@@ -3,11 +3,12 @@
 import torch
 from torch import Tensor
 
-from baselines.infp.diffusion import branches, ddim, guided, noised
+from baselines.infp.diffusion import branches, ddim, guided
 from baselines.infp.model import INFPNetwork
 from baselines.infp.options import ModelOptions, SamplingOptions, StageOptions
 from baselines.infp.windows import heard, single_sided, starts, training_window
 from baselines.motion.method import MotionDialogue, MotionMethod
+from baselines.motion.noise import noised
 from baselines.motion.renderer import DIRECTIONS
 from echo_model.clips import stack
 from echo_model.stages import keep
@@ -59,7 +60,8 @@ class WindowTask:
 
 
 class INFP(MotionMethod):
-    """INFP (Zhu et al., arXiv 2412.04037, 2024), its second stage: audio-guided motion generation.
+    """INFP: Zhu et al. 2024, "INFP: Audio-Driven Interactive Head Generation in Dyadic Conversations" (CVPR 2025,
+    arXiv 2412.04037), its second stage: audio-guided motion generation.
 
     The same: two voices and nothing else, no role given; two memory banks of 64 embeddings, queried by the own and the
     other voice, edited by a style as StyleGAN2 modulates weights; sum and MLP -> f_m; a denoiser of four blocks
@@ -68,12 +70,13 @@ class INFP(MotionMethod):
     DDIM, 20 steps, guidance 2 on f_m and 1.5 on the frames before. Sampling starts from noise around the portrait's
     own motion code, which is zero in this latent.
 
-    Different, and why: the benchmark's motion latent and audio features in place of the paper's first stage and
-    HuBERT; width 64, not 512; the network tells clean motion, from which the noise estimate follows, because that
-    learns faster in a short training; logits fall with distance in time, so that a frame need not learn where its own
-    audio is; the style of a training window is read elsewhere in the dialogue, for its own would tell the answer; a
-    video is made with the null style, since only the true video could give another. Window length, noise path
-    and the guidance's combination are not published; they are ours.
+    Different, and why: the benchmark's motion latent and audio features in place of the paper's first stage (head
+    imitation from hybrid images, whose losses are not published) and HuBERT, so that all rows share one renderer; width
+    64, not 512, for the study's budget; the network tells clean motion, from which the noise estimate follows, because
+    that learns faster in a short training; logits fall with distance in time, so that a frame need not learn where its
+    own audio is; the style of a training window is read elsewhere in the dialogue, for its own would tell the answer; a
+    video is made with the null style, since only the true video could give another. Window length, noise path and the
+    guidance's combination are not published; they are ours.
 
     Look-ahead: a window of N frames is made at once from both voices up to its end, and from nothing after it.
     """

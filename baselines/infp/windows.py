@@ -6,7 +6,7 @@ from torch import Tensor
 
 from baselines.infp.options import ModelOptions
 from baselines.motion.method import MotionDialogue
-from echo_model.backbones.audio import MELS
+from baselines.motion.voice import above_own_quiet
 from echo_model.clips import slice_padded
 
 
@@ -50,18 +50,12 @@ def starts(dialogue: MotionDialogue, options: ModelOptions) -> Tensor:
     return torch.arange(max(dialogue.frames - options.window // 2, 1))
 
 
-def speaking(audio: Tensor) -> Tensor:
-    """Audio features (T, D) -> whether this voice is well above its own quiet, (T,)."""
-    loud = audio[:, : 2 * MELS].mean(1)
-    quiet, top = loud.quantile(0.1), loud.quantile(0.95)
-    return loud > quiet + (0.3 * (top - quiet)).clamp_min(0.2)
-
-
 def single_sided(dialogue: MotionDialogue, options: ModelOptions, most: float = 0.1) -> Tensor:
     """Those of `starts` whose window one of the two spends in silence, but for a share `most` of its frames."""
     shares = []
     for audio in (dialogue.avatar_audio, dialogue.user_audio):
-        said = slice_padded(speaking(audio).float()[:, None], 0, dialogue.frames + options.window)[:, 0].cumsum(0)
+        said = above_own_quiet(audio).float()[:, None]
+        said = slice_padded(said, 0, dialogue.frames + options.window)[:, 0].cumsum(0)
         said = torch.cat([said.new_zeros(1), said])
         shares.append((said[options.window :] - said[: -options.window]) / options.window)
     places = starts(dialogue, options)

@@ -33,6 +33,7 @@ class MotionDialogue:
     avatar_audio: Tensor  # (T, 50)
     user_motion: Tensor  # (T, K), whitened; zero is the user's first frame
     avatar_motion: Tensor | None  # (T, K), whitened; zero is the reference image
+    reference_image: Tensor | None = None  # uint8 (3, S, S), for `render`
 
     @property
     def frames(self) -> int:
@@ -89,6 +90,7 @@ class MotionMethod(Method):
             inputs["avatar_audio"],
             load_user_motion(motion, dyad.dyad_id),
             load_avatar_motion(motion, dyad.dyad_id) if training else None,
+            inputs["reference_image"],
         )
 
     def fit(self, dyads: list[Dyad], run: Run) -> None:
@@ -120,8 +122,7 @@ class MotionMethod(Method):
     def generate(self, dyad: Dyad, seed: int) -> np.ndarray:
         dialogue = self.dialogue(dyad)
         motion = self.sample(self.module, dialogue, torch_generator(seed, self.name, dyad.dyad_id))
-        inputs = load_inputs(self.resources.features, dyad.dyad_id)
-        return render(self.renderer, motion, inputs["reference_image"])
+        return render(self.renderer, motion, dialogue.reference_image)
 
     def card(self) -> dict[str, Any]:
         return super().card() | self.meta

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from baselines.arig.diffusion import DiffusionMLP
 from baselines.arig.method import ARIG, FrameTask, Track
 from baselines.arig.model import ARIGNetwork, ModelOptions
-from baselines.arig.states import BY_VOICE, HANGOVER, UNKNOWN, State, conversational_states, voice_activity
+from baselines.arig.states import BY_VOICE, UNKNOWN, State, conversational_states
 from baselines.motion.method import MotionDialogue
 from baselines.motion.renderer import MotionRenderer, RendererOptions
+from baselines.motion.voice import HANGOVER, voice_activity
 from dyads.errors import ConfigError
 from training.loop import TrainOptions, train
 from training.method import Resources

@@ -8,13 +8,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from baselines.infp.diffusion import branches, ddim, guided, noise_of, noised
+from baselines.infp.diffusion import branches, ddim, guided, noise_of
 from baselines.infp.method import INFP, WindowTask
 from baselines.infp.model import INFPNetwork
 from baselines.infp.options import ModelOptions, SamplingOptions, StageOptions
-from baselines.infp.windows import audio_windows, heard, single_sided, speaking, starts, training_window
+from baselines.infp.windows import audio_windows, heard, single_sided, starts, training_window
 from baselines.motion.method import MotionDialogue
+from baselines.motion.noise import noised
 from baselines.motion.renderer import DIRECTIONS, MotionRenderer, RendererOptions
+from baselines.motion.voice import above_own_quiet
 from dyads.errors import ConfigError
 from echo_model.backbones.audio import AUDIO_DIM
 from echo_model.clips import stack
@@ -224,7 +226,7 @@ def test_single_sided_windows_come_first():
     told.avatar_audio, told.user_audio = quiet.clone(), quiet.clone()
     told.avatar_audio[10:30] += 1  # the avatar speaks, then both, then the user
     told.user_audio[20:50] += 1
-    assert speaking(told.user_audio).nonzero()[:, 0].tolist() == list(range(20, 50))
+    assert above_own_quiet(told.user_audio).nonzero()[:, 0].tolist() == list(range(20, 50))
     places = single_sided(told, MODEL).tolist()
     assert set(range(10)) <= set(places) and set(range(30, 54)) == {p for p in places if p >= 30}
     assert not set(range(13, 26)) & set(places)
