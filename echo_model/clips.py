@@ -8,7 +8,7 @@ from einops import rearrange
 from torch import Tensor
 
 from dyads.contract import FPS, Dyad
-from echo_model.backbones.phi import Phi, steps_of
+from echo_model.backbones.phi import PHI_DIM, Phi, steps_of
 from echo_model.backbones.psi import affect_sentence
 from echo_model.backbones.text import encode_text
 from echo_model.options import ModelOptions
@@ -99,8 +99,9 @@ def understood(dialogue: Dialogue, start: int, options: ModelOptions) -> dict[st
         return {"s_usr": slice_padded(dialogue.context["s_usr"], stop - steps, stop), "text": text}
     first = max(stop - steps, 0)
     frames = slice(first * options.stride, stop * options.stride)
-    seen = (steps_of(dialogue.inputs[name][frames], options.stride) for name in ("user_audio", "user_latents"))
-    s_usr = slice_padded(dialogue.phi(*(x[None] for x in seen))[0], stop - steps - first, stop - first)
+    seen = [steps_of(dialogue.inputs[name][frames], options.stride) for name in ("user_audio", "user_latents")]
+    read = dialogue.phi(*(x[None] for x in seen))[0] if len(seen[0]) else torch.zeros(0, PHI_DIM)  # a clip of a rest
+    s_usr = slice_padded(read, stop - steps - first, stop - first)
     turns = [turn for turn in dialogue.dyad.turns if turn.end > frames.start / FPS]
     return {"s_usr": s_usr, "text": encode_text(affect_sentence(turns, start / FPS))}
 

@@ -170,6 +170,8 @@ def test_a_limited_model_hears_of_its_window_alone(options, dialogue):
     assert all(torch.equal(again[name], far[name]) for name in ("s_usr", "user_video"))
     assert not torch.equal(clip_inputs(dialogue, 24, options)["s_usr"], near["s_usr"])
     assert clip_inputs(dialogue, 120, options)["s_usr"].shape == (12, 64)  # the dialogue ends within this clip
+    dialogue.inputs = {name: x[:122] if len(x) > 122 else x for name, x in dialogue.inputs.items()}
+    assert not clip_inputs(dialogue, 120, replace(options, context=24))["s_usr"].any()  # no whole step in the window
 
 
 @pytest.mark.parametrize(
