@@ -17,7 +17,7 @@ def sliding(frames: int, window: int, causal: bool = True, device: torch.device 
     return (back < window) & (back >= 0 if causal else back > -window)
 
 
-def place(frames: Tensor, width: int) -> Tensor:
+def place_of(frames: Tensor, width: int) -> Tensor:
     """Rotary positions of frames (n,) for heads of this width."""
     half = width // 2
     return rotation(frames, torch.exp(-6.0 * torch.arange(half, device=frames.device) / half))

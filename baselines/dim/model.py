@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from baselines.dim.layers import Block, CausalConv, Past, in_pieces, place, sliding
+from baselines.dim.layers import Block, CausalConv, Past, in_pieces, place_of, sliding
 from baselines.dim.options import ModelOptions
 from baselines.dim.tokens import VQVAE, TokenHead
 from baselines.motion.renderer import DIRECTIONS
@@ -47,7 +47,7 @@ class DyadicNetwork(nn.Module):
     def place(self, frames: int, device: torch.device, parties: int = 1) -> Tensor:
         """Positions of frames 0 .., for each party anew."""
         options = self.options
-        return place(torch.arange(frames, device=device).repeat(parties), options.d // options.heads)
+        return place_of(torch.arange(frames, device=device).repeat(parties), options.d // options.heads)
 
     def encode(self, party: str, motion: Tensor, mask: Tensor) -> Tensor:
         """One party's motion (B, n, 20) -> (B, n, d); `mask` broadcasts to (B, 1, n, n)."""

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from baselines.dim.layers import Block, CausalConv, in_pieces, place, sliding
+from baselines.dim.layers import Block, CausalConv, in_pieces, place_of, sliding
 from baselines.dim.options import ModelOptions
 from baselines.motion.renderer import DIRECTIONS
 
@@ -77,7 +77,7 @@ class VQVAE(nn.Module):
         convolve, block = layers
         x = x + convolve(x)
         frames = torch.arange(x.shape[1], device=x.device)
-        return block(x, place(frames, self.head_width), sliding(len(frames), self.window, device=x.device))
+        return block(x, place_of(frames, self.head_width), sliding(len(frames), self.window, device=x.device))
 
     def latent(self, motion: Tensor) -> Tensor:
         """(B, n, 20) -> (B, n, G c), not yet quantised."""

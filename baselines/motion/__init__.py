@@ -1,1 +1,1 @@
-"""The motion latent that DIM, INFP, ARIG and Avatar Forcing share: renderer, features and the method's frame."""
+"""What DIM, INFP, ARIG and Avatar Forcing share: motion latent and renderer, a method's frame, parts of networks."""

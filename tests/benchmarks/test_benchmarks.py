@@ -39,6 +39,11 @@ def test_kv_cache():
     assert found["largest_difference"] < 1e-5 and found["uncached_over_cached"]["80"] > 0
 
 
+def test_arig():
+    found = last_line("benchmarks.arig", "--repeats", "1", "--lengths", "20", "40")
+    assert min(found[name] for name in ("frames_per_second", "rendered_frames_per_second", "longest_over_shortest")) > 0
+
+
 def test_frechet():
     found = last_line("benchmarks.frechet", "--samples", "40", "--dimensions", "16", "--repeats", "1")
     assert found["ratio"] > 0 and found["relative_difference"] < 1e-4
