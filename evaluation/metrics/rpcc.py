@@ -83,7 +83,7 @@ CARDS = (
         "difference; dominated by the dimensions' means",
         source="as in DIM's released evaluation",
         separates=(("ground_truth", "vae_round_trip"), ("ground_truth", "shuffled_partner")),
-        separates_parts=("expression", "pose"),
+        separates_parts=("expression",),
         unordered="the dimensions' means decide both correlations, so their difference is small for anything with the "
         "right means: a still face or another dialogue's motion can come out before the VAE round trip",
         **_COMMON,
@@ -109,7 +109,8 @@ def rpcc(generated: np.ndarray, true: np.ndarray, user: np.ndarray) -> float:
 
 
 def rpcc_pooled(generated: np.ndarray, true: np.ndarray, user: np.ndarray) -> float:
-    """|r - r'| of the flattened arrays, (N, D) each: of one clip, or of all."""
+    """|r - r'| of the flattened arrays, (N, D) each: of one clip, or of all. Undefined: fewer than 3 frames."""
+    require_frames(len(true), 3)
     user = user.ravel()
     return abs(pearson(true.ravel(), user) - pearson(generated.ravel(), user))
 

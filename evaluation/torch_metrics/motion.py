@@ -116,16 +116,18 @@ class RPCCPooled(Metric):
 
     higher_is_better = False
 
-    def empty(self) -> dict[str, Moments]:
-        return {"all": no_moments()}
+    def empty(self) -> dict[str, Moments | Tensor]:
+        return {"all": no_moments(), "frames": torch.zeros((), dtype=torch.int64)}
 
     def update(self, generated: Tensor, true: Tensor, user: Tensor) -> None:
         """Motion (T, D) or (clips, T, D), all three of the same shape."""
-        flat = np.stack([x.ravel() for x in motion_clips(generated, true, user)], axis=1)
+        clips = motion_clips(generated, true, user)
+        flat = np.stack([x.ravel() for x in clips], axis=1)
         self.state["all"] = join(self.state["all"], moments_of(torch.from_numpy(flat)))
+        self._add(frames=clips[0].shape[0] * clips[0].shape[1])
 
     def value(self) -> float:
-        require_frames(self.state["all"].count, 3)
+        require_frames(int(self.state["frames"]), 3)
         covariance = self.state["all"].covariance.numpy()
         sd = np.sqrt(np.diag(covariance))
         if (sd <= 1e-8).any():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dyads.synthetic.coefficients import COEFFICIENTS, EMOTIONS
+from evaluation.beside import Rating, Timing
 from evaluation.cards import OK, MetricCard, Value
 from evaluation.clips import Clip, Truth
 from evaluation.metrics._series import Undefined
@@ -28,7 +29,7 @@ def make_clip(seed: int = 0, name: str = "one") -> Clip:
         np.repeat([1, 2, 4, 0], T // 4), EMOTIONS,
     )  # fmt: skip
     return Clip(
-        dyad_id=name, frames=T, status=OK, speaking=np.ones(T, bool), truth=truth, names=COEFFICIENTS,
+        dyad_id=name, frames=T, status=OK, speaking=np.arange(T) < T - 30, truth=truth, names=COEFFICIENTS,
         generated=rng.integers(0, 256, (T, 16, 16, 3), dtype=np.uint8),
         true=rng.integers(0, 256, (T, 16, 16, 3), dtype=np.uint8),
         audio=np.zeros(T * 640, np.float32),
@@ -36,6 +37,7 @@ def make_clip(seed: int = 0, name: str = "one") -> Clip:
         motion_true=smooth[0], motion_user=smooth[1], motion_reference=smooth[0, 0],
         image_generated=rng.normal(size=(T, 64)).astype(np.float32),
         image_true=rng.normal(size=(T, 64)).astype(np.float32), map_distance=rng.uniform(size=T),
+        timing=Timing(T, 2.0, 1.5), rating=Rating(4.0),
     )  # fmt: skip
 
 
@@ -53,6 +55,65 @@ def test_a_good_clip_defines_everything_but_what_needs_weights():
     bad = {(metric, status) for (_, metric, _), status in found.items() if status != OK}
     wanted = {(metric, "weights_missing") for metric in ("lpips", "lse_d", "lse_c", "lse_offset", "lse_coverage")}
     assert bad == wanted
+
+
+def test_what_lies_beside_the_videos_may_be_missing():
+    clip = make_clip()
+    clip.timing = clip.rating = None
+    found = statuses(clip)
+    assert found["one", "latency", "dialogue"] == found["one", "frames_per_second", "wall"] == "not_timed"
+    assert found["one", "e_consis", "clip"] == "no_judge"
+    clip = make_clip()
+    clip.rating = Rating(None)
+    assert statuses(clip)["one", "e_consis", "clip"] == "no_rating"
+
+
+MOTION = ("motion_generated", "motion_true", "motion_user")
+OF_MOTION = {
+    *("rpcc", "rpcc_clip", "rpcc_dimension", "rpcc_pooled", "sid", "sid_normalised", "sid_40_20", "var", "var_flat"),
+    *("sid_40_20_normalised", "motion_fd_pooled", "motion_fd_clip", "paired_fd_pooled", "paired_fd_clip", "motion_mse"),
+    *("sts", "sts_pooled", "lip_opening_error", "mouth_opening_correlation"),
+}
+
+
+def test_every_motion_metric_is_known_to_these_tests():
+    """A new metric that reads motion must face the failures below."""
+    reads = {card.name for card in cards().values() if card.per == "set" or card.from_readings}
+    assert reads - OF_MOTION == {"expression_correlation", "expression_amplitude", "expression_valence", "fid_small"}
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+def test_a_broken_reading_is_no_score_of_any_motion_metric(broken):
+    clip = make_clip()
+    clip.motion_generated = clip.motion_generated.copy()
+    clip.motion_generated[[40, T - 5]] = broken  # one frame of speech, one of listening
+    with np.errstate(all="ignore"):
+        found = statuses(clip)
+    assert {s for (_, metric, part), s in found.items() if metric in OF_MOTION and not part.endswith("_truth")} == {
+        "not_finite"
+    }
+
+
+def test_a_still_face_has_no_correlation_and_no_failure_elsewhere():
+    """Of the motion metrics only correlations within a dimension need movement; the others measure its absence."""
+    clip = make_clip()
+    clip.motion_generated = np.repeat(clip.motion_true[:1], T, axis=0)
+    failed = {metric for (_, metric, _), status in statuses(clip).items() if metric in OF_MOTION and status != OK}
+    assert failed == {"rpcc", "rpcc_dimension", "mouth_opening_correlation"}
+
+
+def test_a_single_frame_is_too_few_for_every_motion_metric():
+    clip = make_clip()
+    for key in MOTION:
+        setattr(clip, key, getattr(clip, key)[:1])
+    clip.speaking = clip.speaking[:1]
+    for name in ("expected", "avatar", "cue"):
+        object.__setattr__(clip.truth, name, getattr(clip.truth, name)[:1])
+    found = statuses(clip)
+    states = {(metric, status) for (_, metric, _), status in found.items() if metric in OF_MOTION - {"motion_mse"}}
+    assert {status for _, status in states} <= {"too_few_frames", "no_speech"}
+    assert {metric for metric, _ in states} == OF_MOTION - {"motion_mse"}
+    assert found["one", "motion_mse", "all"] == OK  # one frame has an error
 
 
 def test_every_promised_row_is_there_whatever_happens():
@@ -110,11 +171,13 @@ def test_a_probe_without_names_measures_only_the_whole():
     clip = make_clip()
     clip.names, clip.truth = (), None
     found = statuses(clip)
-    for metric in ("motion_mse", "motion_fd_clip", "rpcc", "var"):
+    for metric in ("motion_mse", "motion_fd_clip", "paired_fd_clip", "rpcc", "rpcc_clip", "sts", "var"):
         assert found["one", metric, "expression"] == "no_truth" and found["one", metric, "all"] == OK
-    for metric in ("sid", "sid_normalised", "motion_fd_pooled", "rpcc_pooled"):
+    pooled = ("motion_fd_pooled", "paired_fd_pooled", "rpcc_dimension", "rpcc_pooled", "sts_pooled", "var_flat")
+    for metric in ("sid", "sid_normalised", "sid_40_20", "sid_40_20_normalised", *pooled):
         assert found["*", metric, "expression"] == "no_truth" and found["*", metric, "all"] == OK
     assert found["one", "mouth_opening_correlation", "speech"] == "no_truth"
+    assert found["one", "lip_opening_error", "speech"] == found["one", "lip_opening_error", "listening"] == "no_truth"
 
 
 def test_few_frames_and_small_pictures():

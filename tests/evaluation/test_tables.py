@@ -123,8 +123,45 @@ def test_a_truth_metric_is_judged_by_nearness(tmp_path, first, second, verdict):
     files = [write_result(tmp_path, "truth", 0, constant(first)), write_result(tmp_path, "frozen", 0, constant(second))]
     summary = summarise(seed_values(read_rows(files)))
     checked = check_controls(summary, {"truth": "ground_truth", "frozen": "frozen_reference"})
-    line = checked[(checked["metric"] == "var") & (checked["better"] == "ground_truth")]
+    line = checked[(checked["metric"] == "var") & (checked["worse"] == "frozen_reference")]
+    line = line[line["better"] == "ground_truth"]
     assert set(line["verdict"]) == {verdict}
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(0.5, "holds"), (0.2, "violated")])
+def test_blindness_is_nearness_to_the_right_one(tmp_path, wrong, verdict):
+    values = {"vae": 0.6, "shuffled": wrong, "frozen": 0.1}
+    files = [write_result(tmp_path, name, 0, constant(value)) for name, value in values.items()]
+    checked = check_controls(summarise(seed_values(read_rows(files))), {name: control_name(name) for name in values})
+    line = checked[checked["relation"] == "not told from"].set_index(["metric", "part", "better", "worse"])
+    found = line.loc[("motion_fd_pooled", "pose", "vae_round_trip", "shuffled_partner")]
+    assert found["verdict"] == verdict and ("is nearer" in found["reason"]) == (verdict == "violated")
+    shifted = line.loc[("motion_fd_pooled", "pose", "ground_truth", "time_shifted_audio")]
+    assert shifted["verdict"] == "undefined" and "not a row" in shifted["reason"]
+
+
+def test_the_full_table_has_every_metric_once(tmp_path):
+    def value(level, silent=()):
+        def at(metric, part, clip):
+            if metric == "lpips" or clip in silent and metric == "sts":
+                return "weights_missing" if metric == "lpips" else "no_speech"
+            return constant(level)(metric, part, clip)
+
+        return at
+
+    files = [write_result(tmp_path, "echo", seed, value(0.3)) for seed in (0, 1)]
+    files.append(write_result(tmp_path, "truth", 0, value(0.5, silent=("a",))))
+    _, texts = made(tmp_path, *files)
+    full = pd.read_csv(tmp_path / "tables/full_table.csv", keep_default_na=False).set_index(["metric", "part"])
+    wanted = {(card.name, part) for card in cards().values() for part in card.parts if card.name != "lpips"}
+    assert set(full.index) == wanted and not full.index.duplicated().any()
+    assert list(full.columns) == ["unit", "aim", "echo", "other", "no_lcu", "truth", "vae", "frozen"]
+    assert full.loc[("psnr", "frame"), "echo"] == "0.300 ± 0.000"
+    assert full.loc[("psnr", "frame"), "vae"] == "– (not_run)"
+    assert full.loc[("sts", "pose"), "truth"] == "0.500 [1/3 undefined]"
+    assert full.loc[("sid", "pose"), "aim"] == "→ 0.500"
+    page = texts["full_table.md"]
+    assert "Not measured, no weights file was given for this network: lpips." in page and "vae (not_run)" in page
 
 
 def test_equal_controls_are_not_separated(tmp_path):
@@ -189,7 +226,7 @@ def test_the_command_reads_a_folder_and_shows_a_table(tmp_path, capsys):
     kinds = {
         f"{name}.{kind}" for name in ("main_table", "ablations_table", "controls") for kind in ("csv", "md", "tex")
     }
-    assert names == kinds | {"summary.csv"}
+    assert names == kinds | {"summary.csv", "full_table.csv", "full_table.md"}
 
 
 def test_a_mistake_is_one_sentence(tmp_path):

@@ -11,7 +11,7 @@ from dyads.errors import DataError
 from evaluation.cards import OK, STATUSES
 from evaluation.frechet import frechet_distance
 from evaluation.metrics import motion_fd, mouth, psnr, ssim
-from evaluation.torch_metrics import PSNR, SSIM, FrechetDistance, MotionFD, PairedCorrelation
+from evaluation.torch_metrics import PSNR, SSIM, FrechetDistance, Metric, MotionFD, PairedCorrelation
 
 
 def noise(seed: int, *shape: int) -> torch.Tensor:
@@ -54,7 +54,7 @@ NAMES = ("frechet", "ssim", "psnr", "motion", "correlation")
 def test_before_any_data_there_is_no_score(name):
     kind, options, rounds = batches(name)
     metric = kind(**options)
-    assert isinstance(metric.higher_is_better, bool) and metric.status != OK
+    assert isinstance(metric.higher_is_better, bool) and metric.status != OK and isinstance(metric, Metric)
     assert_undefined(metric, "too_few_frames")
     for batch in rounds:
         metric.update(*batch)
@@ -93,6 +93,17 @@ def test_forward_scores_the_batch_and_keeps_the_sum(name):
     single.update(*rounds[-1])
     assert score == single.compute()
     assert float(running.compute()) == pytest.approx(float(plain.compute()), rel=1e-12)
+
+
+def test_an_unfinished_metric_cannot_be_made():
+    class Half(Metric):
+        higher_is_better = True
+
+        def update(self, batch):
+            pass
+
+    with pytest.raises(TypeError, match="abstract"):
+        Half()
 
 
 # Frechet distances
@@ -134,6 +145,20 @@ def test_frechet_failures():
         metric.update(noise(0, 5, 4), real=False)
     with pytest.raises(DataError, match="not \\(samples, dimensions\\)"):
         metric.update(noise(0, 5), real=False)
+
+
+def test_fid_is_the_distance_of_a_networks_features():
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 6, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1))
+    network = torch.nn.Sequential(network, torch.nn.Flatten()).eval()
+    generated, true = noise(0, 30, 3, 8, 8), 2 * noise(1, 30, 3, 8, 8)
+    metric = FrechetDistance(network)
+    for side, images in ((False, generated), (True, true)):
+        for batch in images.split(11):
+            metric.update(batch, real=side)
+    with torch.no_grad():
+        wanted = frechet_distance(network(generated).double().numpy(), network(true).double().numpy())
+    assert float(metric.compute()) == pytest.approx(wanted, rel=1e-5) and wanted > 0
 
 
 def test_feature_functions_get_no_gradient():

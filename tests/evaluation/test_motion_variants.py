@@ -1,0 +1,212 @@
+"""The named variants of the motion metrics: closed forms, what sets them apart, and the formulas of others' code."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dyads.synthetic.coefficients import COEFFICIENTS
+from evaluation.cards import OK
+from evaluation.clips import MOTION_PARTS, Clip
+from evaluation.metrics import lip_opening, motion_fd, paired_fd, rpcc, sid, sts, var
+from evaluation.metrics._parts import motion, part_value
+from evaluation.metrics._series import Undefined
+
+seeds = st.integers(0, 2**32 - 1)
+PLAIN = {"speaking": np.zeros(0, bool), "status": OK}
+
+
+def noise(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def clip(seed: int, frames: int = 90, offset: float = 0.0) -> Clip:
+    """A clip with random motion, all of it `offset` from zero."""
+    arrays = noise(seed, 3, frames, len(COEFFICIENTS)) + offset
+    return Clip(
+        f"c{seed}", frames, names=COEFFICIENTS, motion_generated=arrays[0], motion_true=arrays[1],
+        motion_user=arrays[2], **PLAIN,
+    )  # fmt: skip
+
+
+def values(module, clips) -> dict[tuple[str, str], float]:
+    """All rows of a module: of the first clip, and of the set."""
+    rows = [*getattr(module, "clip_values", lambda *_: ())(clips[0], None)]
+    rows += getattr(module, "set_values", lambda *_: ())(clips, None)
+    assert all(row.status == OK for row in rows)
+    return {(row.metric, row.part): row.value for row in rows}
+
+
+def status_of(function, *arguments) -> str:
+    with pytest.raises(Undefined) as failure:
+        function(*arguments)
+    return failure.value.status
+
+
+def test_a_part_of_all_clips_is_cut_and_joined():
+    clips = [clip(0, 5), clip(1, 7)]
+    (pose,) = motion(clips, "pose", "true")
+    np.testing.assert_array_equal(pose, np.concatenate([c.motion_true[:, 12:] for c in clips]))
+    (centred,) = motion(clips, "pose", "true", centred=True)
+    np.testing.assert_allclose(centred[:5].mean(0), 0, atol=1e-12)
+    np.testing.assert_allclose(centred[5:].mean(0), 0, atol=1e-12)
+    clips[1].names = ()
+    assert status_of(motion, clips, "pose", "true") == "no_truth"
+    assert part_value("m", "pose", np.mean, clips, "true", label="p").status == "no_truth"
+    assert part_value("m", "all", lambda x: float(len(x)), clips, "true", label="p") == ("m", "p", 12.0, OK)
+
+
+# rPCC
+
+
+def test_rpcc_variants_by_others_formulas():
+    clips = [clip(seed, offset=seed) for seed in range(3)]
+    found = values(rpcc, clips)
+    arrays = [np.concatenate([getattr(c, f"motion_{s}") for c in clips]) for s in ("generated", "true", "user")]
+    # DIM, mymetrics.py: everything flattened
+    g, t, u = (a.reshape(-1) for a in arrays)
+    assert found["rpcc_pooled", "all"] == pytest.approx(abs(np.corrcoef(t, u)[0, 1] - np.corrcoef(g, u)[0, 1]))
+    # the same of one clip
+    g, t, u = (getattr(clips[0], f"motion_{s}").ravel() for s in ("generated", "true", "user"))
+    assert found["rpcc_clip", "all"] == pytest.approx(abs(np.corrcoef(t, u)[0, 1] - np.corrcoef(g, u)[0, 1]))
+    # a correlation a dimension: of one clip, and of all with each clip centred
+    for name, chosen in (("rpcc", clips[:1]), ("rpcc_dimension", clips)):
+        g, t, u = motion(chosen, "all", "generated", "true", "user", centred=True)
+        gaps = [abs(np.corrcoef(t[:, d], u[:, d])[0, 1] - np.corrcoef(g[:, d], u[:, d])[0, 1]) for d in range(17)]
+        assert found[name, "all"] == pytest.approx(np.mean(gaps))
+
+
+def test_only_the_centred_variants_ignore_where_a_face_rests():
+    one, two = [clip(seed) for seed in (3, 4)], [clip(seed) for seed in (3, 4)]
+    for both in one + two:
+        both.motion_user = both.motion_user + np.linspace(-3, 3, 17)
+    for moved in two:
+        moved.motion_generated = moved.motion_generated + np.linspace(-3, 3, 17)
+    plain, shifted = values(rpcc, one), values(rpcc, two)
+    for name in ("rpcc", "rpcc_dimension"):
+        assert shifted[name, "all"] == pytest.approx(plain[name, "all"], abs=1e-9)
+    for name in ("rpcc_clip", "rpcc_pooled"):
+        assert abs(shifted[name, "all"] - plain[name, "all"]) > 0.1
+
+
+def test_more_clips_take_the_chance_out_of_a_dimension_but_not_of_a_clip():
+    """Avatar and user independent in truth and generation: every rPCC above 0 is chance."""
+    clips = [clip(seed, 60) for seed in range(40)]
+    per_clip = np.mean([values(rpcc, [c])["rpcc", "all"] for c in clips])
+    assert values(rpcc, clips)["rpcc_dimension", "all"] < per_clip / 3
+
+
+# SID
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=12).filter(any))
+def test_entropy_of_a_histogram_is_the_labels_entropy(counts):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    assert sid.histogram_entropy(np.array(counts)) == pytest.approx(sid.entropy(labels, len(counts)))
+    assert sid.histogram_entropy(np.full(8, 3)) == pytest.approx(3)
+
+
+def test_sid_variants_differ_by_k_alone():
+    clips = [clip(seed) for seed in range(2)]
+    found = values(sid, clips)
+    for name, clusters in sid.VARIANTS.items():
+        for part, k in clusters.items():
+            expected = sid.sid(*motion(clips, part, "generated", "true"), k)
+            assert (found[name, part], found[name, f"{part}_truth"]) == pytest.approx(expected)
+            assert found[f"{name}_normalised", part] == pytest.approx(found[name, part] / math.log2(k))
+    assert (sid.CLUSTERS["expression"], sid.CLUSTERS["pose"]) == (15, 9)
+    assert (sid.CLUSTERS_40_20["expression"], sid.CLUSTERS_40_20["pose"]) == (40, 20)
+
+
+def test_a_broken_reading_is_no_cluster():
+    good, bad = noise(0, 50, 2), noise(1, 50, 2)
+    bad[3] = np.nan
+    assert status_of(sid.sid, bad, good, 4) == status_of(sid.sid, good, bad, 4) == "not_finite"
+
+
+# Variance, distances, changes
+
+
+def test_flat_variance_counts_the_spread_of_means_too():
+    clips = [clip(0), clip(1, offset=5.0)]
+    found = values(var, clips)
+    flat = np.concatenate([c.motion_generated for c in clips])
+    assert found["var_flat", "all"] == pytest.approx(np.var(flat.reshape(-1)))  # DIM, mymetrics.py
+    assert found["var_flat", "all"] > 5 > 2 > found["var", "all"]
+    assert found["var_flat", "pose_truth"] == pytest.approx(
+        np.concatenate([c.motion_true for c in clips])[:, 12:].var()
+    )
+    assert status_of(var.flat_variance, np.ones((1, 4))) == "too_few_frames"
+
+
+def test_paired_distance_sees_the_partner_where_the_plain_one_does_not():
+    user = noise(0, 4000, 1)
+    true, opposite = user + 0.1 * noise(1, 4000, 1), -user + 0.1 * noise(2, 4000, 1)
+    opposite += true.mean() - opposite.mean()
+    assert motion_fd.motion_fd(opposite, true) < 0.01
+    c = float(np.corrcoef(user[:, 0], true[:, 0])[0, 1])
+    assert paired_fd.paired_fd(opposite, true, user) == pytest.approx(_gap(c), rel=0.1)
+    assert paired_fd.paired_fd(true, true, user) == pytest.approx(0, abs=1e-9)
+
+
+def _gap(c: float) -> float:
+    """The distance of the two covariances, whose eigenvectors are the same: 2 (sqrt(1 + c) - sqrt(1 - c))^2."""
+    return 2 * (math.sqrt(1 + c) - math.sqrt(1 - c)) ** 2
+
+
+def test_paired_distance_needs_four_frames_a_dimension():
+    arrays = [noise(seed, 39, 10) for seed in range(3)]
+    assert status_of(paired_fd.paired_fd, *arrays) == "too_few_frames"
+    assert paired_fd.paired_fd(*(noise(seed, 40, 10) for seed in range(3))) > 0
+    found = values(paired_fd, [clip(0), clip(1)])
+    assert {part for _, part in found} == set(MOTION_PARTS)
+
+
+def loops(x: np.ndarray, y: np.ndarray) -> float:
+    """STS as DIM's metrics/eval_utils.py goes through it."""
+    total = 0.0
+    for d in range(x.shape[1]):
+        for i in range(1, len(x)):
+            total += ((x[i][d] - x[i - 1][d]) - (y[i][d] - y[i - 1][d])) ** 2 / 0.1
+    return math.sqrt(total)
+
+
+@settings(max_examples=10, deadline=None)
+@given(seeds, st.integers(2, 12), st.integers(1, 4))
+def test_sts_equals_the_loops(seed, frames, dims):
+    a, b = noise(seed, frames, dims), noise(seed + 1, frames, dims)
+    assert sts.sts(a, b) == pytest.approx(loops(a, b))
+    assert sts.sts(a + 3, a) == pytest.approx(0, abs=1e-6)  # where it rests does not count
+
+
+def test_pooled_sts_counts_the_jumps_between_clips():
+    still = [clip(0), clip(1)]
+    for level, one in enumerate(still):
+        one.motion_true = np.zeros_like(one.motion_true)
+        one.motion_generated = np.full_like(one.motion_generated, float(level))
+    found = values(sts, still)
+    assert found["sts", "all"] == 0
+    assert found["sts_pooled", "all"] == pytest.approx(math.sqrt(17 / 0.1))
+    assert status_of(sts.sts, np.ones((1, 2)), np.ones((1, 2))) == "too_few_frames"
+
+
+# Lips
+
+
+def test_lip_opening_error_in_speech_and_in_listening():
+    one = clip(0, 100)
+    one.speaking = np.arange(100) < 40
+    one.motion_generated = one.motion_true.copy()
+    one.motion_generated[:40, 0] += 0.25
+    one.motion_generated[40:, 0] -= 0.5
+    rows = {row.part: row for row in lip_opening.clip_values(one, None)}
+    assert rows["speech"].value == pytest.approx(0.25) and rows["listening"].value == pytest.approx(0.5)
+    one.speaking = np.ones(100, bool)
+    rows = {row.part: row for row in lip_opening.clip_values(one, None)}
+    assert rows["speech"].status == OK and rows["listening"].status == "too_few_frames"
+    one.speaking = np.zeros(100, bool)
+    rows = {row.part: row for row in lip_opening.clip_values(one, None)}
+    assert rows["speech"].status == "no_speech" and rows["listening"].status == OK
