@@ -1,6 +1,5 @@
 """From tidy result rows to one number per method, seed and metric, and its mean and spread over seeds."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -91,20 +90,3 @@ def summarise(values: pd.DataFrame) -> pd.DataFrame:
         lines.append((*key, defined.mean(), spread, len(defined), total, failed, reason))
     columns = ["method", "metric", "part", "mean", "sd", "n", "count", "undefined", "status"]
     return pd.DataFrame(lines, columns=columns).set_index(["method", "metric", "part"])
-
-
-def budgets(files: Iterable[Path], models: Path | None = None) -> dict[str, dict[str, int]]:
-    """Method -> steps, samples, parameters, from `models/<method>/seed<k>.json` beside the metrics folder."""
-    found: dict[str, dict[str, int]] = {}
-    for path in files:
-        method = path.parent.name
-        folder = models or path.parent.parent.parent / "models"
-        card = folder / method / f"{path.stem}.json"
-        if method in found or not card.exists():
-            continue
-        try:
-            entry = json.loads(card.read_text(encoding="utf-8")).get("card", {})
-        except json.JSONDecodeError as error:
-            raise DataError(f"{card} is not JSON ({error}); train this method again.") from error
-        found[method] = {key: entry[key] for key in ("steps", "samples", "parameters") if key in entry}
-    return found
