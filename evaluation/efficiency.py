@@ -98,6 +98,8 @@ def efficiency_table(
 ) -> pd.DataFrame:
     """The .csv: method, group, label, seeds, budget, mean and sd of every measure, hardware, what is missing.
 
+    `weights`: the row whose weights it uses; `fixed`: whether it learns nothing.
+
     `rows`: of `tables.study_rows`; `given`: row name -> entry with seeds, start, weights.
     """
     lines = []
@@ -106,6 +108,7 @@ def efficiency_table(
         seeds = entry.get("seeds") or _seeds(results, row.method)
         found = pd.DataFrame(costs(results, row.method, seeds, entry), columns=list(MEASURES))
         line = {"method": row.method, "group": row.group, "label": row.label, "seeds": len(seeds)}
+        line |= {"weights": entry.get("weights") or None, "fixed": bool(entry.get("fixed"))}
         line |= {key: budget.get(row.method, {}).get(key) for key in BUDGET}
         for name in MEASURES:
             line[f"{name}_mean"], line[f"{name}_sd"] = found[name].mean(), found[name].std(ddof=1)

@@ -1,13 +1,13 @@
 """Run notebooks on one profile's results: `python -m paper_figures NAME ... --results results/default [-p KEY VALUE]`.
 
 Each becomes `<out>/NAME.ipynb`, as it ran, and `<out>/NAME.html`, with its pictures and without its code. The same as
-papermill and nbconvert one after the other (`papermill paper_figures/NAME.ipynb out.ipynb -p results DIR` works too), in
-one process, which saves their start.
+papermill and nbconvert one after the other, which work on these notebooks too, in one process: that saves their start.
 """
 
 import argparse
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,8 @@ def main(arguments: list[str] | None = None) -> None:
     if not args.results.is_dir():
         raise ConfigError(f"--results {args.results} is no folder; run the study first.")
     logging.getLogger("traitlets").setLevel(logging.ERROR)
-    parameters = {"results": str(args.results.resolve())} | {key: _value(text) for key, text in args.parameter}
+    # relative to the repository, where the notebooks run
+    parameters = {"results": os.path.relpath(args.results, FOLDER.parent)} | {key: _value(text) for key, text in args.parameter}
     out, failed = args.out or args.results / "reports", []
     for name in args.names:
         try:
