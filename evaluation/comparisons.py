@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from evaluation import stats
-from evaluation.cards import OK, MetricCard
+from evaluation.cards import OK, MetricCard, truth_part
 from evaluation.pairing import Readings, compare, repeated
 
 LEVEL = 0.05
@@ -36,7 +36,7 @@ def compare_rows(
     rows, readings = repeated(rows, fixed, seeds), _for_every_seed(readings, fixed, seeds)
     lines = []
     for card, part in columns:
-        here = rows[rows["metric"] == card.name]
+        here = rows[(rows["metric"] == card.name) & rows["part"].isin([part, truth_part(part)])]
         for method in methods:
             if method != reference:
                 lines.append(_line(here, card, part, (method, reference), readings))

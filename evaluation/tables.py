@@ -150,20 +150,21 @@ def write_tables(
         raise DataError("no result files and no rows were given; run evaluation first, or name the rows by --rows.")
     budget = efficiency.budgets([row.method for row in found], results / "models", given)
     study = Study(found, rows, given, readings_of(files, manifest), budget, options.note)
+    values = seed_values(rows)
+    summary = summarise(values)
     compared, ranked = [], []
     for name, table in TABLES.items():
         plain = table.state is None
         columns = chosen_columns((options.columns or table.columns) if plain else table.columns)
-        values = rows if plain else states.state_rows(rows, study.readings.files, table.state, columns)
-        differences = _write_table(name, table, columns, values, study, out)
+        own = rows if plain else states.state_rows(rows, study.readings.files, table.state, columns)
+        means = summary if plain else summarise(seed_values(own))
+        differences = _write_table(name, table, columns, own, means, study, out)
         compared.append(differences.assign(table=name))
         if plain:
             methods = [row.method for row in found if row.group in table.groups and row.group != "control"]
             ranked.append(rank_table(rows, methods, columns).assign(table=name))
     _write_csv(pd.concat(compared), out / "comparisons.csv")
     _write_csv(pd.concat(ranked), out / "ranks.csv")
-    values = seed_values(rows)
-    summary = summarise(values)
     _write_csv(values, out / "values.csv")
     _write_csv(summary.reset_index(), out / "summary.csv")
     _write_csv(catalogue(), out / "metrics.csv")
@@ -172,10 +173,11 @@ def write_tables(
     write_controls(check_controls(summary, names), out)
 
 
-def _write_table(name: str, table: Table, columns, values: pd.DataFrame, study: Study, out: Path) -> pd.DataFrame:
-    """One table of methods in three formats; its rows' differences from the main row."""
+def _write_table(
+    name: str, table: Table, columns, values: pd.DataFrame, summary: pd.DataFrame, study: Study, out: Path
+) -> pd.DataFrame:
+    """One table of methods in three formats, from tidy rows and their summary; its differences from the main row."""
     order = [row for group in table.groups for row in study.rows if row.group == group] or study.rows
-    summary = summarise(seed_values(values))
     machine = machine_table(order, columns, summary, study.budget)
     dropped = unmeasured(machine, columns)
     seen = [column for column in columns if column not in dropped]

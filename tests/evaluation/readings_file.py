@@ -34,7 +34,7 @@ def readings(rng, clips=6, frames=60, shift=0.0, scale=1.0, image=6, gain=0.7, w
             "truth": true.astype(np.float32),
             "expected": oracle.astype(np.float32),
             "emotion": np.zeros(frames, np.uint8),
-            "cue": truth.integers(0, 3, frames).astype(np.uint8),
+            "cue": truth.choice([0, 1, 2, 4], frames).astype(np.uint8),
         }
     return found
 
