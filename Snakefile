@@ -33,6 +33,7 @@ rule all:
     default_target: True
     input:
         TABLES,
+        CLAIMS,
         REPORTS,
         REPORT,
         PACKAGED,
@@ -63,6 +64,7 @@ rule report:
 rule smoke:
     input:
         TABLES,
+        CLAIMS,
         REPORTS,
         REPORT,
         PACKAGED,

@@ -1,7 +1,7 @@
 """Which of the paper's claims hold in this study, how surely: `python -m evaluation.claims --help`.
 
-A claim compares two methods on one metric, paired by dialogue and seed. Its test treats both as samples
-(`stats.mean_crossed`): the verdict is about other trainings and other dialogues, not about these weights.
+A claim compares two methods on one metric, paired by dialogue and seed (`pairing.compare`). Its test treats both as
+samples (`stats.mean_crossed`): the verdict is about other trainings and other dialogues, not about these weights.
 """
 
 import argparse
@@ -17,9 +17,12 @@ import yaml
 from dyads.errors import ConfigError, DataError, run_cli
 from dyads.files import write_text
 from evaluation import stats
-from evaluation.cards import OK, truth_part
+from evaluation.cards import OK
+from evaluation.cards import STATUSES as METRIC_STATUSES
+from evaluation.pairing import Compared, Readings, compare, readings_of
 from evaluation.registry import cards
-from evaluation.summary import WHOLE_SET, read_rows, result_files
+from evaluation.rendering import latex, tex
+from evaluation.summary import read_rows, result_files
 from training.options import from_dict
 
 ALPHA = 0.05  # of the family-wise error
@@ -31,7 +34,8 @@ NOTES = (
     "supported / contradicted: Holm's p within the family is below 0.05, for or against the claim; inconclusive: this "
     "study cannot tell. Not finding a difference is no proof that there is none.",
     "Interval and p are those of a two-way analysis of variance with dialogues and seeds as samples; 95 %, and 90 % "
-    "(TOST) for equivalence. A margin below 0 asks for 'no loss of more than that'.",
+    "(TOST) for equivalence. A margin below 0 asks for 'no loss of more than that'. A metric of the whole set "
+    "enters by jackknife pseudo-values, from readings kept of every dialogue; without those, by its value per seed.",
     "Detectable: the smallest difference that this many dialogues and seeds see with 80 % power before Holm. "
     "claims.csv adds rank tests over dialogues, which speak of these trainings only, and a bootstrap.",
 )
@@ -43,8 +47,8 @@ class Claim:
 
     greater: d > margin; less: d < -margin; equivalent: |d| < margin. A margin below 0 turns greater and less into "no
     loss of more than that". For a metric whose card says 'truth', the metric is the distance |value - truth|. `family`:
-    the claims that Holm's correction counts together. `per` set: the value of the whole set, tested over seeds alone; a
-    metric without rows per clip is always taken so.
+    the claims that Holm's correction counts together. `per` set: the value of the whole set; a
+    metric without rows per clip is always taken so. Readings kept beside the rows add the dialogues (`pairing`).
     """
 
     text: str
@@ -73,13 +77,15 @@ class Claim:
 class Finding:
     """What the study says about a claim; NaN where undefined. `status`: ok, or why there is no test.
 
-    `level`: of the interval `low`, `high`; `p`: of this claim alone, `p_holm`: in its family; `hodges_lehmann` to
-    `rank_biserial`: over dialogues, seeds averaged; `bootstrap_*`: 95 %; `dropped`: dialogues without a value of some
-    method and seed.
+    `missing`: that in a sentence, empty where nothing is; `basis`: what was compared, of `pairing.BASES`; `level`: of
+    the interval `low`, `high`; `p`: of this claim alone, `p_holm`: in its family; `hodges_lehmann` to `rank_biserial`:
+    over dialogues, seeds averaged; `bootstrap_*`: 95 %; `dropped`: dialogues without a value of some method and seed.
     """
 
     verdict: str
     status: str
+    missing: str
+    basis: str
     estimate: float
     low: float
     high: float
@@ -113,34 +119,6 @@ def read_claims(path: Path) -> list[Claim]:
     if not isinstance(entries, list) or not entries:
         raise ConfigError(f"--claims {path} holds no list under the key 'claims'; give at least one claim.")
     return [from_dict(Claim, entry, f"claims[{index}]") for index, entry in enumerate(entries)]
-
-
-def differences(rows: pd.DataFrame, claim: Claim) -> tuple[np.ndarray, str]:
-    """The claim's table of differences (seeds, dialogues), NaN where a value is missing, and why it is empty.
-
-    The value of a whole set counts as a single dialogue.
-    """
-    rows = rows[(rows["metric"] == claim.metric) & rows["method"].isin(claim.methods)]
-    per_clip = rows[rows["clip"] != WHOLE_SET]
-    rows = per_clip if claim.per == "clip" and len(per_clip) else rows[rows["clip"] == WHOLE_SET]
-    tables = []
-    for method in claim.methods:
-        own = rows[rows["method"] == method]
-        asked = own[own["part"] == claim.part]
-        if asked.empty:
-            return np.empty((0, 0)), f"not_run: {method}"
-        if asked["value"].isna().all():
-            return np.empty((0, 0)), f"{asked['status'].mode().iloc[0]}: {method}"
-        tables.append(_grid(asked))
-        if cards()[claim.metric].direction == "truth":
-            tables[-1] = (tables[-1] - _grid(own[own["part"] == truth_part(claim.part)])).abs()
-    table = (tables[0] - tables[1]).to_numpy(np.float64)  # aligned; a cell that one method lacks is NaN
-    return table, OK if np.isfinite(table).any() else "no_common_pairs"
-
-
-def _grid(rows: pd.DataFrame) -> pd.DataFrame:
-    """Values with seeds as lines and clips as columns."""
-    return rows.pivot(index="seed", columns="clip", values="value")
 
 
 def chances(claim: Claim, mean: stats.Mean) -> tuple[float, float]:
@@ -177,44 +155,56 @@ def decide(claims: list[Claim], means: list[stats.Mean]) -> list[tuple[str, floa
     return found
 
 
-def judge(rows: pd.DataFrame, claims: list[Claim]) -> list[Finding]:
+def judge(rows: pd.DataFrame, claims: list[Claim], readings: Readings | None = None) -> list[Finding]:
     """One finding per claim from tidy rows; a claim without data is `not_measured`, with the reason."""
-    tables = [differences(rows, claim) for claim in claims]
-    means = [stats.mean_crossed(table) for table, _ in tables]
-    findings = []
-    for claim, (table, status), mean, (verdict, p, holm) in zip(
-        claims, tables, means, decide(claims, means), strict=True
-    ):
-        level = 1 - 2 * ALPHA if claim.kind == "equivalent" else 1 - ALPHA
-        low, high = stats.limits(mean, level)
-        rank = stats.compare(stats.by_dialogue(table))
-        boot = stats.hierarchical_bootstrap(stats.complete(table))
-        findings.append(
-            Finding(
-                verdict=verdict if status == OK else "not_measured",
-                status=mean.status if status == OK else status,
-                estimate=mean.estimate,
-                low=low,
-                high=high,
-                level=level,
-                p=p,
-                p_holm=holm,
-                hodges_lehmann=rank.estimate,
-                hodges_lehmann_low=rank.low,
-                hodges_lehmann_high=rank.high,
-                wilcoxon_p=rank.wilcoxon_p,
-                permutation_p=rank.flip_p,
-                rank_biserial=rank.effect,
-                bootstrap_low=boot.low,
-                bootstrap_high=boot.high,
-                detectable=stats.detectable(mean),
-                pairs=mean.seeds * mean.dialogues,
-                dialogues=mean.dialogues,
-                seeds=mean.seeds,
-                dropped=table.shape[1] - mean.dialogues,
-            )
-        )
-    return findings
+    readings = readings or Readings()
+    compared = [
+        compare(rows, claim.metric, claim.part, claim.methods, readings, claim.per == "set") for claim in claims
+    ]
+    decided = decide(claims, [found.mean for found in compared])
+    return [_finding(*each) for each in zip(claims, compared, decided, strict=True)]
+
+
+def _finding(claim: Claim, found: Compared, decision: tuple[str, float, float]) -> Finding:
+    (verdict, p, holm), mean, rank = decision, found.mean, found.rank
+    level = 1 - 2 * ALPHA if claim.kind == "equivalent" else 1 - ALPHA
+    low, high = stats.limits(mean, level)
+    status = mean.status if found.status == OK else found.status
+    return Finding(
+        verdict=verdict if found.status == OK else "not_measured",
+        status=status,
+        missing="" if status == OK else missing(status, claim.metric),
+        basis=found.basis,
+        estimate=mean.estimate,
+        low=low,
+        high=high,
+        level=level,
+        p=p,
+        p_holm=holm,
+        hodges_lehmann=rank.estimate,
+        hodges_lehmann_low=rank.low,
+        hodges_lehmann_high=rank.high,
+        wilcoxon_p=rank.wilcoxon_p,
+        permutation_p=rank.flip_p,
+        rank_biserial=rank.effect,
+        bootstrap_low=found.boot.low,
+        bootstrap_high=found.boot.high,
+        detectable=stats.detectable(mean),
+        pairs=mean.seeds * mean.dialogues,
+        dialogues=mean.dialogues,
+        seeds=mean.seeds,
+        dropped=found.total - mean.dialogues,
+    )
+
+
+def missing(status: str, metric: str) -> str:
+    """A status in words: what this profile lacks for a verdict."""
+    reason, _, method = status.partition(": ")
+    if reason == "not_run":
+        return f"no rows of {method} in this profile"
+    if method:
+        return f"{metric} has no value for {method}: {METRIC_STATUSES.get(reason, reason)}"
+    return stats.STATUSES.get(reason, "the two methods share no dialogue and seed")
 
 
 def as_table(claims: list[Claim], findings: list[Finding]) -> pd.DataFrame:
@@ -227,13 +217,26 @@ def as_table(claims: list[Claim], findings: list[Finding]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def counted(lines: pd.DataFrame) -> str:
+    """'3 supported, 1 contradicted, 4 inconclusive, 9 not measured'."""
+    return ", ".join(f"{(lines['verdict'] == verdict).sum()} {verdict}" for verdict in VERDICTS).replace("_", " ")
+
+
+def shown_tex(lines: pd.DataFrame) -> str:
+    """The same as one LaTeX table, family by family, with the notes in its caption."""
+    cells = pd.DataFrame([{"family": line.family, **_cells(line)} for line in lines.itertuples(index=False)])
+    cells["verdict"] = cells["verdict"].str.strip("*")
+    bold = cells.map(tex).assign(verdict=[rf"\textbf{{{tex(verdict)}}}" for verdict in cells["verdict"]])
+    return latex(f"Claims: {counted(lines)}", bold.rename(columns=tex), list(NOTES), "claims")
+
+
 def shown(lines: pd.DataFrame) -> str:
     """Markdown: the count of each verdict, one table per family, and how to read them."""
-    counts = ", ".join(f"{(lines['verdict'] == verdict).sum()} {verdict}" for verdict in VERDICTS)
-    text = [f"# Claims\n\n{counts.replace('_', ' ')}.\n"]
+    text = [f"# Claims\n\n{counted(lines)}.\n"]
     for family, own in lines.groupby("family", sort=False):
-        cells = [_cells(line) for line in own.itertuples(index=False)]
-        text.append(f"## {family}\n\n{pd.DataFrame(cells).to_markdown(index=False, disable_numparse=True)}\n")
+        cells = pd.DataFrame([_cells(line) for line in own.itertuples(index=False)])
+        cells = cells.map(lambda text: text.replace("|", "\\|"))
+        text.append(f"## {family}\n\n{cells.to_markdown(index=False, disable_numparse=True)}\n")
     return "\n".join([*text, *(f"- {note}" for note in NOTES)]) + "\n"
 
 
@@ -248,7 +251,7 @@ def _cells(line) -> dict[str, str]:
             f"{line.detectable:.2g}",
         )
     else:
-        found = line.status, "–", "–"
+        found = f"not measured: {line.missing}" if line.verdict == "not_measured" else line.missing, "–", "–"
     dropped = f", {line.dropped} left out" if line.dropped else ""
     cells = {
         "claim": line.text,
@@ -260,14 +263,15 @@ def _cells(line) -> dict[str, str]:
         "detectable": found[2],
         "pairs": f"{line.dialogues} × {line.seeds}{dropped}",
     }
-    return {key: value.replace("|", "\\|") for key, value in cells.items()}
+    return cells
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m evaluation.claims", description=__doc__)
     parser.add_argument("--metrics", type=Path, required=True, help="folder with <method>/seed<k>.csv")
     parser.add_argument("--claims", type=Path, required=True, help="YAML: claims: [{text: ..., metric: ..., ...}]")
-    parser.add_argument("--out", type=Path, required=True, help="folder for claims.csv and claims.md")
+    parser.add_argument("--out", type=Path, required=True, help="folder for claims.csv, .md and .tex")
+    parser.add_argument("--manifest", type=Path, help="the data's manifest.csv: dialogues of one person go together")
     args = parser.parse_args(arguments)
     claims = read_claims(args.claims)
     if not args.metrics.is_dir():
@@ -275,8 +279,9 @@ def main(arguments: list[str] | None = None) -> None:
     files = result_files([args.metrics])
     if not files:
         raise DataError(f"{args.metrics} holds no <method>/seed<k>.csv; measure first (python -m evaluation.run).")
-    lines = as_table(claims, judge(read_rows(files), claims))
+    lines = as_table(claims, judge(read_rows(files), claims, readings_of(files, args.manifest)))
     write_text(args.out / "claims.md", shown(lines))
+    write_text(args.out / "claims.tex", shown_tex(lines))
     write_text(args.out / "claims.csv", lines.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
     counts = lines["verdict"].value_counts()
     print(", ".join(f"{counts[v]} {v}" for v in VERDICTS if v in counts), f"-> {args.out / 'claims.md'}", flush=True)

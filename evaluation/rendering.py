@@ -35,8 +35,14 @@ def ranks(table: pd.DataFrame, card: MetricCard, part: str, truth: float) -> dic
     return {line: order.index(value) + 1 for line, value in badness.items() if value in order}
 
 
-def shown_table(table: pd.DataFrame, columns, summary: pd.DataFrame, style: str) -> pd.DataFrame:
-    """The table a person reads, as text cells; `style` is 'md' or 'tex'."""
+def shown_table(
+    table: pd.DataFrame,
+    columns,
+    summary: pd.DataFrame,
+    style: str,
+    marks: dict[tuple[str, str, str], str] | None = None,
+) -> pd.DataFrame:
+    """The table a person reads, as text cells; `style` is 'md' or 'tex', `marks` of `comparisons.marks`."""
     clean = tex if style == "tex" else lambda text: str(text).replace("|", "\\|")
     pairs = zip(table["seeds"], table["seeds_asked"], strict=True)
     seeds = [f"{run}" if run >= asked else f"{run} of {asked}" for run, asked in pairs]
@@ -49,7 +55,9 @@ def shown_table(table: pd.DataFrame, columns, summary: pd.DataFrame, style: str)
         head = f"{card.label} {card.arrow}" if len(card.parts) == 1 else f"{card.label}, {part} {card.arrow}"
         if card.direction == "truth" and math.isfinite(truth):
             head += f" {truth:.{digits}f}"
-        shown[clean(head)] = [_cell(line, name, digits, rank.get(i), style) for i, line in table.iterrows()]
+        signs = [(marks or {}).get((method, card.name, part), "") for method in table["method"]]
+        cells = [_cell(line, name, digits, rank.get(i), style) for i, line in table.iterrows()]
+        shown[clean(head)] = [f"{cell} {clean(sign)}".strip() for cell, sign in zip(cells, signs, strict=True)]
     if (table["status"] != OK).any():
         shown["status"] = table["status"].map(clean)
     return shown
@@ -120,5 +128,6 @@ def tex(text: str) -> str:
     escaped = {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
     escaped |= {c: "\\" + c for c in "&%$#_{}"} | {"<": "$<$", ">": "$>$", "|": "$|$"}
     escaped |= {"±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\rightarrow$"}
+    escaped |= {"▲": r"$^{+}$", "▼": r"$^{-}$", "≈": r"$\approx$", "×": r"$\times$"}
     escaped |= {"²": r"\textsuperscript{2}", "–": "--"}
     return "".join(escaped.get(c, c) for c in str(text))

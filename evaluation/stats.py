@@ -1,4 +1,4 @@
-"""Statistics of paired differences: tests, intervals, effect sizes, equivalence, ranks of methods and power.
+"""Statistics of paired differences: tests, intervals, effect sizes, equivalence and power.
 
 A *table* of differences has the shape (seeds, dialogues), NaN where one of the two methods has no value. Its cells are
 not independent: those of one seed share a training, those of one dialogue share a test. `compare` therefore takes one
@@ -21,7 +21,9 @@ STATUSES = {
     "too_few_pairs": "fewer complete pairs than an interval of this level needs",
     "one_seed": "one training cannot say how far another would differ",
     "too_few_methods": "ranks of fewer than three methods; compare the two directly",
+    "too_few_values": "no value in a tenth or more of the dialogues",
     "all_zero": "every difference is zero",
+    "undefined_draws": "the metric is undefined on more than a tenth of the resampled test sets",
     "no_spread": "all differences, or all seeds' means, are the same, so chance has no size",
 }
 _EXACT_FLIPS = 12  # up to 2^12 sign patterns are enumerated
@@ -64,18 +66,6 @@ class Interval:
     estimate: float = NAN
     low: float = NAN
     high: float = NAN
-
-
-@dataclass(frozen=True)
-class Ranks:
-    """Friedman's test over `blocks`; two mean ranks (1 is best) further apart than `critical` differ (Nemenyi)."""
-
-    blocks: int
-    status: str = OK
-    mean_ranks: tuple[float, ...] = ()
-    statistic: float = NAN
-    p: float = NAN
-    critical: float = NAN
 
 
 def complete(table: np.ndarray) -> np.ndarray:
@@ -253,10 +243,22 @@ def hierarchical_bootstrap(
     own = np.asarray(range(table.shape[1]) if identities is None else identities)
     if len(own) != table.shape[1]:
         raise ValueError(f"{len(own)} identities for {table.shape[1]} dialogues")
-    own = np.unique(own[kept[1]], return_inverse=True)[1]
     table, known = table[np.ix_(*kept)], known[np.ix_(*kept)]
-    values, rng = np.where(known, table, 0.0), np.random.default_rng(seed)
-    seeds, groups = len(table), own.max() + 1
+    values = np.where(known, table, 0.0)
+    of_seed, of_dialogue = draw_counts(len(table), own[kept[1]], draws, seed)
+    sums, counts = (((of_seed @ cells) * of_dialogue).sum(axis=1) for cells in (values, known.astype(float)))
+    means = sums[counts > 0] / counts[counts > 0]
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(OK, float(values.sum() / known.sum()), float(low), float(high))
+
+
+def draw_counts(seeds: int, identities, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """How often each seed (draws, seeds) and each dialogue (draws, dialogues) is drawn, with replacement.
+
+    `identities`: one per dialogue; they are drawn first, then as many dialogues of each as it has, times its draws.
+    """
+    own = np.unique(np.asarray(identities), return_inverse=True)[1]
+    rng, groups = np.random.default_rng(seed), own.max() + 1
     of_seed = rng.multinomial(seeds, np.full(seeds, 1 / seeds), draws)
     of_group = rng.multinomial(groups, np.full(groups, 1 / groups), draws)
     of_dialogue = np.zeros((draws, len(own)))
@@ -264,35 +266,16 @@ def hierarchical_bootstrap(
         members = np.flatnonzero(own == group)
         even = np.full(len(members), 1 / len(members))
         of_dialogue[:, members] = rng.multinomial(of_group[:, group] * len(members), even)
-    sums, counts = (((of_seed @ cells) * of_dialogue).sum(axis=1) for cells in (values, known.astype(float)))
-    means = sums[counts > 0] / counts[counts > 0]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(OK, float(values.sum() / known.sum()), float(low), float(high))
+    return of_seed, of_dialogue
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """Holm's adjusted p of one family, in the given order; NaN stays NaN and does not count as a test."""
+    """Holm's adjusted p of one family, in the given order; NaN stays NaN and does not count as a test.
+
+    The same as statsmodels' multipletests, which collects garbage at every call: seconds, for a table's many columns.
+    """
     p = np.asarray(p, np.float64)
     adjusted, tested = np.full(p.shape, NAN), np.flatnonzero(np.isfinite(p))
     order = tested[np.argsort(p[tested], kind="stable")]
     adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)))
     return adjusted
-
-
-def friedman(scores: np.ndarray, higher: bool = True, level: float = 0.95) -> Ranks:
-    """Friedman's test and Nemenyi's critical difference (Demsar 2006) of scores, shape (blocks, methods).
-
-    Blocks are independent (dialogues, averaged over seeds); one with a NaN is left out. `higher`: larger is better.
-    """
-    scores = np.asarray(scores, np.float64)
-    scores = scores[np.isfinite(scores).all(axis=1)]
-    blocks, methods = scores.shape
-    if min(methods - 1, blocks) < 2:
-        return Ranks(blocks, "too_few_methods" if methods < 3 else "too_few_pairs")
-    if not np.ptp(scores, axis=1).any():
-        return Ranks(blocks, "all_zero")
-    ranks = stats.rankdata(-scores if higher else scores, axis=1).mean(axis=0)
-    test = stats.friedmanchisquare(*scores.T)
-    reach = stats.studentized_range.ppf(level, methods, np.inf) / math.sqrt(2)
-    critical = float(reach * math.sqrt(methods * (methods + 1) / (6 * blocks)))
-    return Ranks(blocks, OK, tuple(map(float, ranks)), float(test.statistic), float(test.pvalue), critical)

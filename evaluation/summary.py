@@ -1,6 +1,5 @@
 """From tidy result rows to one number per method, seed and metric, and its mean and spread over seeds."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -70,41 +69,28 @@ def seed_values(rows: pd.DataFrame) -> pd.DataFrame:
     whole = rows["clip"] == WHOLE_SET
     of_set = rows["metric"].map({name: card.per == "set" for name, card in known.items()}).fillna(False).astype(bool)
     rows = rows[whole == of_set]
-    lines = []
-    for key, group in rows.groupby(KEYS, sort=False):
-        failed = group.loc[group["status"] != OK, "status"]
-        status = OK if len(failed) < len(group) else failed.mode().iloc[0]
-        reason = failed.mode().iloc[0] if len(failed) else ""
-        lines.append((*key, group["value"].mean(), len(group), len(failed), status, reason))
-    return pd.DataFrame(lines, columns=[*KEYS, "value", "count", "undefined", "status", "reason"])
+    found = rows.groupby(KEYS, sort=False).agg(value=("value", "mean"), count=("status", "size"))
+    failed = rows.loc[rows["status"] != OK, [*KEYS, "status"]]
+    found["undefined"] = failed.groupby(KEYS).size().reindex(found.index, fill_value=0)
+    found["reason"] = _most_frequent(failed, KEYS, "status").reindex(found.index, fill_value="")
+    found["status"] = found["reason"].where(found["undefined"] == found["count"], OK)
+    return found.reset_index()[[*KEYS, "value", "count", "undefined", "status", "reason"]]
+
+
+def _most_frequent(rows: pd.DataFrame, keys: list[str], column: str) -> pd.Series:
+    """The most frequent entry of a column by `keys`; of equally frequent ones the first by name."""
+    counts = rows.groupby([*keys, column]).size().rename("times").reset_index()
+    counts = counts.sort_values(["times", column], ascending=[False, True])
+    return counts.drop_duplicates(keys).set_index(keys)[column]
 
 
 def summarise(values: pd.DataFrame) -> pd.DataFrame:
     """Over seeds, by (method, metric, part): `mean`, `sd` (N - 1), `n` seeds, `count`, `undefined`, `status`."""
-    lines = []
-    for key, group in values.groupby(["method", "metric", "part"], sort=False):
-        defined = group["value"].dropna()
-        reasons = group.loc[group["reason"] != "", "reason"]
-        reason = reasons.mode().iloc[0] if len(reasons) else OK
-        spread = defined.std(ddof=1) if len(defined) > 1 else float("nan")
-        total, failed = int(group["count"].sum()), int(group["undefined"].sum())
-        lines.append((*key, defined.mean(), spread, len(defined), total, failed, reason))
-    columns = ["method", "metric", "part", "mean", "sd", "n", "count", "undefined", "status"]
-    return pd.DataFrame(lines, columns=columns).set_index(["method", "metric", "part"])
-
-
-def budgets(files: Iterable[Path], models: Path | None = None) -> dict[str, dict[str, int]]:
-    """Method -> steps, samples, parameters, from `models/<method>/seed<k>.json` beside the metrics folder."""
-    found: dict[str, dict[str, int]] = {}
-    for path in files:
-        method = path.parent.name
-        folder = models or path.parent.parent.parent / "models"
-        card = folder / method / f"{path.stem}.json"
-        if method in found or not card.exists():
-            continue
-        try:
-            entry = json.loads(card.read_text(encoding="utf-8")).get("card", {})
-        except json.JSONDecodeError as error:
-            raise DataError(f"{card} is not JSON ({error}); train this method again.") from error
-        found[method] = {key: entry[key] for key in ("steps", "samples", "parameters") if key in entry}
+    keys = ["method", "metric", "part"]
+    found = values.groupby(keys, sort=False).agg(
+        mean=("value", "mean"), sd=("value", "std"), n=("value", "count"),
+        count=("count", "sum"), undefined=("undefined", "sum"),
+    )  # fmt: skip
+    reasons = _most_frequent(values[values["reason"] != ""], keys, "reason")
+    found["status"] = reasons.reindex(found.index, fill_value=OK)
     return found

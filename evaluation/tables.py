@@ -1,25 +1,32 @@
 """Tables from tidy result rows: `python -m evaluation.tables --metrics FILES|DIR --rows JSON --out DIR`.
 
-Writes main_table, ablations_table and controls, each as .csv (machine readable), .md and .tex, and every metric and
-part in full_table and summary.csv; `python -m evaluation.tables --print FILE.md` shows one in the terminal.
+Writes main_table, ablations_table, talking_table, listening_table, efficiency_table and controls, each as .csv
+(machine readable), .md and .tex, and every metric and part in full_table. Tidy beside them: comparisons.csv (every
+row against the main one), ranks.csv, values.csv (per seed), summary.csv and metrics.csv (what each metric is). A row
+that was asked for and has no results keeps its line, with the reason. `python -m evaluation.tables --print FILE.md`
+shows a table in the terminal.
 """
 
 import argparse
 import math
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
 from dyads.errors import ConfigError, DataError, run_cli
 from dyads.files import write_text
-from evaluation.cards import OK, STATUSES, MetricCard
+from evaluation import comparisons, efficiency, states
+from evaluation.cards import STATUSES, MetricCard
 from evaluation.controls_check import VIOLATED, check_controls, control_name, counts
 from evaluation.full_table import write_full_table
+from evaluation.pairing import Readings, readings_of
+from evaluation.ranking import rank_table
 from evaluation.registry import cards
 from evaluation.rendering import BUDGET, latex, markdown, notes, shown_table, tex
-from evaluation.summary import WHOLE_SET, budgets, read_rows, result_files, seed_values, summarise
+from evaluation.study_rows import Row, study_rows
+from evaluation.summary import read_rows, result_files, seed_values, summarise
 from training.options import from_dict, parse_json
 
 DEFAULT_COLUMNS = (
@@ -27,36 +34,64 @@ DEFAULT_COLUMNS = (
     *("motion_mse/all", "motion_fd_pooled/all", "rpcc/expression", "sid/expression", "var/all"),
     *("fid_small/frame", "ssim/frame", "psnr/frame", "lpips_small/frame", "lse_d/speech", "lse_c/speech"),
 )
+TALKING_COLUMNS = (
+    *("mouth_opening_correlation/speech", "lse_d/speech", "lse_c/speech", "motion_mse/lips", "motion_fd_pooled/lips"),
+    *("var/lips", "motion_mse/expression", "expression_correlation/all", "expression_amplitude/all"),
+    *("motion_fd_pooled/pose", "fid_small/frame"),
+)
+LISTENING_COLUMNS = (
+    *("expression_correlation/all", "expression_amplitude/all", "expression_valence/smile"),
+    *("motion_mse/expression", "motion_fd_pooled/expression", "motion_fd_pooled/pose", "rpcc/expression", "rpcc/pose"),
+    *("sid/expression", "sid/pose", "var/expression", "var/pose", "fid_small/frame"),
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of methods: which groups of rows, in which order; its columns, and whose frames count."""
+
+    title: str
+    groups: tuple[str, ...]
+    columns: tuple[str, ...] = DEFAULT_COLUMNS
+    state: states.State | None = None
+
+
+ROWS = ("main", "baseline", "ablation", "control")
 TABLES = {
-    "main_table": (("main", "baseline", "control"), "Main results"),
-    "ablations_table": (("main", "ablation", "control"), "Ablations"),
+    "main_table": Table("Main results", ("main", "baseline", "control")),
+    "ablations_table": Table("Ablations", ("main", "ablation", "control")),
+    "talking_table": Table("While the avatar speaks", ROWS, TALKING_COLUMNS, "talking"),
+    "listening_table": Table("While the avatar listens", ROWS, LISTENING_COLUMNS, "listening"),
 }
 
 
 @dataclass(frozen=True)
 class TableOptions:
-    """`columns`: `metric/part` of the table's columns; empty means the default; `note`: a sentence below."""
+    """`columns`: `metric/part` of the main and ablations tables, empty for the default; `note`: a sentence below."""
 
     columns: tuple[str, ...] = ()
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Row:
-    """One method of a table: its name in the results, label, group, seeds (run, asked for) and what went wrong."""
+@dataclass
+class Study:
+    """What the tables are made of: rows asked for or found, tidy values, readings, and where they come from.
 
-    method: str
-    label: str
-    group: str
-    seeds: int
-    asked: int
-    status: str
+    `given`: row name -> label, group and, optionally, class, seeds, start, weights, fixed (no seed changes it).
+    """
+
+    rows: list[Row]
+    values: pd.DataFrame
+    given: dict[str, dict]
+    readings: Readings = field(default_factory=Readings)
+    budget: dict[str, dict] = field(default_factory=dict)
+    note: str = ""
 
 
-def chosen_columns(options: TableOptions) -> list[tuple[MetricCard, str]]:
-    """(card, part) of each column; ConfigError for a name no card has."""
+def chosen_columns(names: tuple[str, ...]) -> list[tuple[MetricCard, str]]:
+    """(card, part) of each column `metric/part`; ConfigError for a name no card has."""
     known, found = cards(), []
-    for name in options.columns or DEFAULT_COLUMNS:
+    for name in names:
         metric, _, part = name.partition("/")
         card = known.get(metric)
         if card is None:
@@ -66,45 +101,6 @@ def chosen_columns(options: TableOptions) -> list[tuple[MetricCard, str]]:
             raise ConfigError(f"table column {name!r} names no part; {metric} has {', '.join(card.all_parts)}.")
         found.append((card, part))
     return found
-
-
-def study_rows(given: dict, files: list[Path], rows: pd.DataFrame) -> list[Row]:
-    """Every row that was asked for, measured or not, in the order of `given`, then the rest by name."""
-    asked: dict[str, set[int]] = {name: set() for name in given}
-    for name, entry in given.items():
-        asked[name].update(entry.get("seeds") or ())
-    for path in files:
-        if path.stem.removeprefix("seed").isdigit():
-            asked.setdefault(path.parent.name, set()).add(int(path.stem.removeprefix("seed")))
-    for method, seed in rows[["method", "seed"]].drop_duplicates().itertuples(index=False):
-        asked.setdefault(method, set()).add(seed)
-    found = []
-    for method, seeds in asked.items():
-        entry = given.get(method, {})
-        own = rows[rows["method"] == method]
-        group = entry.get("group") or ("control" if control_name(method) in _controls() else "main")
-        found.append(
-            Row(method, entry.get("label", method), group, own["seed"].nunique(), len(seeds), _status(own, seeds))
-        )
-    return found
-
-
-def _controls() -> set[str]:
-    return {name for card in cards().values() for pair in card.separates for name in pair if isinstance(name, str)}
-
-
-def _status(own: pd.DataFrame, seeds: set[int]) -> str:
-    """'ok', or the seeds that were not run and the clips without a usable video."""
-    if own.empty:
-        return "not_run"
-    missing = sorted(seeds - set(own["seed"]))
-    problems = [f"not_run: seed {', '.join(map(str, missing))}"] if missing else []
-    for status in ("missing_video", "length_mismatch"):
-        clips = own[(own["status"] == status) & (own["clip"] != WHOLE_SET)]
-        number = len(clips[["seed", "clip"]].drop_duplicates())
-        total = len(own.loc[own["clip"] != WHOLE_SET, ["seed", "clip"]].drop_duplicates())
-        problems += [f"{status}: {number} of {total} clips"] if number else []
-    return "; ".join(problems) or OK
 
 
 def machine_table(rows: list[Row], columns, summary: pd.DataFrame, budget: dict[str, dict]) -> pd.DataFrame:
@@ -137,30 +133,104 @@ def unmeasured(table: pd.DataFrame, columns) -> dict[tuple[MetricCard, str], str
     return found
 
 
-def write_tables(files: list[Path], given: dict, options: TableOptions, out: Path, models: Path | None = None) -> None:
-    """All three tables in three formats; a row without results is shown with its status."""
-    columns, rows = chosen_columns(options), read_rows(files)
-    summary = summarise(seed_values(rows))
-    study = study_rows(given, files, rows)
-    if not study:
+def write_tables(
+    files: list[Path],
+    given: dict,
+    options: TableOptions,
+    out: Path,
+    results: Path | None = None,
+    manifest: Path | None = None,
+) -> None:
+    """All tables in three formats; a row without results is shown with its status.
+
+    `results`: folder with models, videos, logs and benchmarks; default: where the result files lie.
+    """
+    rows = read_rows(files)
+    results = results or (files[0].parent.parent.parent if files else out.parent)
+    found = study_rows(given, files, rows, results / "logs")
+    if not found:
         raise DataError("no result files and no rows were given; run evaluation first, or name the rows by --rows.")
-    budget = budgets(files, models)
-    for name, (groups, title) in TABLES.items():
-        order = [row for group in groups for row in study if row.group == group]
-        table = machine_table(order or study, columns, summary, budget)
-        dropped = unmeasured(table, columns)
-        seen = [column for column in columns if column not in dropped]
-        lines = notes(table, seen, rows, options.note)
-        lines += [f"Not measured, {STATUSES[why]}: {card.label}." for (card, _), why in dropped.items()]
-        write_text(out / f"{name}.csv", table.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
-        write_text(out / f"{name}.md", markdown(title, shown_table(table, seen, summary, "md"), lines))
-        in_tex = shown_table(table, seen, summary, "tex").rename(columns={k: tex(k) for k in ("method", *BUDGET)})
-        write_text(out / f"{name}.tex", latex(title, in_tex, lines, name))
-    numbers = summary.reset_index().to_csv(index=False, float_format="%.9g", lineterminator="\n")
-    write_text(out / "summary.csv", numbers)
-    write_full_table(study, summary, out)
-    names = {row.method: control_name(row.method, given.get(row.method, {}).get("class", "")) for row in study}
+    budget = efficiency.budgets([row.method for row in found], results / "models", given)
+    study = Study(found, rows, given, readings_of(files, manifest), budget, options.note)
+    values = seed_values(rows)
+    summary = summarise(values)
+    compared, ranked = [], []
+    for name, table in TABLES.items():
+        plain = table.state is None
+        columns = chosen_columns((options.columns or table.columns) if plain else table.columns)
+        own = rows if plain else states.state_rows(rows, study.readings.files, table.state, columns)
+        means = summary if plain else summarise(seed_values(own))
+        differences = _write_table(name, table, columns, own, means, study, out)
+        compared.append(differences.assign(table=name))
+        if plain:
+            methods = [row.method for row in found if row.group in table.groups and row.group != "control"]
+            ranked.append(rank_table(rows, methods, columns).assign(table=name))
+    _write_csv(pd.concat(compared), out / "comparisons.csv")
+    _write_csv(pd.concat(ranked), out / "ranks.csv")
+    _write_csv(values, out / "values.csv")
+    _write_csv(summary.reset_index(), out / "summary.csv")
+    _write_csv(catalogue(), out / "metrics.csv")
+    write_efficiency(study, results, out)
+    write_full_table(found, summary, out)
+    names = {row.method: control_name(row.method, given.get(row.method, {}).get("class", "")) for row in found}
     write_controls(check_controls(summary, names), out)
+
+
+def _write_table(
+    name: str, table: Table, columns, values: pd.DataFrame, summary: pd.DataFrame, study: Study, out: Path
+) -> pd.DataFrame:
+    """One table of methods in three formats, from tidy rows and their summary; its differences from the main row."""
+    order = [row for group in table.groups for row in study.rows if row.group == group] or study.rows
+    machine = machine_table(order, columns, summary, study.budget)
+    dropped = unmeasured(machine, columns)
+    seen = [column for column in columns if column not in dropped]
+    lines = notes(machine, seen, values, study.note)
+    if table.state:
+        lines.insert(0, states.note(table.state))
+    reference = next((row for row in order if row.group == "main"), None)
+    differences = pd.DataFrame(columns=list(comparisons.COLUMNS))
+    if reference is not None:
+        methods = [row.method for row in order if row.group != "control"]
+        fixed = [row.method for row in order if study.given.get(row.method, {}).get("fixed")]
+        readings = study.readings
+        if table.state:
+            readings = Readings(readings.files, readings.subjects, lambda clip: states.masked(clip, table.state))
+        differences = comparisons.compare_rows(values, reference.method, methods, seen, readings, fixed)
+        lines.append(comparisons.note(differences, reference.label))
+    lines += [f"Not measured, {STATUSES[why]}: {card.label}." for (card, _), why in dropped.items()]
+    _write_csv(machine, out / f"{name}.csv")
+    marks = comparisons.marks(differences)
+    write_text(out / f"{name}.md", markdown(table.title, shown_table(machine, seen, summary, "md", marks), lines))
+    in_tex = shown_table(machine, seen, summary, "tex", marks)
+    in_tex = in_tex.rename(columns={key: tex(key) for key in ("method", *BUDGET)})
+    write_text(out / f"{name}.tex", latex(table.title, in_tex, lines, name))
+    return differences
+
+
+def _write_csv(table: pd.DataFrame, path: Path) -> None:
+    write_text(path, table.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
+
+
+def catalogue() -> pd.DataFrame:
+    """What each metric is, for those who read the tidy files: a line per metric and part."""
+    lines = [
+        (card.name, part, card.label, card.unit, card.direction, card.arrow, card.per, len(card.parts), card.protocol)
+        for card in cards().values()
+        for part in card.parts
+    ]
+    names = ("metric", "part", "label", "unit", "direction", "arrow", "per", "parts", "protocol")
+    return pd.DataFrame(lines, columns=list(names))
+
+
+def write_efficiency(study: Study, results: Path, out: Path) -> None:
+    """What the rows cost; see `efficiency`."""
+    order = [row for group in ROWS for row in study.rows if row.group == group] or study.rows
+    table = efficiency.efficiency_table(order, study.given, results, study.budget)
+    lines = [*efficiency.NOTES, f"{efficiency.hardware_note(table)}."]
+    _write_csv(table, out / "efficiency_table.csv")
+    shown = efficiency.shown(table, lambda text: str(text).replace("|", "\\|"))
+    write_text(out / "efficiency_table.md", markdown("Efficiency", shown, lines))
+    write_text(out / "efficiency_table.tex", latex("Efficiency", efficiency.shown(table, tex), lines, "efficiency"))
 
 
 def write_controls(checked: pd.DataFrame, out: Path) -> None:
@@ -186,10 +256,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m evaluation.tables", description=__doc__)
     parser.add_argument("--metrics", nargs="+", type=Path, help="result files, or folders with <method>/seed<k>.csv")
     parser.add_argument(
-        "--rows", default="{}", help="JSON or @file: row name -> label, group and, optionally, class, seeds"
+        "--rows", default="{}", help="JSON or @file: row name -> label, group; class, seeds, start, weights, fixed"
     )
     parser.add_argument("--options", "--config", default="{}", help="JSON object or @file; see TableOptions")
-    parser.add_argument("--models", type=Path, help="folder with <method>/seed<k>.json; default: beside the metrics")
+    parser.add_argument("--results", type=Path, help="folder with models, videos, logs; default: that of the metrics")
+    parser.add_argument("--manifest", type=Path, help="the data's manifest.csv: dialogues of one person go together")
     parser.add_argument("--out", type=Path, help="folder of the tables")
     parser.add_argument("--print", type=Path, dest="shown", metavar="FILE", help="show a table in the terminal")
     args = parser.parse_args(arguments)
@@ -202,7 +273,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise ConfigError("--metrics and --out are both needed (or --print FILE); see --help.")
     options = from_dict(TableOptions, parse_json(args.options, "--options"), "tables")
     files = result_files(args.metrics)
-    write_tables(files, parse_json(args.rows, "--rows"), options, args.out, args.models)
+    write_tables(files, parse_json(args.rows, "--rows"), options, args.out, args.results, args.manifest)
     print(f"tables of {len(files)} result files -> {args.out}", flush=True)
 
 

@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from safetensors import safe_open
 
-from dyads.contract import FPS
+from dyads.contract import FPS, SAMPLES_PER_FRAME, Dyad, read_manifest
 from dyads.errors import DataError
+from dyads.media import read_audio
 from dyads.synthetic.coefficients import COEFFICIENTS
 from evaluation.plots.study import BLACK, BLUE, ORANGE, runs
 
@@ -25,6 +26,57 @@ def mouth_trace(files: dict[str, Path], dialogues: list[str]) -> Figure:
 def expression_trace(files: dict[str, Path], dialogues: list[str], coefficient: str = "smile") -> Figure:
     """Change of an expression coefficient from the reference image, against the truth and the oracle's expectation."""
     return _traces(files, dialogues, coefficient, f"{coefficient.replace('_', ' ')} (change)", oracle=True)
+
+
+def mouth_audio(data: Path, files: dict[str, Path], dialogues: list[str], split: str = "test") -> Figure:
+    """The jaw's opening over the loudness of the avatar's voice, one panel per method and one for the true video.
+
+    Frames of `dialogues` in which the avatar speaks; the panel's title gives Pearson's r. `files`: as in `mouth_trace`.
+    """
+    loud = {dyad.dyad_id: loudness(dyad) for dyad in read_manifest(data, split) if dyad.dyad_id in dialogues}
+    panels: dict[str, list[tuple[np.ndarray, np.ndarray]] | str] = {"True video": []}
+    for label, path in files.items():
+        panels[label] = []
+        for dialogue in dialogues:
+            lines = read_trace(Path(path), dialogue, "jaw_open", oracle=False)
+            if isinstance(lines, str):
+                panels[label] = lines
+                break
+            panels[label].append((_spoken(loud[dialogue], lines), lines["generated video"][lines["speaking"]]))
+            if len(panels["True video"]) < len(dialogues):
+                panels["True video"].append((_spoken(loud[dialogue], lines), lines["true video"][lines["speaking"]]))
+    across = min(6, len(panels))
+    down = -(-len(panels) // across)
+    figure = Figure(figsize=(1.75 * across + 0.4, 1.8 * down + 0.3), layout="constrained")
+    all_axes = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes, (label, pairs) in zip(all_axes, panels.items(), strict=False):
+        axes.set_title(label, fontsize=7.5)
+        if isinstance(pairs, str) or not pairs:
+            axes.text(0.5, 0.5, pairs or "nothing to show", ha="center", fontsize=7, transform=axes.transAxes)
+            continue
+        x, y = (np.concatenate(series) for series in zip(*pairs, strict=True))
+        colour = BLACK if label == "True video" else BLUE
+        axes.plot(x, y, ".", markersize=2, alpha=0.35, color=colour, linewidth=0)
+        moves = min(x.std(), y.std()) > 1e-3
+        r = f"r = {np.corrcoef(x, y)[0, 1]:.2f}" if moves else "still"
+        axes.text(0.04, 0.93, r, fontsize=7, va="top", transform=axes.transAxes)
+    for axes in all_axes[len(panels) :]:
+        axes.set_visible(False)
+    figure.supxlabel("loudness of the avatar's voice (dB)", fontsize=8)
+    figure.supylabel("jaw opening", fontsize=8)
+    return figure
+
+
+def loudness(dyad: Dyad) -> np.ndarray:
+    """Level of the avatar's voice in each video frame, dB relative to full scale, (T,)."""
+    audio = read_audio(dyad.avatar.audio, dyad.avatar.audio_channel)
+    frames = audio[: len(audio) // SAMPLES_PER_FRAME * SAMPLES_PER_FRAME].reshape(-1, SAMPLES_PER_FRAME)
+    return 10 * np.log10(np.square(frames.astype(np.float64)).mean(1) + 1e-7)
+
+
+def _spoken(loud: np.ndarray, lines: dict[str, np.ndarray]) -> np.ndarray:
+    speaking = lines["speaking"]
+    return np.pad(loud, (0, max(len(speaking) - len(loud), 0)), mode="edge")[: len(speaking)][speaking]
 
 
 def _traces(files: dict[str, Path], dialogues: list[str], name: str, axis: str, oracle: bool) -> Figure:

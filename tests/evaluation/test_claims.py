@@ -10,10 +10,12 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from study_rows import write_result
+from readings_file import readings, write_readings
+from study_rows import constant, write_result
 
 from dyads.errors import ConfigError, DataError
-from evaluation.claims import Claim, as_table, chances, decide, differences, judge, main, read_claims, shown
+from evaluation.claims import Claim, as_table, chances, decide, judge, main, read_claims, shown, shown_tex
+from evaluation.pairing import differences, readings_of
 from evaluation.stats import Mean, mean_crossed
 from evaluation.summary import read_rows, result_files
 
@@ -106,7 +108,35 @@ def test_what_is_missing_is_said(tmp_path):
     assert findings[0].p_holm == findings[0].p  # what was not tested does not count
     assert all(math.isnan(value) for one in findings[1:4] for value in (one.estimate, one.low, one.p, one.detectable))
     text = shown(as_table(named, findings))
-    assert "not_run: nobody" in text and "10 × 3, 2 left out" in text and "nan" not in text
+    assert "not measured: no rows of nobody in this profile" in text and "10 × 3, 2 left out" in text
+    assert "one training cannot say how far another would differ" in text and "nan" not in text
+    assert [one.missing for one in findings][1:3] == [
+        "no rows of nobody in this profile",
+        "mouth_opening_correlation has no value for mute: the avatar does not speak long enough in this clip",
+    ]
+    lines = shown_tex(as_table(named, findings))
+    assert r"\toprule" in lines and r"\textbf{not measured}" in lines and "nan" not in lines
+
+
+def test_readings_bring_the_dialogues_into_a_set_metric(tmp_path):
+    """FID of equal values per seed has no spread over seeds, but its dialogues have one; identities go together."""
+    for method, shift in (("a", 0.0), ("b", 1.0)):
+        for seed in range(3):
+            path = write_result(tmp_path, method, seed, constant(1.0 + shift), CLIPS)
+            clips = readings(np.random.default_rng([seed, ord(method)]), 12, shift=shift)
+            clips = dict(zip(CLIPS, clips.values(), strict=True))
+            write_readings(path.with_suffix(".features.safetensors"), clips, method, seed)
+    fid = replace(GREATER, metric="fid_small", part="frame", kind="less")
+    alone = found(tmp_path, fid)[0]
+    assert (alone.basis, alone.status, alone.dialogues) == ("seeds", "no_spread", 1)
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("dyad_id,role,subject_id\n" + "".join(f"{c},avatar,p{i // 2}\n" for i, c in enumerate(CLIPS)))
+    files = result_files([tmp_path])
+    one = judge(read_rows(files), [fid], readings_of(files, manifest))[0]
+    assert (one.basis, one.status, one.verdict, one.dialogues, one.seeds) == ("set", "ok", "supported", 12, 3)
+    assert one.estimate < 0 and one.permutation_p < 0.01 and one.bootstrap_low < one.estimate < one.bootstrap_high
+    with pytest.raises(DataError, match="is no manifest"):
+        readings_of(files, tmp_path / "none.csv")
 
 
 def test_a_lucky_seed_does_not_support_a_claim(tmp_path):
@@ -163,7 +193,7 @@ def test_from_the_command_line_twice_the_same_files(tmp_path, capsys):
     for out in ("one", "two"):
         main(["--metrics", str(tmp_path / "metrics"), "--claims", str(PAPER), "--out", str(tmp_path / out)])
     assert "supported" in capsys.readouterr().out
-    for name in ("claims.csv", "claims.md"):
+    for name in ("claims.csv", "claims.md", "claims.tex"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     table, known = pd.read_csv(tmp_path / "one/claims.csv"), read_claims(PAPER)
     assert list(table["text"]) == [claim.text for claim in known]
@@ -215,8 +245,10 @@ def test_pairs_are_aligned_by_seed_and_clip():
     cells = [("a", 0, "x", 5.0), ("a", 1, "x", 6.0), ("a", 0, "y", 7.0), ("b", 1, "x", 1.0), ("b", 0, "y", 3.0)]
     rows = pd.DataFrame(cells, columns=["method", "seed", "clip", "value"])
     rows = rows.assign(metric="mouth_opening_correlation", part="speech", status="ok")
-    table, status = differences(rows, GREATER)
-    assert status == "ok" and np.array_equal(table, [[math.nan, 4], [5, math.nan]], equal_nan=True)
+    table, clips, status = differences(rows, GREATER.metric, GREATER.part, GREATER.methods)
+    assert (
+        status == "ok" and clips == ["x", "y"] and np.array_equal(table, [[math.nan, 4], [5, math.nan]], equal_nan=True)
+    )
 
 
 RUNS = 1500

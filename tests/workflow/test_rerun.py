@@ -9,23 +9,24 @@ from checkout import Checkout, Result, copy_repository
 
 PROFILE = ["--workflow-profile", "profiles/smoke"]
 # What follows every measurement anew.
-REPORTING = {"tables", "run_notebook", "report_page", "all"}
+REPORTING = {"tables", "claims", "inspect", "run_notebook", "report_page", "all"}
 # Stands in for `python`: makes the files that a stage would write, from its arguments.
 STAGE = """#!/bin/sh
 previous=
 for word in "$@"; do
     case "$previous" in
         --out|--out-motion|--out-image) out=$word ;;
-        --output-dir) folder=$word ;;
-        --output) touch "$folder/$word" ;;
+        paper_figures) notebook=$word ;;
+        --results) [ -z "$notebook" ] || { mkdir -p "$word/reports"
+            touch "$word/reports/$notebook.ipynb" "$word/reports/$notebook.html"; } ;;
     esac
-    case "$word" in */reports/*.ipynb) touch "$word" ;; esac
     previous=$word
 done
 case "$out" in
     *.safetensors) touch "$out" "${out%.safetensors}.json" ;;
     *.csv) touch "$out" "${out%.csv}.json" "${out%.csv}.features.safetensors" ;;
-    */tables) for name in main_table ablations_table controls; do
+    */tables) for name in main_table ablations_table talking_table listening_table efficiency_table controls claims \\
+            values summary metrics comparisons ranks; do
         touch "$out/$name.csv" "$out/$name.md" "$out/$name.tex"; done ;;
     */report) mkdir -p "$out"; touch "$out/index.html" ;;
     ?*) mkdir -p "$out"; touch "$out/manifest.csv" "$out/index.csv" ;;
@@ -87,13 +88,7 @@ def test_one_probes_options_leave_the_other_and_all_methods_alone(finished, tmp_
 
 def test_a_new_label_remakes_only_tables_and_card(finished, tmp_path):
     result = plan(finished, tmp_path, {"methods": {"echo": {"label": "ECHO (ours)"}}})
-    assert set(result.jobs) == {
-        "tables",
-        "run_notebook",
-        "report_page",
-        "package",
-        "all",
-    }  # the model card names the row
+    assert set(result.jobs) == {"tables", "run_notebook", "report_page", "package", "all"}  # the card names the row
 
 
 def test_a_new_method_runs_only_its_own_jobs(finished, tmp_path):

@@ -72,9 +72,16 @@ RENDERER = f"{RESULTS}/backbones/renderer.safetensors"  # of the motion latent t
 MOTION = f"{RESULTS}/motion"
 TABLES = expand(
     f"{RESULTS}/tables/{{table}}.{{format}}",
-    table=["main_table", "ablations_table", "controls"],
+    table=[
+        *("main_table", "ablations_table", "talking_table", "listening_table", "efficiency_table"),
+        "controls",
+    ],
     format=["csv", "md", "tex"],
 )
+# Tidy files beside them, which figures are drawn from.
+TIDY = expand(f"{RESULTS}/tables/{{name}}.csv", name=["values", "summary", "metrics", "comparisons", "ranks"])
+CLAIMS_FILE = "workflow/claims.yaml"
+CLAIMS = expand(f"{RESULTS}/tables/claims.{{format}}", format=["csv", "md", "tex"])
 SWAP_TABLE = f"{RESULTS}/tables/swaps.csv"
 REPORTS = expand(f"{RESULTS}/reports/{{name}}.html", name=config["notebooks"])
 REPORT = f"{RESULTS}/report/index.html"
@@ -110,6 +117,11 @@ def seeds_of(name):
     return ROWS[name]["seeds"] or config["seeds"]
 
 
+# What those rows look at in a few dialogues, for figures.
+INSPECTED = [
+    f"{RESULTS}/inspect/{Path(folder).name}/seed{seeds_of(Path(folder).name)[0]}.safetensors"
+    for folder in PACKAGED
+]
 MEASURED = [(name, seed) for name in ROWS for seed in seeds_of(name)]
 
 
@@ -121,6 +133,9 @@ def table_row(name):
         "group": row["group"],
         "class": row["class"],
         "seeds": seeds_of(name),
+        "start": row.get("start"),
+        "weights": row.get("weights"),
+        "fixed": name in CONTROLS and bool(row["seeds"]),  # no seed changes it
     }
 
 
@@ -215,10 +230,13 @@ def show_what_finished():
     rows = json.dumps({name: table_row(name) for name in ROWS})
     external, log = json.dumps(EXTERNAL), f"{LOGS}/report.log"
     tables, report = (json.dumps(config[name], sort_keys=True) for name in ("tables", "report"))
+    notebooks = " ".join(config["notebooks"])
+    measured = f"--metrics {RESULTS}/metrics --manifest {DATA}/manifest.csv --out {RESULTS}/tables"
     try:
         shell(
-            "python -m evaluation.tables --metrics {RESULTS}/metrics --rows {rows:q} --options {tables:q}"
-            " --out {RESULTS}/tables > {log} 2>&1"
+            "python -m evaluation.tables {measured} --rows {rows:q} --options {tables:q} > {log} 2>&1"
+            " && {{ python -m evaluation.claims {measured} --claims {CLAIMS_FILE} >> {log} 2>&1 || true; }}"
+            " && {{ python -m paper_figures {notebooks} --results {RESULTS} >> {log} 2>&1 || true; }}"
             " && python -m evaluation.report --results {RESULTS} --rows {rows:q} --external {external:q}"
             " --options {report:q} --out {RESULTS}/report >> {log} 2>&1"
         )

@@ -38,10 +38,12 @@ rule evaluate:
 rule tables:
     input:
         code=code_files("evaluation.tables", "evaluation.metrics.*"),
+        data=f"{DATA}/manifest.csv",
         rows=[f"{RESULTS}/metrics/{name}/seed{seed}.csv" for name, seed in MEASURED],
         cards=[f"{RESULTS}/models/{name}/seed{seed}.json" for name, seed in MEASURED if name in TRAINED],
     output:
         TABLES,
+        TIDY,
     log:
         f"{LOGS}/tables.log",
     conda:
@@ -51,8 +53,28 @@ rule tables:
         options=json.dumps(config["tables"], sort_keys=True),
         folder=subpath(output[0], parent=True),
     shell:
-        "python -m evaluation.tables --metrics {input.rows} --rows {params.rows:q}"
+        "python -m evaluation.tables --metrics {input.rows} --rows {params.rows:q} --manifest {input.data}"
         " --options {params.options:q} --out {params.folder} > {log} 2>&1"
+
+
+rule claims:
+    input:
+        code=code_files("evaluation.claims", "evaluation.metrics.*"),
+        claims=CLAIMS_FILE,
+        data=f"{DATA}/manifest.csv",
+        rows=[f"{RESULTS}/metrics/{name}/seed{seed}.csv" for name, seed in MEASURED],
+    output:
+        CLAIMS,
+    log:
+        f"{LOGS}/claims.log",
+    conda:
+        "../../environment.yml"
+    params:
+        metrics=lambda wildcards, input: Path(input.rows[0]).parents[1],
+        folder=subpath(output[0], parent=True),
+    shell:
+        "python -m evaluation.claims --metrics {params.metrics} --claims {input.claims} --manifest {input.data}"
+        " --out {params.folder} > {log} 2>&1"
 
 
 rule swap_table:

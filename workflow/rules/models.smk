@@ -103,3 +103,33 @@ rule package:
     shell:
         "python -m echo_model.package --weights {input.weights} --class {params.method} --options {params.options:q}"
         " --label {params.label:q} --vae {input.vae} --phi {input.phi} --metrics {input.metrics} --out {output} > {log} 2>&1"
+
+
+# What an ECHO looks at, for the figures; measurements never import a model.
+rule inspect:
+    input:
+        code=code_files("echo_model.inspect"),
+        data=f"{DATA}/manifest.csv",
+        features=f"{FEATURES}/index.csv",
+        context=f"{CONTEXT}/index.csv",
+        vae=VAE,
+        weights=f"{RESULTS}/models/{{method}}/seed{{seed}}.safetensors",
+    output:
+        f"{RESULTS}/inspect/{{method}}/seed{{seed}}.safetensors",
+    log:
+        f"{LOGS}/inspect/{{method}}_seed{{seed}}.log",
+    priority: 60
+    conda:
+        "../../environment.yml"
+    resources:
+        gpu=GPU,
+    params:
+        method=lambda wildcards: entry(wildcards)["class"],
+        options=generate_options,
+        data=subpath(input.data, parent=True),
+        features=subpath(input.features, parent=True),
+        backbones=backbones,
+    shell:
+        "python workflow/scripts/on_gpu.py python -m echo_model.inspect --method {wildcards.method}"
+        " --class {params.method} --options {params.options:q} --data {params.data} --features {params.features}"
+        " --backbones {params.backbones:q} --seed {wildcards.seed} --weights {input.weights} --out {output} > {log} 2>&1"

@@ -4,8 +4,10 @@
 rule run_notebook:
     input:
         notebook="paper_figures/{notebook}.ipynb",
+        runner="paper_figures/__main__.py",
         code=code_files("evaluation.plots"),
-        tables=TABLES + ([SWAP_TABLE] if SWAPS else []),
+        tables=TABLES + TIDY + CLAIMS + ([SWAP_TABLE] if SWAPS else []),
+        inspected=INSPECTED,
     output:
         notebook=f"{RESULTS}/reports/{{notebook}}.ipynb",
         html=report(f"{RESULTS}/reports/{{notebook}}.html", category="Reports"),
@@ -16,10 +18,7 @@ rule run_notebook:
     params:
         results=subpath(output.html, ancestor=2),
     shell:
-        "python -m papermill {input.notebook} {output.notebook} --no-progress-bar --cwd ."
-        " -p results {params.results} > {log} 2>&1"
-        " && python -m nbconvert --to html --no-input --output-dir $(dirname {output.html})"
-        " --output $(basename {output.html}) {output.notebook} >> {log} 2>&1"
+        "python -m paper_figures {wildcards.notebook} --results {params.results} > {log} 2>&1"
 
 
 # The results themselves are read through `params.results`: what is there is shown, with or without an input here.
@@ -32,7 +31,7 @@ rule report_page:
         ],
         data=f"{DATA}/manifest.csv",
         rows=[f"{RESULTS}/metrics/{name}/seed{seed}.csv" for name, seed in MEASURED],
-        tables=TABLES + ([SWAP_TABLE] if SWAPS else []),
+        tables=TABLES + CLAIMS + ([SWAP_TABLE] if SWAPS else []),
         notebooks=REPORTS,
     output:
         REPORT,

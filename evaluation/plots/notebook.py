@@ -1,0 +1,32 @@
+"""What every notebook does with a study: show its tables, and save figures before it shows them."""
+
+from pathlib import Path
+
+from IPython.display import Image, Markdown, display
+from matplotlib.figure import Figure
+
+from evaluation.plots.study import Study, read_study, save
+
+
+class Page:
+    """One notebook's page on the study in `results`; `study` is what the figures draw from."""
+
+    def __init__(self, results: str) -> None:
+        self.study: Study = read_study(Path(results))
+        if self.study.results.name == "smoke":
+            display(Markdown("> **Smoke run: it shows that every stage works. The numbers mean nothing.**"))
+
+    def show(self, name: str, figure: Figure, dpi: int = 160) -> None:
+        """Save a figure as PNG and PDF in `figures/`, and show the PNG."""
+        path = self.study.results / "figures" / name
+        save(figure, path, dpi)
+        width, _ = figure.get_size_inches()
+        display(Image(filename=str(path.with_name(f"{name}.png")), width=int(min(1000, 105 * width))))
+
+    def table(self, name: str) -> None:
+        """A table of `tables/`, or that it is not there."""
+        path = self.study.results / "tables" / f"{name}.md"
+        if path.exists():
+            display(Markdown(path.read_text(encoding="utf-8")))
+        else:
+            display(Markdown(f"*{name}: not a part of this profile.*"))

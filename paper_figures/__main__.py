@@ -1,0 +1,83 @@
+"""Run notebooks on one profile's results: `python -m paper_figures NAME ... --results results/default [-p KEY VALUE]`.
+
+Each becomes `<out>/NAME.ipynb`, as it ran, and `<out>/NAME.html`, with its pictures and without its code. The same as
+papermill and nbconvert one after the other, which work on these notebooks too, in one process: that saves their start.
+"""
+
+import argparse
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from dyads.errors import ConfigError, DataError, run_cli
+from dyads.files import atomic_path, write_text
+
+FOLDER = Path(__file__).resolve().parent
+
+
+def notebooks() -> list[str]:
+    """Names of the notebooks there are."""
+    return sorted(path.stem for path in FOLDER.glob("*.ipynb"))
+
+
+def run(name: str, out: Path, parameters: dict[str, Any]) -> None:
+    """Execute one notebook and write both files; DataError names the cell that failed, and nothing is left."""
+    import papermill  # a second each, not needed to say what is wrong with the arguments
+    from nbconvert import HTMLExporter
+    from papermill.exceptions import PapermillExecutionError
+
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with atomic_path(out / f"{name}.ipynb") as temporary:
+            papermill.execute_notebook(
+                FOLDER / f"{name}.ipynb", temporary, parameters, progress_bar=False, cwd=FOLDER.parent, log_output=False
+            )
+            page, _ = HTMLExporter(exclude_input=True).from_filename(str(temporary), {"metadata": {"name": name}})
+    except PapermillExecutionError as error:
+        words = " ".join(f"{error.ename}: {error.evalue}".split())
+        raise DataError(f"notebook {name}: cell {error.exec_count} failed with {words}") from error
+    write_text(out / f"{name}.html", page)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m paper_figures", description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="+", help=f"of {', '.join(notebooks())}")
+    parser.add_argument("--results", required=True, type=Path, help="one profile's results, such as results/default")
+    parser.add_argument("--out", type=Path, help="folder for the pages; default: <results>/reports")
+    parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"),
+                        help="of the notebook's first cell; VALUE is JSON or text")  # fmt: skip
+    args = parser.parse_args(arguments)
+    unknown = sorted(set(args.names) - set(notebooks()))
+    if unknown:
+        raise ConfigError(f"there is no notebook {unknown[0]!r}; there are {', '.join(notebooks())}.")
+    if not args.results.is_dir():
+        raise ConfigError(f"--results {args.results} is no folder; run the study first.")
+    logging.getLogger("traitlets").setLevel(logging.ERROR)
+    # relative to the repository, where the notebooks run
+    parameters = {"results": os.path.relpath(args.results, FOLDER.parent)} | {
+        key: _value(text) for key, text in args.parameter
+    }
+    out, failed = args.out or args.results / "reports", []
+    for name in args.names:
+        try:
+            run(name, out, parameters)
+            print(f"{name} -> {out / f'{name}.html'}", flush=True)
+        except DataError as error:
+            if len(args.names) == 1:
+                raise
+            failed.append(str(error))
+    if failed:
+        raise DataError("; ".join(failed))
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+if __name__ == "__main__":
+    run_cli(main)
