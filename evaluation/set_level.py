@@ -8,17 +8,17 @@ the weights.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from dyads.synthetic.coefficients import COEFFICIENTS
 from evaluation.clips import EXPRESSION_PARTS, GROUPS, columns
 from evaluation.metrics._series import CONSTANT_SD, Undefined
-from evaluation.metrics.expression import CUES, VISIBLE
-from evaluation.metrics.sid import CLUSTERS, fit_clusters
+from evaluation.metrics.expression import CUES, LEAST_SLOPE, VISIBLE
+from evaluation.metrics.sid import VARIANTS, fit_clusters
 
 Clips = dict[str, dict[str, np.ndarray]]  # of `reading.read_features`
-LEAST_SLOPE = 1e-3  # of the truth on the oracle, as in expression_amplitude
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,9 @@ def _motion_fd(part: str, clips: Clips, names) -> SetMetric:
     return frechet([(clip["generated"][:, here], clip["true"][:, here]) for clip in clips.values()], tuple(clips))
 
 
-def _sid(part: str, clips: Clips, names, normalised: bool = False) -> SetMetric:
+def _sid(variant: str, normalised: bool, part: str, clips: Clips, names) -> SetMetric:
     """Clusters stay those of the whole test set's true frames; the histograms are resampled."""
-    here, k = _motion(part, names), CLUSTERS[part]
+    here, k = _motion(part, names), VARIANTS[variant][part]
     clusters = fit_clusters(np.concatenate([clip["true"][:, here] for clip in clips.values()]), k)
 
     def rows(clip: dict) -> np.ndarray:
@@ -125,10 +125,6 @@ def _sid(part: str, clips: Clips, names, normalised: bool = False) -> SetMetric:
         return np.where(counts.sum(-1) > 0, bits, np.nan) / (np.log2(k) if normalised else 1.0)
 
     return _stacked(clips, rows, lambda t: entropy(t[:, :k]), lambda t: entropy(t[:, k:]))
-
-
-def _sid_normalised(part: str, clips: Clips, names) -> SetMetric:
-    return _sid(part, clips, names, normalised=True)
 
 
 def _changes(part: str, clip: dict, names) -> list[np.ndarray]:
@@ -199,8 +195,8 @@ def _valence(part: str, clips: Clips, names) -> SetMetric:
 METRICS: dict[str, Callable[..., SetMetric]] = {
     "fid_small": _fid,
     "motion_fd_pooled": _motion_fd,
-    "sid": _sid,
-    "sid_normalised": _sid_normalised,
+    **{name: partial(_sid, name, False) for name in VARIANTS},
+    **{f"{name}_normalised": partial(_sid, name, True) for name in VARIANTS},
     "expression_correlation": _expression(_correlation),
     "expression_amplitude": _expression(_amplitude),
     "expression_valence": _valence,
