@@ -31,6 +31,9 @@ from evaluation.plots import (
 from evaluation.plots.study import runs
 from evaluation.tables import TableOptions, write_tables
 
+HEADER = (
+    "dataset,split,dyad_id,role,subject_id,video,audio,audio_channel,mixed_audio,fps,width,height,licence,crop,sha256\n"
+)
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "paper_figures/main_results.ipynb"
 
@@ -55,9 +58,13 @@ def study(tmp_path_factory):
         truth = read_truth(dyad)
         series = {"generated": truth.avatar, "true": truth.avatar, "expected": truth.expected, "truth": truth.avatar}
         series |= {"reference": truth.avatar[0], "speaking": truth.speaking.astype(np.float32)}
+        series |= {"image_generated": truth.avatar, "image_true": truth.avatar, "user": truth.user}
         tensors |= {f"{dyad.dyad_id}/{key}": np.array(value, np.float32) for key, value in series.items()}
+        marks = {"emotion": truth.emotion, "cue": truth.cue}
+        tensors |= {f"{dyad.dyad_id}/{key}": np.array(value, np.uint8) for key, value in marks.items()}
     files = [write_result(results / "metrics", name, 0, constant(0.4)) for name in ("echo", "other", "truth")]
-    meta = {"meta": json.dumps({"names": list(truth.names)})}
+    about = {"names": list(truth.names), "emotions": list(truth.emotions)}
+    meta = {"meta": json.dumps(about | {"method": "echo", "seed": 0, "probe": "motion"})}
     save_file(tensors, results / "metrics/echo/seed0.features.safetensors", meta)
     write_tables(files, ROWS, TableOptions(), results / "tables")
     return results
@@ -113,10 +120,13 @@ def test_traces_say_what_is_missing(study):
 
 
 def test_points_stand_at_their_values(tmp_path):
-    for seed, value in ((0, 0.2), (1, 0.6)):
-        write_result(tmp_path, "echo", seed, constant(value))
+    pairs = ((0, 0.2), (1, 0.6))
+    files = [write_result(tmp_path / "metrics", "echo", seed, constant(value)) for seed, value in pairs]
+    write_tables(files, {}, TableOptions(), tmp_path / "tables")
+    (tmp_path / "data/none").mkdir(parents=True)
+    (tmp_path / "data/none/manifest.csv").write_text(HEADER)
     rows = pd.DataFrame({"method": ["echo", "gone"], "label": ["ECHO", "Gone"], "group": ["main", "main"]})
-    figure = metric_points(tmp_path, rows, ("ssim/frame",))
+    figure = metric_points(read_study(tmp_path), ("ssim/frame",), rows)
     points, mean = figure.axes[0].lines
     assert sorted(points.get_xdata()) == pytest.approx([0.2, 0.6]) and mean.get_xdata()[0] == pytest.approx(0.4)
     assert "not_run" in texts(figure)
@@ -146,20 +156,24 @@ def test_the_notebook_runs_with_a_method_missing(study, tmp_path):
     ):
         result = subprocess.run([sys.executable, "-m", *command], env=environment, capture_output=True, text=True)
         assert result.returncode == 0, result.stderr
-    assert (tmp_path / "page.html").read_text().count('src="data:image/png') == 4
+    assert (tmp_path / "page.html").read_text().count('src="data:image/png') == 3
     assert {path.suffix for path in (study / "figures").iterdir()} == {".png", ".pdf"}
 
 
 @pytest.fixture
 def sweep(tmp_path):
     """Two rows of a context sweep with two seeds, and the training log of one row."""
+    files = []
     for row, context, value in (("context_0s", 24, 0.1), ("context_4s", 124, 0.5), ("echo", 192, 0.9)):
         for seed in (0, 1):
-            write_result(tmp_path / "metrics", row, seed, constant(value + 0.1 * seed))
+            files.append(write_result(tmp_path / "metrics", row, seed, constant(value + 0.1 * seed)))
             model = {"context": context} | ({"limit": True} if row != "echo" else {})
             path = tmp_path / f"models/{row}/seed{seed}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps({"options": {"model": model}}))
+    write_tables(files, {}, TableOptions(), tmp_path / "tables")
+    (tmp_path / "data/none").mkdir(parents=True)
+    (tmp_path / "data/none/manifest.csv").write_text(HEADER)
     log = tmp_path / "checkpoints/echo/seed0/train.jsonl"
     log.parent.mkdir(parents=True)
     log.write_text("".join(json.dumps({"step": 50 * k, "lips": 1 / k, "face": 2 / k}) + "\n" for k in range(1, 6)))
@@ -167,12 +181,12 @@ def sweep(tmp_path):
 
 
 def test_the_sweep_holds_rows_that_know_their_window_alone(sweep):
-    (axes,) = context_sweep(sweep, ("ssim/frame",)).axes
+    (axes,) = context_sweep(read_study(sweep), ("ssim/frame",)).axes
     points, mean = axes.lines
     assert sorted(points.get_xdata()) == [0, 0, 4, 4]
     assert list(mean.get_xdata()) == [0, 4] and list(mean.get_ydata()) == pytest.approx([0.15, 0.55])
     shutil.rmtree(sweep / "models")
-    assert "no row of the sweep" in texts(context_sweep(sweep, ("ssim/frame",)))
+    assert "no row of the sweep" in texts(context_sweep(read_study(sweep), ("ssim/frame",)))
 
 
 def test_learning_curves_are_those_of_the_training_log(sweep):

@@ -213,7 +213,7 @@ def test_claims_say_verdict_test_and_interval(results, report):
         for name in ("zero", "span", "point")
     }
     assert left["zero"] < left["span"] <= left["point"]  # drawn to scale: an interval above zero stands right of it
-    assert third.select_one(".bar") is None and "not_run: no_lpe" in third.text
+    assert third.select_one(".bar") is None and "no rows of no_lpe" in third.text
 
 
 def test_captions_are_those_of_the_notebooks(tmp_path):

@@ -178,13 +178,13 @@ def test_every_control_of_the_cards_can_be_named():
 
 
 def test_default_columns_exist():
-    assert len(chosen_columns(TableOptions())) == len(DEFAULT_COLUMNS)
+    assert len(chosen_columns(DEFAULT_COLUMNS)) == len(DEFAULT_COLUMNS)
 
 
 @pytest.mark.parametrize("column", ["no_such_metric", "ssim/mouth"])
 def test_an_unknown_column_is_refused(column):
     with pytest.raises(ConfigError, match=column):
-        chosen_columns(TableOptions(columns=(column,)))
+        chosen_columns((column,))
 
 
 @pytest.mark.parametrize(
@@ -223,10 +223,10 @@ def test_the_command_reads_a_folder_and_shows_a_table(tmp_path, capsys):
     main(["--print", str(tmp_path / "tables/main_table.md")])
     assert capsys.readouterr().out.startswith("## Main results")
     names = {path.name for path in (tmp_path / "tables").iterdir()}
-    kinds = {
-        f"{name}.{kind}" for name in ("main_table", "ablations_table", "controls") for kind in ("csv", "md", "tex")
-    }
-    assert names == kinds | {"summary.csv", "full_table.csv", "full_table.md"}
+    shown = ("main_table", "ablations_table", "talking_table", "listening_table", "efficiency_table", "controls")
+    tidy = ("comparisons", "ranks", "values", "summary", "metrics", "full_table")
+    kinds = {f"{name}.{kind}" for name in shown for kind in ("csv", "md", "tex")}
+    assert names == kinds | {f"{name}.csv" for name in tidy} | {"full_table.md"}
 
 
 def test_a_mistake_is_one_sentence(tmp_path):
