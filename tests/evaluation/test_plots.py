@@ -161,7 +161,7 @@ def test_the_notebook_runs_with_a_method_missing(study, tmp_path):
 
 
 @pytest.fixture
-def sweep(tmp_path):
+def sweep(study, tmp_path):
     """Two rows of a context sweep with two seeds, and the training log of one row."""
     files = []
     for row, context, value in (("context_0s", 24, 0.1), ("context_4s", 124, 0.5), ("echo", 192, 0.9)):
@@ -172,8 +172,7 @@ def sweep(tmp_path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps({"options": {"model": model}}))
     write_tables(files, {}, TableOptions(), tmp_path / "tables")
-    (tmp_path / "data/none").mkdir(parents=True)
-    (tmp_path / "data/none/manifest.csv").write_text(HEADER)
+    shutil.copytree(study / "data", tmp_path / "data")
     log = tmp_path / "checkpoints/echo/seed0/train.jsonl"
     log.parent.mkdir(parents=True)
     log.write_text("".join(json.dumps({"step": 50 * k, "lips": 1 / k, "face": 2 / k}) + "\n" for k in range(1, 6)))
