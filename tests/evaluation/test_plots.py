@@ -180,7 +180,7 @@ def sweep(study, tmp_path):
 
 
 def test_the_sweep_holds_rows_that_know_their_window_alone(sweep):
-    (axes,) = context_sweep(read_study(sweep), ("ssim/frame",)).axes
+    axes = context_sweep(read_study(sweep), ("ssim/frame",)).axes[0]
     points, mean = axes.lines
     assert sorted(points.get_xdata()) == [0, 0, 4, 4]
     assert list(mean.get_xdata()) == [0, 4] and list(mean.get_ydata()) == pytest.approx([0.15, 0.55])
