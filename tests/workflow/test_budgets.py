@@ -1,4 +1,4 @@
-"""Every trained row of a profile sees as many steps and samples as ECHO, whatever it leaves out."""
+"""Every trained row of a profile sees as many steps and samples as ECHO, whatever it leaves out; one asks for more."""
 
 import sys
 from pathlib import Path
@@ -10,6 +10,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
 from study import merge  # noqa: E402
+
+LONGER = "echo_longer"  # no ablation: as many steps of stage 2 as the single stage has
 
 
 def budget(config, name):
@@ -27,8 +29,17 @@ def test_every_ablation_has_echos_budget(profile):
     trained = [
         name
         for name, row in config["methods"].items()
-        if row and row["group"] in ("main", "ablation") and not row.get("weights")
+        if row and row["group"] in ("main", "ablation") and not row.get("weights") and name != LONGER
     ]
     assert trained and {name: budget(config, name) for name in trained} == {
         name: budget(config, "echo") for name in trained
+    }
+
+
+def test_the_longer_row_sees_the_user_as_often_as_the_single_stage():
+    layers = (yaml.safe_load((ROOT / f"workflow/config/{name}.yaml").read_text()) for name in ("default", "full"))
+    rows = merge(*layers)["methods"]
+    assert rows[LONGER]["options"] == {"train": {"steps": rows["single_stage"]["options"]["train"]["steps"]}}
+    assert {key: rows[LONGER][key] for key in ("class", "stage", "start")} == {
+        key: rows["echo"][key] for key in ("class", "stage", "start")
     }
