@@ -8,7 +8,7 @@ from einops import rearrange
 from torch import Tensor
 
 from dyads.contract import FPS, Dyad
-from echo_model.backbones.phi import PHI_DIM, Phi, steps_of
+from echo_model.backbones.phi import Phi, steps_of
 from echo_model.backbones.psi import affect_sentence
 from echo_model.backbones.text import encode_text
 from echo_model.options import ModelOptions
@@ -20,7 +20,7 @@ class Dialogue:
 
     dyad: Dyad
     inputs: dict[str, Tensor]
-    context: dict[str, Tensor] = field(default_factory=dict)  # s_usr, text, text_index
+    context: dict[str, Tensor] = field(default_factory=dict)  # of `understand`
     latents: Tensor | None = None
     role: str = "avatar"
     phi: Phi | None = None  # where S_usr and y_emo are made of each clip's T frames alone (ModelOptions.limit)
@@ -88,19 +88,37 @@ def user_context(inputs: dict[str, Tensor], start: int, options: ModelOptions) -
     return user_steps(inputs, stop - options.context, stop, options)
 
 
+def read_by_phi(context: dict[str, Tensor], start: int, options: ModelOptions) -> Tensor:
+    """S_usr (S, D) of the T frames that end with the clip, from what `understand` stored of the dialogue.
+
+    A causal Phi has read the whole dialogue once: (steps, D). A pretrained one has read the T frames of every clip
+    that starts in `starts`: (clips, S, D). A clip between two of those, which only training draws, gets the earlier
+    reading at its own time; its last steps stay zero, as nothing has been read of them.
+    """
+    steps, s_usr = options.context // options.stride, context["s_usr"]
+    if "starts" not in context:
+        stop = (start + options.clip) // options.stride
+        return slice_padded(s_usr, stop - steps, stop)
+    which = int(torch.searchsorted(context["starts"], start, right=True)) - 1
+    late = (start - int(context["starts"][which])) // options.stride
+    return slice_padded(s_usr[which].float(), late, late + steps)
+
+
 @torch.no_grad()
 def understood(dialogue: Dialogue, start: int, options: ModelOptions) -> dict[str, Tensor]:
-    """S_usr (S, 64) of the T frames that end with the clip, and the words of y_emo at its start."""
+    """S_usr (S, D) of the T frames that end with the clip, and the words of y_emo at its start."""
     step, steps = start // options.stride, options.context // options.stride
     stop = step + options.clip // options.stride
     if dialogue.phi is None:
         spoken = dialogue.context["text_index"]
         text = dialogue.context["text"][spoken[min(step, len(spoken) - 1)]]
-        return {"s_usr": slice_padded(dialogue.context["s_usr"], stop - steps, stop), "text": text}
+        return {"s_usr": read_by_phi(dialogue.context, start, options), "text": text}
     first = max(stop - steps, 0)
     frames = slice(first * options.stride, stop * options.stride)
     seen = [steps_of(dialogue.inputs[name][frames], options.stride) for name in ("user_audio", "user_latents")]
-    read = dialogue.phi(*(x[None] for x in seen))[0] if len(seen[0]) else torch.zeros(0, PHI_DIM)  # a clip of a rest
+    read = torch.zeros(0, options.phi_width)  # a clip of a rest
+    if len(seen[0]):
+        read = dialogue.phi(*(x[None] for x in seen))[0]
     s_usr = slice_padded(read, stop - steps - first, stop - first)
     turns = [turn for turn in dialogue.dyad.turns if turn.end > frames.start / FPS]
     return {"s_usr": s_usr, "text": encode_text(affect_sentence(turns, start / FPS))}

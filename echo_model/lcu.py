@@ -7,8 +7,6 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from echo_model.backbones.audio import AUDIO_DIM
-from echo_model.backbones.phi import PHI_DIM
-from echo_model.backbones.text import TEXT_DIM
 from echo_model.backbones.vae import CHANNELS, TOKENS
 from echo_model.layers import FFN, Attention, position_embedding
 from echo_model.options import ModelOptions
@@ -144,7 +142,7 @@ class HBCU(nn.Module):
     def __init__(self, options: ModelOptions):
         super().__init__()
         d = options.d
-        self.f_align = nn.Sequential(nn.Linear(PHI_DIM, d), nn.GELU(approximate="tanh"), nn.Linear(d, d))
+        self.f_align = nn.Sequential(nn.Linear(options.phi_width, d), nn.GELU(approximate="tanh"), nn.Linear(d, d))
         self.register_buffer("steps", position_embedding(options.context // options.stride, d).flip(0))
         self.dropout = nn.Dropout(options.dropout)
         self.norm = nn.LayerNorm(d)
@@ -167,7 +165,7 @@ class LCU(nn.Module):
         self.options = options
         self.lpe = LPE(options, face)
         self.hbcu = HBCU(options) if options.use_lcu and options.use_hbcu else None
-        self.f_emo = nn.Linear(TEXT_DIM, options.d) if options.use_lcu and options.use_lau else None
+        self.f_emo = nn.Linear(options.text_width, options.d) if options.use_lcu and options.use_lau else None
         self.tell = nn.Linear(options.d, TOKENS * CHANNELS)  # only in training: see StageOptions.context_weight
         self.tell_emotion = nn.Linear(options.d, TOKENS * CHANNELS, bias=False) if self.f_emo else None
         self.null_user = nn.Parameter(0.02 * torch.randn(options.clip // options.stride, options.d))
@@ -189,7 +187,7 @@ class LCU(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """(f_pu, c_emo) from what the scans perceived.
 
-        `a` holds the current clip's audio windows; text is (b, words, TEXT_DIM). `keep` (b,) is 0 where f_pu is
+        `a` holds the current clip's audio windows; text is (b, words, text_width). `keep` (b,) is 0 where f_pu is
         dropped for guidance, `feel` (b,) where c_emo is.
         """
         f_pu = self.lpe.fuse(a, perceived)

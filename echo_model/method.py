@@ -17,15 +17,16 @@ from echo_model.generator import EchoGenerator
 from echo_model.lcu import LCU
 from echo_model.lora import merge_lora
 from echo_model.options import ModelOptions, SamplingOptions, StageOptions
+from echo_model.readers import Readers
 from echo_model.sampling import sample_dialogue
 from echo_model.stages import InteractiveTask, TalkingTask
 from echo_model.train_phi import load_phi
 from echo_model.train_vae import load_vae
-from echo_model.understand import load_context
+from echo_model.understand import READERS, check_context, load_context
 from training.checkpoint import fingerprint
 from training.loop import TrainOptions, read_summary, train
 from training.method import Method, Resources, Run
-from training.options import from_dict
+from training.options import from_dict, parse_json
 from training.weights import load_weights, read_meta, save_weights
 
 SECTIONS = ("model", "stage", "train", "sampling")
@@ -136,10 +137,17 @@ class Echo(Talking):
         inputs = load_inputs(self.resources.features, dyad.dyad_id)
         if self.model.limit:
             return Dialogue(dyad, inputs, phi=self.phi)
-        return Dialogue(dyad, inputs, load_context(self.resources.backbone("context"), dyad.dyad_id))
+        context = load_context(self.resources.backbone("context"), dyad.dyad_id)
+        check_context(context, self.model)
+        return Dialogue(dyad, inputs, context)
 
     @cached_property
     def phi(self) -> Phi:
+        if "phi" not in self.resources.backbones:
+            raise ConfigError(
+                "model.limit and swap tests let Phi and Psi read anew, which only the small ones do: "
+                "set phi, psi and text to their small kinds, or take this row out."
+            )
         return load_phi(self.resources.backbone("phi"))
 
     def build_lcu(self, seed: int) -> LCU:
@@ -163,7 +171,15 @@ class Echo(Talking):
         self.meta["parameters"] = sum(p.numel() for p in task.module.parameters())
         for key in ("steps", "samples", "train_seconds"):
             self.meta[key] += before[key]
+        self.meta |= self.read_by()
         save_weights(run.out, task.module, self.reproducible())
+
+    def read_by(self) -> dict[str, Any]:
+        """For the card: the sha256 of a pretrained Phi, Psi and E_txt; nothing where all are small."""
+        file = self.resources.backbones.get("context", Path()) / READERS
+        told = from_dict(Readers, parse_json(f"@{file}", str(file)) if file.is_file() else {}, str(file))
+        found = {slot: reader.sha256 for slot, reader in vars(told).items() if reader.pretrained}
+        return {"pretrained": found} if found else {}
 
     def load(self, weights: Path) -> None:
         self.generator, self.lcu = self.build(0), self.build_lcu(0)

@@ -22,6 +22,9 @@ class ModelOptions:
     window: int = 5  # L_w, frames in an audio window
     carry: bool = True  # the scans' states run on from the dialogue's start; off: anew over every clip's T frames
     mamba_layers: int = 2  # K
+    phi_width: int = 64  # D of S_usr, as Phi gives it
+    text_width: int = 32  # of a token of E_txt
+    words: int = 8  # tokens of y_emo that c_emo holds
     dropout: float = 0.3  # of what LCU reads; a small study has few people, and LCU would know them by heart
     masks: str = "soft"  # M_lip, M_face: soft | binary
     # Ablations, under the paper's names.
@@ -38,6 +41,9 @@ class ModelOptions:
         for name in ("clip", "context"):
             if getattr(self, name) % self.tubelet:
                 raise ConfigError(f"model.{name} is {getattr(self, name)}, but must be a multiple of {self.tubelet}.")
+        for name in ("phi_width", "text_width", "words"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"model.{name} is {getattr(self, name)}, but must be at least 1.")
         if self.context < self.clip:
             raise ConfigError(
                 f"model.context is {self.context} frames, but T counts the clip's {self.clip} too; give that or more."

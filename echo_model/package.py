@@ -11,10 +11,11 @@ from dyads.errors import ConfigError, run_cli
 from dyads.files import atomic_path
 from echo_model.method import Echo as EchoMethod
 from echo_model.pretrained import Echo
+from echo_model.readers import Readers
 from echo_model.stream import Networks
 from echo_model.train_phi import load_phi
 from training.method import Resources, load_method
-from training.options import parse_json
+from training.options import from_dict, parse_json
 
 CARD_METRICS = {  # metric, part -> how the card calls it
     ("mouth_opening_correlation", "speech"): "mouth-opening correlation while speaking",
@@ -41,14 +42,30 @@ def measured(metrics: Path | None) -> dict[str, str]:
     return found
 
 
-def package(weights: Path, cls: str, options: dict, vae: Path, phi: Path, facts: dict, out: Path) -> Path:
-    """Write config.json, model.safetensors and README.md; the folder appears whole or not at all."""
+def package(
+    weights: Path,
+    cls: str,
+    options: dict,
+    vae: Path,
+    phi: Path | None,
+    facts: dict,
+    out: Path,
+    readers: Readers | None = None,
+) -> Path:
+    """Write config.json, model.safetensors and README.md; the folder appears whole or not at all.
+
+    `phi` is the small Phi's weights. Of a pretrained Phi, Psi or E_txt among `readers` the folder holds where it lies
+    and its weights' sha256, not the weights.
+    """
+    readers = readers or Readers()
+    if phi is None and not readers.phi.pretrained:
+        raise ConfigError("the small Phi needs --phi, the weights that `python -m echo_model.train_phi` wrote.")
     method = load_method(cls, facts.get("label", "ECHO"), options, Resources(Path(), None, {"vae": vae}))
     if not isinstance(method, EchoMethod):
         raise ConfigError(f"{cls} is no ECHO: it has no LCU to live on a stream; package a row of stage 2.")
     method.load(weights)
-    networks = Networks(method.generator, method.lcu, method.vae, load_phi(phi))
-    echo = Echo.of(networks, method.model, method.sampling, facts)
+    networks = Networks(method.generator, method.lcu, method.vae, None if readers.phi.pretrained else load_phi(phi))
+    echo = Echo.of(networks, method.model, method.sampling, facts, readers)
     with atomic_path(out) as temporary:
         echo.save_pretrained(temporary)
         if out.exists():
@@ -63,7 +80,8 @@ def main() -> None:
     parser.add_argument("--class", dest="cls", default="echo_model.method:Echo")
     parser.add_argument("--label", default="ECHO")
     parser.add_argument("--vae", type=Path, required=True)
-    parser.add_argument("--phi", type=Path, required=True)
+    parser.add_argument("--phi", type=Path, help="weights of the small Phi")
+    parser.add_argument("--readers", default="{}", help="JSON or @file: readers.json of `echo_model.understand`")
     parser.add_argument("--metrics", type=Path, help="tidy csv of `evaluation.run` for the card's table")
     parser.add_argument("--out", type=Path, required=True, help="folder")
     arguments = parser.parse_args()
@@ -81,7 +99,8 @@ def main() -> None:
         "results": measured(metrics),
     }
     options = parse_json(arguments.options, "--options")
-    package(arguments.weights, arguments.cls, options, arguments.vae, arguments.phi, facts, arguments.out)
+    readers = from_dict(Readers, parse_json(arguments.readers, "--readers"), "readers")
+    package(arguments.weights, arguments.cls, options, arguments.vae, arguments.phi, facts, arguments.out, readers)
     print(arguments.out)
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from echo_model.backbones.vae import TOKENS, FaceVAE, VAEOptions
 from echo_model.generator import EchoGenerator
 from echo_model.lcu import LCU
 from echo_model.options import ModelOptions, SamplingOptions
+from echo_model.readers import ClipPhi, Psi, Readers, TextEncoder, load_clip_phi, load_psi, load_text, recorded
 from echo_model.stream import EchoStream, Networks
-from training.options import from_dict
+from training.options import from_dict, plain
 
 WEIGHTS = "model.safetensors"
 TEMPLATE = (Path(__file__).parent / "cards" / "echo.md").read_text(encoding="utf-8")
@@ -48,6 +50,9 @@ class Echo(
 
     Args:
         model, sampling, vae, phi: options by name, as in config.json.
+        psi, text: which affect reasoner and text encoder (`readers.Readers`); the small ones if None. A pretrained one,
+            like a pretrained `phi`, is read from its own folder when the first stream starts, and its weights must be
+            those recorded. Where that folder lies elsewhere, change its `path` in config.json.
         face: tokens of the latent grid that LPE looks at (M_face and M_lip).
         facts: what the model card tells: label, seed, data set, steps, commit, results.
     """
@@ -60,13 +65,17 @@ class Echo(
         phi: dict[str, Any],
         face: Sequence[int] = tuple(range(TOKENS)),
         facts: dict[str, Any] | None = None,
+        psi: dict[str, Any] | None = None,
+        text: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.model = from_dict(ModelOptions, model, "config.json: model")
         self.sampling = from_dict(SamplingOptions, sampling, "config.json: sampling")
         self.facts = dict(facts or {})
         self.vae = FaceVAE(from_dict(VAEOptions, vae, "config.json: vae"))
-        self.phi = Phi(from_dict(PhiOptions, phi, "config.json: phi"))
+        given = {"phi": phi if "kind" in phi else {}, "psi": psi or {}, "text": text or {}}
+        self.readers = from_dict(Readers, given, "config.json")
+        self.phi = None if self.readers.phi.pretrained else Phi(from_dict(PhiOptions, phi, "config.json: phi"))
         seen = torch.zeros(TOKENS, dtype=torch.bool)
         seen[list(face)] = True
         self.generator = EchoGenerator(self.model, self.vae.mask_lip, self.vae.mask_face)
@@ -74,13 +83,21 @@ class Echo(
         self.eval().requires_grad_(False)
 
     @classmethod
-    def of(cls, networks: Networks, model: ModelOptions, sampling: SamplingOptions, facts: dict[str, Any]) -> "Echo":
-        """An Echo from trained parts."""
+    def of(
+        cls,
+        networks: Networks,
+        model: ModelOptions,
+        sampling: SamplingOptions,
+        facts: dict[str, Any],
+        readers: Readers | None = None,
+    ) -> "Echo":
+        """An Echo from trained parts; of a pretrained Phi in `readers`, `networks` need not hold one."""
         face = ((networks.vae.mask_lip + networks.vae.mask_face).flatten() > 0).nonzero()[:, 0].tolist()
-        options = (asdict(x) for x in (model, sampling, networks.vae.options, networks.phi.options))
-        echo = cls(*options, face=face, facts=facts)
-        for name, network in vars(networks).items():
-            getattr(echo, name).load_state_dict(network.state_dict())
+        options = [asdict(x) for x in (model, sampling, networks.vae.options)]
+        phi, psi, text = (plain(recorded(x)) if x.pretrained else None for x in (readers or Readers()).each)
+        echo = cls(*options, phi or asdict(networks.phi.options), face=face, facts=facts, psi=psi, text=text)
+        for name, network in echo.named_children():
+            network.load_state_dict(getattr(networks, name).state_dict())
         return echo
 
     @classmethod
@@ -126,9 +143,16 @@ class Echo(
         filled["size"] = self.vae.options.size
         return super().generate_model_card(*args, **{**filled, **kwargs})
 
+    @cached_property
+    def reading(self) -> tuple[Phi | ClipPhi, Psi, TextEncoder]:
+        """Phi, Psi and E_txt, read from their folders where they are pretrained."""
+        device, readers = next(self.parameters()).device, self.readers
+        phi = load_clip_phi(readers.phi, self.model, device) if self.phi is None else self.phi
+        return phi, load_psi(readers.psi, device), load_text(readers.text, self.model, device)
+
     def stream(self, reference: np.ndarray, seed: int = 0, name: str = "stream", **sampling: Any) -> EchoStream:
         """A dialogue in progress; `sampling` overrides single options, such as steps=4."""
-        networks = Networks(self.generator, self.lcu, self.vae, self.phi)
+        networks = Networks(self.generator, self.lcu, self.vae, *self.reading)
         try:
             options = replace(self.sampling, **sampling)
         except TypeError as error:

@@ -1,7 +1,7 @@
 """ECHO live: clip after clip from what has arrived, at a cost that does not grow with the dialogue."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from dyads.contract import FPS, Turn
 from dyads.errors import ConfigError, DataError
 from echo_model.backbones.audio import AUDIO_DIM, FRAME, encode_audio
 from echo_model.backbones.phi import Phi, steps_of
-from echo_model.backbones.psi import affect_sentence, prompt
+from echo_model.backbones.psi import Lexicon
 from echo_model.backbones.text import encode_text
 from echo_model.backbones.vae import CHANNELS, TOKENS, FaceVAE
 from echo_model.clips import pack, slice_padded, unpack, user_steps, voice_windows
@@ -19,6 +19,7 @@ from echo_model.encode import encode_video, to_frames, to_tensor
 from echo_model.generator import EchoGenerator
 from echo_model.lcu import LCU, Perceived, PerceptionState
 from echo_model.options import ModelOptions, SamplingOptions
+from echo_model.readers import ClipPhi, Psi, TextEncoder, read_clip
 from echo_model.sampling import before_the_first, clip_noise, sample_clip
 
 EAR = 2  # frames of sound kept, so that the next frame's analysis windows are whole
@@ -31,7 +32,9 @@ class Networks:
     generator: EchoGenerator
     lcu: LCU
     vae: FaceVAE
-    phi: Phi
+    phi: Phi | ClipPhi
+    psi: Psi = field(default_factory=Lexicon)
+    text: TextEncoder = encode_text
 
 
 class Ear:
@@ -94,8 +97,9 @@ class EchoStream:
         self.user_reference: np.ndarray | None = None
         self.voice: Tensor | None = None  # features of the avatar's last T_prev frames and the windows' reach
         self.user = self._nothing(model.context - model.clip)
-        self.s_usr = torch.zeros(self.window, networks.phi.norm.weight.numel(), device=self.device)
+        self.s_usr = torch.zeros(self.window, model.phi_width, device=self.device)
         self.read = self._nothing(0)  # what Phi still looks back on
+        self.shown = (np.zeros((0, *reference.shape), np.uint8), np.zeros(0, np.float32))  # the same, of a ClipPhi
         self.turns: list[Turn] = []
         self.previous = before_the_first(model).to(self.device)
         self.perceived, self.state = Perceived(), PerceptionState()
@@ -163,21 +167,17 @@ class EchoStream:
 
     def _understand(self, user_frames, user_audio, new_turns, count: int) -> dict[str, Tensor]:
         """Take in the user's side; S_usr and c_emo's words for this clip."""
-        model, phi = self.model, self.networks.phi
+        model, nets = self.model, self.networks
         if self.user_reference is None:
             self.user_reference = user_frames[0]
         new = {
             "user_audio": self.ears["user"].hear(user_audio).to(self.device),
             "user_latents": encode_video(self.networks.vae, user_frames, self.user_reference),
         }
-        whole = count // phi.options.stride
-        self.read = {name: torch.cat([old, new[name]]) for name, old in self.read.items()}
-        told = self.s_usr[:0]
-        if whole:
-            told = phi(*(steps_of(x, phi.options.stride)[None] for x in self.read.values()))[0][-whole:]
-        told = slice_padded(told, 0, self.current)
-        self.s_usr = torch.cat([self.s_usr, told])[-self.window :]
-        self.read = {name: x[-phi.reach * phi.options.stride :] for name, x in self.read.items()}
+        if isinstance(nets.phi, Phi):
+            self._follow(new, count // nets.phi.options.stride)
+        else:
+            self._read_anew(user_frames, user_audio)
 
         padded = {name: slice_padded(x, 0, model.clip) for name, x in new.items()}
         kept = model.context + model.window
@@ -190,10 +190,28 @@ class EchoStream:
             self.perceived, self.state = Perceived(), PerceptionState()
             self._look(user_steps(self.user, stop - model.context, stop, model))
         now = self.start / FPS
-        oldest = now - max(age for age, _ in prompt()["ages"])
-        self.turns = [turn for turn in (*self.turns, *new_turns) if turn.end >= oldest]
-        text = encode_text(affect_sentence(self.turns, now)).to(self.device)
+        self.turns = nets.psi.remembered((*self.turns, *new_turns), now)
+        text = nets.text(nets.psi.write(self.turns, now)).to(self.device)
         return {"user_audio": windows["user_audio"], "s_usr": self.s_usr, "text": text}
+
+    def _follow(self, new: dict[str, Tensor], whole: int) -> None:
+        """Let the causal Phi go on over the whole steps of the new features."""
+        phi = self.networks.phi
+        self.read = {name: torch.cat([old, new[name]]) for name, old in self.read.items()}
+        told = self.s_usr[:0]
+        if whole:
+            told = phi(*(steps_of(x, phi.options.stride)[None] for x in self.read.values()))[0][-whole:]
+        told = slice_padded(told, 0, self.current)
+        self.s_usr = torch.cat([self.s_usr, told])[-self.window :]
+        self.read = {name: x[-phi.reach * phi.options.stride :] for name, x in self.read.items()}
+
+    def _read_anew(self, user_frames: np.ndarray, user_audio: np.ndarray) -> None:
+        """Let a pretrained Phi read the T frames that end with this clip."""
+        before, kept = len(self.shown[0]), self.model.context - self.model.clip
+        frames, audio = (np.concatenate(pair) for pair in zip(self.shown, (user_frames, user_audio), strict=True))
+        self.s_usr = read_clip(self.networks.phi, frames, audio, before, self.model).float().to(self.device)
+        first = max(len(frames) - kept, 0)
+        self.shown = (frames[first:], audio[first * FRAME :])
 
     def _look(self, steps: dict[str, Tensor]) -> None:
         """Let the scans go on over further steps of the user."""

@@ -37,6 +37,19 @@ def reading(text: str) -> str | None:
     return "sadness" if valence <= -rules["threshold"] else None
 
 
+class Lexicon:
+    """This reasoner as one may be exchanged for another (`echo_model.readers`)."""
+
+    def write(self, history: Sequence[Turn], now: float) -> str:
+        """y_emo at time `now` in seconds."""
+        return affect_sentence(history, now)
+
+    def remembered(self, history: Sequence[Turn], now: float) -> list[Turn]:
+        """Turns that a later y_emo may still need."""
+        oldest = now - max(age for age, _ in prompt()["ages"])
+        return [turn for turn in history if turn.end >= oldest]
+
+
 def affect_sentence(history: Sequence[Turn], now: float) -> str:
     """y_emo at time `now` in seconds, from the user's turns that ended by then; later turns are not looked at."""
     rules = prompt()

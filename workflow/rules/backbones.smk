@@ -73,7 +73,7 @@ rule train_phi:
     params:
         data=subpath(input.data, parent=True),
         features=subpath(input.features, parent=True),
-        options=json.dumps(config["phi"], sort_keys=True),
+        options=json.dumps(PHI_TRAINING, sort_keys=True),
         checkpoints=f"{RESULTS}/checkpoints/phi",
     shell:
         "python workflow/scripts/on_gpu.py python -m echo_model.train_phi --data {params.data} --features {params.features}"
@@ -83,10 +83,11 @@ rule train_phi:
 rule understand:
     input:
         code=code_files("echo_model.understand"),
-        prompts=expand("echo_model/prompts/{name}", name=["affect.json", "think.txt"]),
+        pretrained=pretrained_files(),
+        prompt="echo_model/prompts/affect.json",
         data=f"{DATA}/manifest.csv",
         features=f"{FEATURES}/index.csv",
-        phi=PHI,
+        phi=small_phi(),
     output:
         f"{CONTEXT}/index.csv",
     log:
@@ -99,10 +100,13 @@ rule understand:
     params:
         data=subpath(input.data, parent=True),
         features=subpath(input.features, parent=True),
+        phi=f"--phi {PHI}" if small_phi() else "",
+        readers=json.dumps(READERS, sort_keys=True),
+        model=json.dumps(config["model"] if PRETRAINED else {}, sort_keys=True),
         folder=subpath(output[0], parent=True),
     shell:
         "python workflow/scripts/on_gpu.py python -m echo_model.understand --data {params.data} --features {params.features}"
-        " --phi {input.phi} --out {params.folder} > {log} 2>&1"
+        " {params.phi} --readers {params.readers:q} --model {params.model:q} --out {params.folder} > {log} 2>&1"
 
 
 # The motion latent that baselines share: who is seen, apart from how they move.

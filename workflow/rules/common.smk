@@ -85,6 +85,16 @@ CLAIMS = expand(f"{RESULTS}/tables/claims.{{format}}", format=["csv", "md", "tex
 SWAP_TABLE = f"{RESULTS}/tables/swaps.csv"
 REPORTS = expand(f"{RESULTS}/reports/{{name}}.html", name=config["notebooks"])
 REPORT = f"{RESULTS}/report/index.html"
+# Phi, Psi and E_txt: options of the small Phi's training, and which ones read the dialogues.
+PHI_TRAINING = {key: value for key, value in config["phi"].items() if key in ("model", "train", "length")}
+READERS = {
+    "phi": {key: value for key, value in config["phi"].items() if key not in PHI_TRAINING},
+    "psi": config["psi"],
+    "text": config["text"],
+}
+PRETRAINED = {
+    slot: kind for slot in READERS if (kind := READERS[slot].get("kind", "small")) not in ("small", "lexicon")
+}
 FEATURES = f"{RESULTS}/features"
 CONTEXT = f"{RESULTS}/context"
 LOGS = f"{RESULTS}/logs"
@@ -187,6 +197,17 @@ def context_of(wildcards):
     return f"{CONTEXT}/index.csv" if waits else []
 
 
+def pretrained_files():
+    """The project's code and prompts behind the pretrained ones among Phi, Psi and E_txt."""
+    prompts = [f"echo_model/prompts/{name}.txt" for name in ("think", "affect")] if PRETRAINED else []
+    return code_files(*(f"echo_model.backbones.{kind}" for kind in PRETRAINED.values())) + prompts
+
+
+def small_phi():
+    """The small Phi's weights, where it is the one that reads."""
+    return [] if "phi" in PRETRAINED else PHI
+
+
 def folder_of(wildcards):
     """The folder of a row's videos."""
     return EXTERNAL.get(wildcards.method, f"{RESULTS}/videos/{wildcards.method}/seed{wildcards.seed}")
@@ -208,7 +229,7 @@ def backbones(wildcards, input):
     """Slot name -> path, of what a method may build on."""
     found = {"vae": input.vae}
     if input.get("context"):
-        found |= {"context": CONTEXT, "phi": PHI}
+        found |= {"context": CONTEXT} | ({} if PRETRAINED else {"phi": PHI})
     if input.get("motion"):
         found |= {"renderer": RENDERER, "motion": MOTION}
     if input.get("stage1"):

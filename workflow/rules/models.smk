@@ -87,7 +87,8 @@ rule package:
         code=code_files("echo_model.package"),
         card_template="echo_model/cards/echo.md",
         vae=VAE,
-        phi=PHI,
+        phi=small_phi(),
+        context=f"{CONTEXT}/index.csv" if PRETRAINED else [],
         weights=lambda wildcards: f"{RESULTS}/models/{wildcards.method}/seed{seeds_of(wildcards.method)[0]}.safetensors",
         metrics=lambda wildcards: f"{RESULTS}/metrics/{wildcards.method}/seed{seeds_of(wildcards.method)[0]}.csv",
     output:
@@ -100,9 +101,11 @@ rule package:
         method=lambda wildcards: entry(wildcards)["class"],
         label=lambda wildcards: table_row(wildcards.method)["label"],
         options=generate_options,
+        readers=(f"--phi {PHI}" if small_phi() else "")
+        + (f" --readers @{CONTEXT}/readers.json" if PRETRAINED else ""),
     shell:
         "python -m echo_model.package --weights {input.weights} --class {params.method} --options {params.options:q}"
-        " --label {params.label:q} --vae {input.vae} --phi {input.phi} --metrics {input.metrics} --out {output} > {log} 2>&1"
+        " --label {params.label:q} --vae {input.vae} {params.readers} --metrics {input.metrics} --out {output} > {log} 2>&1"
 
 
 # What an ECHO looks at, for the figures; measurements never import a model.
