@@ -39,8 +39,8 @@ class ModelOptions:
 class StageOptions:
     """The three stages; what two shares leave of `train.steps` is the listener's."""
 
-    codes_share: float = 0.2  # of train.steps, for the VQ-VAEs
-    pretrain_share: float = 0.1  # of train.steps, for dyadic pre-training
+    codes_share: float = 0.15  # of train.steps, for the VQ-VAEs
+    pretrain_share: float = 0.05  # of train.steps, for dyadic pre-training
     clip: int = 80  # frames of a training window
     beta: float = 0.25  # commitment
     velocity_weight: float = 0.5  # codes: of L1 between motion's differences [0]

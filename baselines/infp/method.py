@@ -67,16 +67,18 @@ class INFP(MotionMethod):
     other voice, edited by a style as StyleGAN2 modulates weights; sum and MLP -> f_m; a denoiser of four blocks
     (self-attention, attention on f_m, attention on the last 10 frames of the window before) whose time is a token of
     its own; style dropped in 30 % of samples, f_m and the frames before in 50 % each; single-sided windows first;
-    DDIM, 20 steps, guidance 2 on f_m and 1.5 on the frames before. Sampling starts from noise around the portrait's
-    own motion code, which is zero in this latent.
+    DDIM, guidance 2 on f_m. Sampling starts from noise around the portrait's own motion code, which is zero in this
+    latent.
 
     Different, and why: the benchmark's motion latent and audio features in place of the paper's first stage (head
     imitation from hybrid images, whose losses are not published) and HuBERT, so that all rows share one renderer; width
     64, not 512, for the study's budget; the network tells clean motion, from which the noise estimate follows, because
     that learns faster in a short training; logits fall with distance in time, so that a frame need not learn where its
     own audio is; the style of a training window is read elsewhere in the dialogue, for its own would tell the answer; a
-    video is made with the null style, since only the true video could give another. Window length, noise path and the
-    guidance's combination are not published; they are ours.
+    video is made with the null style, since only the true video could give another; no guidance on the frames before
+    (1.5 there), for it exaggerates, window after window, where gaze, head and expression already were; 10 steps of
+    DDIM, not 20, for with more of them a clip's mean pose and expression stray farther. Both were chosen on training
+    dialogues held out. Window length, noise path and the guidance's combination are not published; they are ours.
 
     Look-ahead: a window of N frames is made at once from both voices up to its end, and from nothing after it.
     """

@@ -42,9 +42,9 @@ class StageOptions:
 class SamplingOptions:
     """How motion is made."""
 
-    steps: int = 20  # of DDIM (20)
+    steps: int = 10  # of DDIM (20)
     guide_motion: float = 2.0  # guidance scale on f_m (2); 1 = off, and costs nothing
-    guide_previous: float = 1.5  # on the previous window's frames (1.5)
+    guide_previous: float = 1.0  # on the previous window's frames (1.5)
 
     def __post_init__(self) -> None:
         if self.steps < 1:
