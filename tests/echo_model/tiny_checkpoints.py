@@ -1,5 +1,7 @@
 """Random checkpoints of the pretrained classes, small enough to be made on the fly; nothing is downloaded."""
 
+import json
+
 import torch
 
 WORDS = (
@@ -23,24 +25,27 @@ TEMPLATE = (
 )
 
 
-def tokenizer(special=None):
+def tokenizer(folder, special=None):
     """Words of one's own, letters for the rest."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     letters = [*map(chr, range(33, 127))]
     names = ["<pad>", "</s>", "<unk>", *(special or {}).values(), *dict.fromkeys([*WORDS, *letters])]
-    made = Tokenizer(models.WordLevel({name: k for k, name in enumerate(names)}, unk_token="<unk>"))
-    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    parts = {"type": "WordLevel", "vocab": {name: k for k, name in enumerate(names)}, "unk_token": "<unk>"}
+    rest = dict.fromkeys(("truncation", "padding", "normalizer", "post_processor", "decoder"))
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "words.json"
+    whole = {"version": "1.0", "added_tokens": [], "pre_tokenizer": {"type": "Whitespace"}, "model": parts, **rest}
+    file.write_text(json.dumps(whole))
     known = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
-    return PreTrainedTokenizerFast(tokenizer_object=made, extra_special_tokens=special or {}, **known)
+    return PreTrainedTokenizerFast(tokenizer_file=str(file), extra_special_tokens=special or {}, **known)
 
 
 def causal_lm(folder, seed=0):
     """A Qwen2 with a chat template."""
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    words = tokenizer()
+    words = tokenizer(folder)
     words.chat_template = TEMPLATE
     torch.manual_seed(seed)
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -52,7 +57,7 @@ def t5(folder, seed=0):
     """A whole T5, of which the encoder is to be taken."""
     from transformers import T5Config, T5ForConditionalGeneration
 
-    words = tokenizer()
+    words = tokenizer(folder)
     torch.manual_seed(seed)
     config = T5Config(
         vocab_size=len(words), d_model=24, d_kv=8, d_ff=32, num_layers=2, num_heads=3, decoder_start_token_id=0
@@ -71,7 +76,7 @@ def qwen_omni(folder, seed=0):
         WhisperFeatureExtractor,
     )
 
-    words = tokenizer(SPECIAL)
+    words = tokenizer(folder, SPECIAL)
     ids = {name: words.convert_tokens_to_ids(token) for name, token in SPECIAL.items()}
     pixels = {"shortest_edge": 56 * 56, "longest_edge": 56 * 56}
     processor = Qwen2_5OmniProcessor(
