@@ -40,6 +40,16 @@ def test_other_profiles_plan_too(checkout, profile):
     assert ("adapt_videos" in result.jobs) == (profile == "real_clips")
 
 
+def test_the_papers_profile_reads_with_pretrained_models_and_trains_no_small_one(checkout):
+    own = "dataset={pairs: workflow/config/real_clips_pairs.csv}"
+    result = checkout.snakemake("--dry-run", "--config", "profile=paper", own)
+    assert result.code == 0, result.text
+    assert result.jobs["understand"] == result.jobs["adapt_videos"] == 1 and "train_phi" not in result.jobs
+    command = next(line for line in result.text.splitlines() if "python -m echo_model.understand" in line)
+    assert all(name in command for name in ("qwen_omni", "causal_lm", '"t5"', '"phi_width": 3584'))
+    assert "phi.safetensors" not in result.text
+
+
 def test_four_ways_to_select_a_profile_are_one(checkout):
     ways = (
         ["--config", "profile=smoke"],
@@ -76,6 +86,7 @@ def test_stages_of_one_seed_are_shared_by_the_methods_that_start_there(default):
     [
         (["--config", "stepz=3"], "unknown configuration key 'stepz'"),
         (["--config", "profile=smok"], "there is no profile 'smok'; there are default, full, gpu"),
+        (["--config", "phi={kind: qwen}"], "configuration key 'phi.kind' is not valid: 'qwen' is not one of"),
         (["--config", "seeds=[4,5]"], "configuration key 'seeds.0' is not valid"),
     ],
 )

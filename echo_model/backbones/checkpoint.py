@@ -1,0 +1,49 @@
+"""Open a pretrained checkpoint of transformers from a folder, frozen, or say in one sentence why it cannot be."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dyads.errors import ConfigError
+
+
+def model_type(path: Path) -> str:
+    """`model_type` of the folder's config.json."""
+    try:
+        return str(json.loads((path / "config.json").read_text(encoding="utf-8"))["model_type"])
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(
+            f"{path} has no readable config.json with a model_type; name a checkpoint's folder."
+        ) from error
+
+
+def open_model(cls: Any, path: Path, device: torch.device | str) -> torch.nn.Module:
+    """The weights in `path` as `cls`, in the precision they are stored in; none may be missing."""
+    try:
+        model, told = cls.from_pretrained(path, local_files_only=True, dtype="auto", output_loading_info=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"{path} cannot be read as {cls.__name__} ({first_line(error)}); name another one."
+        ) from error
+    if told["missing_keys"]:
+        raise ConfigError(
+            f"{path} lacks {len(told['missing_keys'])} weights of {cls.__name__}, such as "
+            f"{min(told['missing_keys'])}; name the folder of a whole checkpoint of that class."
+        )
+    return model.eval().requires_grad_(False).to(device)
+
+
+def open_processor(cls: Any, path: Path) -> Any:
+    """The tokenizer or processor that lies beside the weights."""
+    try:
+        return cls.from_pretrained(path, local_files_only=True)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"{path} has no {cls.__name__} ({first_line(error)}); copy the checkpoint's tokenizer and processor there."
+        ) from error
+
+
+def first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
