@@ -113,8 +113,10 @@ def _summary(targets: Tensor) -> Tensor:
 @torch.inference_mode()
 def speed_accuracy(probe: VideoProbe, data: WindowSet) -> float | None:
     """Share of the windows whose speed is told right, every window at every speed; None without windows."""
+    if not len(data):
+        return None
     right = [
         (probe.speed(F.relu(probe(_videos(data.frames[:, at_speed(torch.tensor([k]))[0]], probe.size)))).argmax(1) == k)
         for k in range(len(SPEEDS))
     ]
-    return round(float(torch.cat(right).float().mean()), 4) if len(data) else None
+    return round(float(torch.cat(right).float().mean()), 4)

@@ -42,8 +42,8 @@ def test_margin_loss_is_cross_entropy_of_widened_angles():
     wanted = F.cross_entropy(identity.SCALE * torch.cos(angles), subject)
     assert identity.margin_loss(features, subjects, subject).item() == pytest.approx(wanted.item(), rel=1e-5)
     # opposite the own centre the loss still falls towards it
-    behind = torch.tensor([[-1.0, 0.05]], requires_grad=True)
-    identity.margin_loss(F.normalize(behind), torch.eye(2), torch.tensor([0])).backward()
+    behind = torch.tensor([[-1.0, 0.05, 0.0]], requires_grad=True)
+    identity.margin_loss(F.normalize(behind), torch.eye(3)[[0, 2]], torch.tensor([0])).backward()
     assert torch.isfinite(behind.grad).all() and behind.grad[0, 1] < 0
 
 
