@@ -31,7 +31,9 @@ def test_a_card_says_everything(card: MetricCard):
     assert card.direction in ("higher", "lower", "truth") and card.per in ("clip", "set")
     assert card.range[0] < card.range[1]
     assert card.parts and len(set(card.parts)) == len(card.parts)
-    assert not any(part.endswith("_truth") for part in card.parts)
+    assert not any(part.endswith(("_truth", "_count", "_extrapolated")) for part in card.parts)
+    assert len(set(card.all_parts)) == len(card.all_parts)
+    assert card.estimate == (card.per == "set" and any(word in card.name for word in ("fid", "fvd", "fd_")))
     assert set(card.separates_parts) <= set(card.parts)
     assert bool(card.separates) == bool(card.separates_parts)
     for better, worse in card.separates:

@@ -9,12 +9,12 @@ import pytest
 
 from dyads.synthetic.coefficients import COEFFICIENTS, EMOTIONS
 from evaluation.beside import Rating, Timing
-from evaluation.cards import OK, MetricCard, Value
+from evaluation.cards import OK, STATUSES, MetricCard, Value
 from evaluation.clips import Clip, Truth
 from evaluation.metrics._series import Undefined
 from evaluation.registry import cards
 from evaluation.run import collect, measure, promised, write_rows
-from evaluation.summary import read_rows
+from evaluation.summary import read_rows, seed_values, summarise
 
 T, D = 120, len(COEFFICIENTS)
 TOOLS = SimpleNamespace(lpips=None, syncnet=None)
@@ -41,13 +41,17 @@ def make_clip(seed: int = 0, name: str = "one") -> Clip:
     )  # fmt: skip
 
 
-def statuses(*clips: Clip) -> dict[tuple[str, str, str], str]:
-    """(clip, metric, part) -> status, after checking that value and status agree."""
+def statuses(*clips: Clip, estimates: bool = False) -> dict[tuple[str, str, str], str]:
+    """(clip, metric, part) -> status, after checking that value and status agree.
+
+    `estimates`: also of counts and extrapolations, which are another question than the distances they belong to.
+    """
     rows, _ = measure(iter(clips), TOOLS)
     assert all(math.isfinite(value.value) == (value.status == OK) for _, value in rows)
     found = {(clip, value.metric, value.part): value.status for clip, value in rows}
     assert len(found) == len(rows), "a row was written twice"
-    return found
+    beside = {(card.name, part) for card in cards().values() for part in card.estimate_parts}
+    return {key: status for key, status in found.items() if estimates or key[1:] not in beside}
 
 
 def test_a_good_clip_defines_everything_but_what_needs_weights():
@@ -118,7 +122,7 @@ def test_a_single_frame_is_too_few_for_every_motion_metric():
 
 def test_every_promised_row_is_there_whatever_happens():
     clips = [make_clip(), Clip("two", 0, "missing_video", np.zeros(0, bool))]
-    found = statuses(*clips)
+    found = statuses(*clips, estimates=True)
     for clip, per in (("one", "clip"), ("two", "clip"), ("*", "set")):
         wanted = promised(c for c in cards().values() if c.per == per or (per == "clip" and c.clip_rows))
         assert {(metric, part) for name, metric, part in found if name == clip} == set(wanted)
@@ -190,6 +194,51 @@ def test_few_frames_and_small_pictures():
     assert found["*", "sid", "expression"] == found["*", "fid_small", "frame"] == "too_few_frames"
     assert found["one", "motion_fd_clip", "all"] == "too_few_frames"
     assert found["one", "ssim", "frame"] == "frame_too_small"
+
+
+SERIES = (*MOTION, "generated", "true", "image_generated", "image_true", "speaking")
+SITUATIONS = {  # of every status, clips that come to it
+    "missing_video": lambda: [Clip("two", 0, "missing_video", np.zeros(0, bool))],
+    "length_mismatch": lambda: [Clip("two", 0, "length_mismatch", np.zeros(0, bool))],
+    "constant_series": lambda: [changed(motion_generated=np.repeat(make_clip().motion_true[:1], T, axis=0))],
+    "too_few_frames": lambda: [changed(truth=None, **{key: getattr(make_clip(), key)[:8] for key in SERIES})],
+    "too_few_clips": lambda: [make_clip(), make_clip(1, "two")],
+    "frame_too_small": lambda: [changed(generated=make_clip().generated[:, :8], true=make_clip().true[:, :8])],
+    "no_speech": lambda: [changed(speaking=np.zeros(T, bool))],
+    "no_truth": lambda: [changed(truth=None)],
+    "not_finite": lambda: [changed(motion_generated=np.full((T, D), np.inf, np.float32))],
+    "weights_missing": lambda: [make_clip()],
+    "not_timed": lambda: [changed(timing=None)],
+    "no_judge": lambda: [changed(rating=None)],
+    "no_rating": lambda: [changed(rating=Rating(None))],
+}
+OF_TABLES = {"not_run"}  # see test_tables.py, test_missing_rows_and_seeds_stay_in_sight
+
+
+def changed(**parts) -> Clip:
+    clip = make_clip()
+    for name, part in parts.items():
+        setattr(clip, name, part)
+    return clip
+
+
+def test_every_status_has_a_situation():
+    assert set(SITUATIONS) | OF_TABLES | {OK} == set(STATUSES)
+
+
+@pytest.mark.parametrize("status", SITUATIONS)
+def test_every_failure_is_a_status_and_counted_in_the_table(status, tmp_path):
+    clips = SITUATIONS[status]()
+    with np.errstate(all="ignore"):
+        rows, _ = measure(iter(clips), TOOLS)
+    failed = {(value.metric, value.part) for _, value in rows if value.status == status}
+    assert failed and all(math.isfinite(value.value) == (value.status == OK) for _, value in rows)
+    write_rows(tmp_path / "echo" / "seed0.csv", rows, "echo", 0, "set", "test")
+    summary = summarise(seed_values(read_rows([tmp_path / "echo" / "seed0.csv"])))
+    whole = {(card.name, part) for card in cards().values() if card.per == "set" for part in card.all_parts}
+    for metric, part in failed - {pair for pair in failed & whole if cards()[pair[0]].clip_rows}:
+        line = summary.loc["echo", metric, part]
+        assert math.isnan(line["mean"]) and line["undefined"] == line["count"] > 0 and line["status"] == status
 
 
 CARD = replace(next(iter(cards().values())), name="m", parts=("a", "b"), direction="higher")
