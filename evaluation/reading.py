@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -10,16 +11,17 @@ from safetensors.numpy import save_file
 from torch import nn
 
 from dyads.contract import Dyad, file_sha256, load_arrays
-from dyads.errors import ConfigError, DataError
+from dyads.errors import DataError
 from dyads.files import atomic_path
 from dyads.media import read_video
 from evaluation.cards import OK
 from evaluation.clips import Clip, avatar_speaking, read_truth
-from evaluation.metrics.perceptual import load_lpips, map_distance
-from evaluation.metrics.sync import load_syncnet
+from evaluation.metrics._series import Undefined
+from evaluation.metrics.perceptual import map_distance
+from evaluation.networks import load_networks
 from evaluation.probes import frames, image, motion, pca
 from evaluation.probes.frames import to_tensor
-from evaluation.probes.store import load_probe
+from evaluation.probes.store import PROBES, load_probe
 from training.device import pick_device
 from training.options import options_hash
 from training.provenance import content_hash
@@ -30,13 +32,25 @@ TRUE_KEYS = ("motion_true", "motion_user", "motion_reference")
 
 @dataclass
 class Tools:
-    """What metrics need beside the clip; a network without weights is None."""
+    """What metrics need beside the clip: probes by name, and reference networks by slot, of those that were given."""
 
-    motion: nn.Module
-    image: nn.Module
-    lpips: nn.Module | None = None
-    syncnet: nn.Module | None = None
+    probes: dict[str, nn.Module] = field(default_factory=dict)
+    networks: dict[str, Any] = field(default_factory=dict)
     known: "Known" = field(default_factory=lambda: Known(None))
+
+    def probe(self, name: str) -> nn.Module:
+        """A probe by its name; Undefined `weights_missing` without it."""
+        return _given(self.probes, name)
+
+    def network(self, slot: str) -> Any:
+        """A reference network by its slot; Undefined `weights_missing` without it."""
+        return _given(self.networks, slot)
+
+
+def _given(found: dict[str, Any], name: str) -> Any:
+    if name not in found:
+        raise Undefined("weights_missing")
+    return found[name]
 
 
 class Known:
@@ -75,25 +89,19 @@ class Known:
 
 
 def load_tools(
-    motion_file: Path, image_file: Path, weights: dict[str, str], data: Path, split: str, keep: bool
+    probes: dict[str, Path], weights: dict[str, str], data: Path, split: str, keep: bool
 ) -> tuple[Tools, dict[str, dict]]:
-    """Probes and networks on this process's device, and the probes' headers."""
-    unknown = sorted(set(weights) - {"lpips", "syncnet"})
-    if unknown:
-        raise ConfigError(f"--weights has the unknown key {unknown[0]!r}; known are lpips and syncnet.")
+    """Probes (name -> file) and networks (slot -> file) on this process's device, and the probes' headers."""
     device = pick_device()
-    motion_probe, motion_meta = load_probe(motion_file, ("motion", "pca"))
-    image_probe, image_meta = load_probe(image_file, ("image",))
+    loaded = {name: load_probe(path, PROBES[name]) for name, path in probes.items()}
     code = [content_hash(module.__file__) for module in (frames, motion, pca)]
-    folder = motion_file.parent / "readings" if keep else None
+    folder = probes["motion"].parent / "readings" if keep else None
     tools = Tools(
-        motion=motion_probe.to(device),
-        image=image_probe.to(device),
-        lpips=load_lpips(weights["lpips"]).to(device) if weights.get("lpips") else None,
-        syncnet=load_syncnet(weights["syncnet"]) if weights.get("syncnet") else None,
-        known=Known(folder, content_hash(motion_file), file_sha256(data / "manifest.csv"), split, *code),
+        probes={name: probe.to(device) for name, (probe, _) in loaded.items()},
+        networks=load_networks(weights, device),
+        known=Known(folder, content_hash(probes["motion"]), file_sha256(data / "manifest.csv"), split, *code),
     )
-    return tools, {"motion": motion_meta, "image": image_meta}
+    return tools, {name: meta for name, (_, meta) in loaded.items()}
 
 
 def read_clip(dyad: Dyad, video: Path, tools: Tools) -> Clip:
@@ -112,11 +120,12 @@ def read_clip(dyad: Dyad, video: Path, tools: Tools) -> Clip:
     resized = generated.shape != true.shape
     if resized:
         generated = read_video(video, size=true.shape[1:3])
+    probe = tools.probes["motion"]
     if known is None:
         known = {
-            "motion_true": tools.motion.read(true, arrays.reference),
-            "motion_user": tools.motion.read(arrays.user_frames, arrays.user_frames[0]),
-            "motion_reference": tools.motion.read(arrays.reference[None], arrays.reference)[0],
+            "motion_true": probe.read(true, arrays.reference),
+            "motion_user": probe.read(arrays.user_frames, arrays.user_frames[0]),
+            "motion_reference": probe.read(arrays.reference[None], arrays.reference)[0],
         }
         tools.known.put(dyad.dyad_id, known)
     truth = read_truth(dyad)
@@ -127,14 +136,14 @@ def read_clip(dyad: Dyad, video: Path, tools: Tools) -> Clip:
         speaking=avatar_speaking(dyad, count, arrays.avatar_audio, truth),
         resized=resized,
         truth=truth,
-        names=tools.motion.names,
+        names=probe.names,
         generated=generated,
         true=true,
         audio=arrays.avatar_audio,
-        motion_generated=tools.motion.read(generated, arrays.reference),
+        motion_generated=probe.read(generated, arrays.reference),
         **known,
     )
-    _look(clip, tools.image)
+    _look(clip, tools.probes["image"])
     return clip
 
 

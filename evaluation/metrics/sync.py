@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 
 from dyads.contract import SAMPLES_PER_FRAME
-from dyads.errors import ConfigError
 from dyads.media import write_wav
 from evaluation.cards import MetricCard, Value, truth_part
 from evaluation.metrics._series import Undefined
@@ -95,19 +94,6 @@ CARDS = (
 )
 
 
-def load_syncnet(weights: Path | str):
-    """A SyncNetInstance with the weights of a file; ConfigError if it does not hold them."""
-    from syncnet_python import SyncNetInstance, SyncNetModel  # imports OpenCV and scenedetect
-
-    network = SyncNetModel()
-    try:
-        network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-    except Exception as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"syncnet weights {weights} cannot be used ({reason}); give syncnet_v2.model.") from error
-    return SyncNetInstance(network.eval(), device="cpu")
-
-
 def stretches(speaking: np.ndarray, minimum: int = MINIMUM_FRAMES) -> list[tuple[int, int]]:
     """Start and end (exclusive) of each run of True in bool (T,) that has at least `minimum` frames."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], speaking.astype(np.int8), [0]])))
@@ -135,14 +121,13 @@ def _scores(network, frames: np.ndarray, audio: np.ndarray, spans: list[tuple[in
 
 
 def clip_values(clip, tools) -> Iterator[Value]:
-    if tools.syncnet is None:
-        raise Undefined("weights_missing")
+    network = tools.network("syncnet")
     spans = stretches(clip.speaking)
     if not spans:
         raise Undefined("no_speech")
-    values = _scores(tools.syncnet, clip.generated, clip.audio, spans)
+    values = _scores(network, clip.generated, clip.audio, spans)
     for name, value in zip(("lse_d", "lse_c", "lse_offset"), values, strict=True):
         yield Value(name, "speech", float(value))
     yield Value("lse_coverage", "speech", sum(b - a for a, b in spans) / len(clip.speaking))
-    true = _scores(tools.syncnet, clip.true, clip.audio, spans)
+    true = _scores(network, clip.true, clip.audio, spans)
     yield Value("lse_offset", truth_part("speech"), float(true[2]))

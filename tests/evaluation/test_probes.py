@@ -1,6 +1,7 @@
 """The probes: sampling, augmentation, the motion probe's warp, a tiny training, PCA, image features, files."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from evaluation.probes.frames import FrameSet, relight, sample_frames, scaled, s
 from evaluation.probes.image import FEATURES, ImageProbe
 from evaluation.probes.motion import MotionProbe, MotionTask, _composed, _sample, r_squared, warp_grid
 from evaluation.probes.pca import PcaProbe
-from evaluation.probes.store import load_probe, save_probe
+from evaluation.probes.store import NEEDED, PROBES, load_probe, probe_files, save_probe
 
 generator = torch.Generator().manual_seed
 
@@ -184,31 +185,33 @@ TINY = {
 }
 
 
-def train(data, out, options=TINY, *more):
+def train(data, out, options=TINY, probe="motion"):
     train_probes.main([
-        "--data", str(data), "--checkpoints", str(out / "checkpoints"), "--options", json.dumps(options),
-        "--out-motion", str(out / "motion.safetensors"), "--out-image", str(out / "image.safetensors"), *more,
+        "--data", str(data), "--checkpoints", str(out / "checkpoints" / probe), "--options", json.dumps(options),
+        "--probe", probe, "--out", str(out / f"{probe}.safetensors"),
     ])  # fmt: skip
 
 
 def test_command_trains_both_probes_and_says_how_well(world, tmp_path):
     train(world, tmp_path)
+    train(world, tmp_path, probe="image")
     said = json.loads((tmp_path / "motion.json").read_text())
     assert set(said["test_r2"]) == set(COEFFICIENTS) and said["kind"] == "motion"
     assert said["train_frames"] == 40 and len(said["data_manifest_sha256"]) == 64
     first = (tmp_path / "motion.safetensors").read_bytes()
-    train(world, tmp_path, TINY, "--probe", "motion")  # finished training is loaded, not repeated
+    train(world, tmp_path)  # finished training is loaded, not repeated
     assert (tmp_path / "motion.safetensors").read_bytes() == first
     assert load_probe(tmp_path / "image.safetensors", ("image",))[1]["build"]["targets"] == len(COEFFICIENTS)
 
 
 def test_command_falls_back_to_pca_on_recorded_data(recorded, tmp_path):
     train(recorded, tmp_path)
+    train(recorded, tmp_path, probe="image")
     probe, meta = load_probe(tmp_path / "motion.safetensors", ("motion", "pca"))
     assert meta["kind"] == "pca" and probe.names == () and "test_r2" not in meta
     assert load_probe(tmp_path / "image.safetensors", ("image",))[1]["build"]["targets"] == 0
     with pytest.raises(ConfigError, match="no true coefficients"):
-        train(recorded, tmp_path, {"motion": {**TINY["motion"], "kind": "motion"}}, "--probe", "motion")
+        train(recorded, tmp_path, {"motion": {**TINY["motion"], "kind": "motion"}})
 
 
 @pytest.mark.parametrize(
@@ -217,6 +220,8 @@ def test_command_falls_back_to_pca_on_recorded_data(recorded, tmp_path):
         ({"motion": {"kind": "dct"}}, "auto, motion or pca"),
         ({"motion": {"colour": 1}}, "unknown option 'colour'"),
         ({"motion": {"train": {"stepz": 1}}}, "unknown option 'stepz'"),
+        ({"motoin": {}}, "unknown option 'motoin'"),
+        ({"motion": 3}, "must be a mapping"),
     ],
 )
 def test_wrong_options_are_named(world, tmp_path, options, text):
@@ -224,6 +229,19 @@ def test_wrong_options_are_named(world, tmp_path, options, text):
         train(world, tmp_path, options)
 
 
-def test_an_output_must_be_named(world, tmp_path):
-    with pytest.raises(ConfigError, match="--out-image is missing"):
-        train_probes.main(["--data", str(world), "--checkpoints", str(tmp_path), "--probe", "image"])
+def test_probes_are_named_by_folder_or_by_file(probes, tmp_path):
+    whole = probe_files([str(probes)])
+    assert whole == {name: probes / f"{name}.safetensors" for name in NEEDED}
+    other = probe_files([str(probes), "image=elsewhere.safetensors"])
+    assert other == {**whole, "image": Path("elsewhere.safetensors")}
+    for wrong, text in (
+        ([str(tmp_path / "nowhere")], "is no folder"),
+        ([str(probes), "imaeg=x"], "unknown probe 'imaeg'"),
+        ([f"motion={probes / 'motion.safetensors'}"], "no image probe"),
+    ):
+        with pytest.raises(ConfigError, match=text):
+            probe_files(wrong)
+
+
+def test_every_probe_that_is_trained_can_be_given_to_a_measurement():
+    assert set(train_probes.PROBES) == set(PROBES)

@@ -137,7 +137,7 @@ def checked(tmp_path_factory) -> pd.DataFrame:
         files.append(root / "metrics" / row / "seed0.csv")
         run.main([
             "--method", row, "--videos", str(videos), "--data", str(root / "data"), "--out", str(files[-1]),
-            "--probes-motion", str(root / "motion.safetensors"), "--probes-image", str(root / "image.safetensors"),
+            "--probes", str(root),
         ])  # fmt: skip
     summary = summarise(seed_values(read_rows(files)))
     return check_controls(summary, {row: control_name(row) for row in ROWS})

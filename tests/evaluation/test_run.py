@@ -13,8 +13,10 @@ from dyads.errors import ConfigError, DataError
 from dyads.media import write_video
 from evaluation import reading, run
 from evaluation.clips import avatar_speaking, read_truth
-from evaluation.metrics.perceptual import load_lpips, lpips_distance, map_distance
-from evaluation.metrics.sync import load_syncnet, lse
+from evaluation.metrics.perceptual import lpips_distance, map_distance
+from evaluation.metrics.sync import lse
+from evaluation.networks import lpips as lpips_network
+from evaluation.networks import syncnet as syncnet_network
 from evaluation.probes.pca import PcaProbe
 from evaluation.probes.store import save_probe
 from evaluation.registry import cards
@@ -32,7 +34,7 @@ def videos(world, tmp_path):
 def evaluate(data, videos, probes, out, *more):
     run.main([
         "--method", "copy", "--seed", "3", "--videos", str(videos), "--data", str(data), "--out", str(out),
-        "--probes-motion", str(probes / "motion.safetensors"), "--probes-image", str(probes / "image.safetensors"),
+        "--probes", str(probes),
         *more,
     ])  # fmt: skip
     return pd.read_csv(out, keep_default_na=False)
@@ -127,7 +129,7 @@ def test_recorded_data_without_names_or_oracle(recorded, videos, probes, tmp_pat
     [
         (["--options", '{"metrics": ["ssin"]}'], "names 'ssin'"),
         (["--weights", '{"alexnet": "x"}'], "unknown key 'alexnet'"),
-        (["--weights", '{"lpips": "nowhere.pth"}'], "lpips weights nowhere.pth cannot be read"),
+        (["--weights", '{"lpips": "nowhere.pth"}'], "lpips weights nowhere.pth do not exist"),
     ],
 )
 def test_wrong_arguments_are_named(world, videos, probes, tmp_path, more, text):
@@ -178,7 +180,7 @@ def test_lpips_with_weights_from_a_file(tmp_path):
 
     state = {k: v for k, v in torchvision.models.alexnet(weights=None).state_dict().items()}
     torch.save(state, tmp_path / "alexnet.pth")
-    network = load_lpips(tmp_path / "alexnet.pth")
+    network = lpips_network.load(tmp_path / "alexnet.pth")
     first = next(iter(network.net.state_dict().values()))
     assert torch.equal(first, state["features.0.weight"])
     frames = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
@@ -190,7 +192,7 @@ def test_lpips_with_weights_from_a_file(tmp_path):
     assert network(tensor, other).item() == pytest.approx(float(scores[0]), rel=1e-4)  # [-1, 1] reached the network
     torch.save({"features.0.weight": state["features.0.weight"]}, tmp_path / "half.pth")
     with pytest.raises(ConfigError, match="lack"):
-        load_lpips(tmp_path / "half.pth")
+        lpips_network.load(tmp_path / "half.pth")
 
 
 def test_map_distance_is_the_packages_baseline_form():
@@ -207,12 +209,12 @@ def test_syncnet_with_weights_from_a_file(tmp_path):
 
     torch.manual_seed(0)
     torch.save(SyncNetModel().state_dict(), tmp_path / "syncnet.model")
-    network = load_syncnet(tmp_path / "syncnet.model")
+    network = syncnet_network.load(tmp_path / "syncnet.model")
     frames = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
     audio = np.random.default_rng(1).normal(size=12 * SAMPLES_PER_FRAME).astype(np.float32) / 10
     distance, confidence, offset = lse(network, frames, audio)
     assert distance > 0 and confidence >= 0 and -15 <= offset <= 15
     assert lse(network, frames, audio) == (distance, confidence, offset)
     (tmp_path / "wrong.model").write_bytes(b"x")
-    with pytest.raises(ConfigError, match="syncnet weights .* cannot be used"):
-        load_syncnet(tmp_path / "wrong.model")
+    with pytest.raises(ConfigError, match="syncnet weights .* cannot be read"):
+        syncnet_network.load(tmp_path / "wrong.model")

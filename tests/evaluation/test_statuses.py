@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,12 +11,13 @@ from evaluation.beside import Rating, Timing
 from evaluation.cards import OK, STATUSES, MetricCard, Value
 from evaluation.clips import Clip, Truth
 from evaluation.metrics._series import Undefined
+from evaluation.reading import Tools
 from evaluation.registry import cards
 from evaluation.run import collect, measure, promised, write_rows
 from evaluation.summary import read_rows, seed_values, summarise
 
 T, D = 120, len(COEFFICIENTS)
-TOOLS = SimpleNamespace(lpips=None, syncnet=None)
+TOOLS = Tools()
 
 
 def make_clip(seed: int = 0, name: str = "one") -> Clip:
@@ -153,7 +153,7 @@ def test_silence_leaves_no_mouth_score():
     assert statuses(clip)["one", "mouth_opening_correlation", "speech"] == "no_speech"
     clip = make_clip()
     clip.speaking[30:] = False  # speech, but too little for SyncNet
-    rows = collect(module("sync").clip_values, clip, SimpleNamespace(syncnet=object()), list(module("sync").CARDS))
+    rows = collect(module("sync").clip_values, clip, Tools(networks={"syncnet": object()}), list(module("sync").CARDS))
     assert {value.status for value in rows} == {"no_speech"}
 
 

@@ -15,7 +15,7 @@ STAGE = """#!/bin/sh
 previous=
 for word in "$@"; do
     case "$previous" in
-        --out|--out-motion|--out-image) out=$word ;;
+        --out) out=$word ;;
         paper_figures) notebook=$word ;;
         --results) [ -z "$notebook" ] || { mkdir -p "$word/reports"
             touch "$word/reports/$notebook.ipynb" "$word/reports/$notebook.html"; } ;;

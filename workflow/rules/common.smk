@@ -67,6 +67,8 @@ for name, folder in EXTERNAL.items():
 RESULTS = f"{config['results']}/{config['profile']}"
 DATA = f"{RESULTS}/data/{config['dataset']['name']}"
 VAE = f"{RESULTS}/backbones/vae.safetensors"
+# Probes are the files of evaluation/fits.
+PROBES = sorted(path.stem for path in Path(workflow.basedir, "evaluation/fits").glob("[a-z]*.py"))
 PHI = f"{RESULTS}/backbones/phi.safetensors"
 RENDERER = f"{RESULTS}/backbones/renderer.safetensors"  # of the motion latent that baselines share
 MOTION = f"{RESULTS}/motion"
@@ -100,7 +102,7 @@ def one_of(names):
 wildcard_constraints:
     method=one_of([*METHODS, *CONTROLS, *EXTERNAL]),
     seed=r"\d+",
-    probe="motion|image",
+    probe=one_of(PROBES),
     notebook=one_of(config["notebooks"]),
 
 
@@ -217,8 +219,8 @@ def backbones(wildcards, input):
 
 
 def probe_options(wildcards):
-    """One probe's own section and the keys for both, so that changing the other one retrains nothing."""
-    own = {key: value for key, value in config["probes"].items() if key not in ("motion", "image")}
+    """One probe's own section and the keys for all, so that changing another one retrains nothing."""
+    own = {key: value for key, value in config["probes"].items() if key not in PROBES}
     own[wildcards.probe] = config["probes"].get(wildcards.probe, {})
     return json.dumps(own, sort_keys=True)
 
