@@ -109,7 +109,7 @@ class ClipMean(Metric):
             raise Undefined(max(self.undefined, key=self.undefined.get, default=NOT_COMPUTED))
         return float(self.state["total"] / self.state["clips"])
 
-    def count(self, function: Callable[..., float], *series: np.ndarray) -> None:
+    def count(self, function: Callable[..., float], *series: Any) -> None:
         """Take in one clip's value."""
         try:
             value = function(*series)
