@@ -6,6 +6,7 @@ minutes; how well probes read unseen faces is not the question here.
 """
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,10 +20,14 @@ from dyads.synthetic.render import render_frames
 from dyads.synthetic.world import WorldOptions, write_world
 from evaluation import judge, run
 from evaluation.controls_check import HOLDS, VIOLATED, check_controls, control_name
+from evaluation.metrics._series import Undefined
+from evaluation.metrics.lip_opening import lip_opening_error
+from evaluation.metrics.mouth import mouth_opening_correlation
 from evaluation.probes.frames import FrameSet, scaled
 from evaluation.probes.image import ImageProbe
 from evaluation.probes.motion import MotionProbe, MotionTask
 from evaluation.probes.store import save_probe
+from evaluation.reading import read_features
 from evaluation.registry import cards
 from evaluation.summary import read_rows, seed_values, summarise
 
@@ -120,8 +125,12 @@ class Critic:
 
 
 @pytest.fixture(scope="module")
-def checked(tmp_path_factory) -> pd.DataFrame:
-    root = tmp_path_factory.mktemp("promises")
+def root(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("promises")
+
+
+@pytest.fixture(scope="module")
+def checked(root) -> pd.DataFrame:
     write_world(root / "data", WorldOptions(train=1, test=8, size=SIZE, seconds=(5.0, 6.0)), progress=False)
     dyads = read_manifest(root / "data", "test")
     save_probe(root / "motion.safetensors", trained_probe(dyads), "motion", {"size": SEEN, "width": 12}, {})
@@ -151,3 +160,24 @@ def test_no_promise_is_broken(checked):
 def test_every_metric_without_weights_keeps_one(checked):
     kept = set(checked.loc[checked["verdict"] == HOLDS, "metric"])
     assert kept == {card.name for card in cards().values() if card.separates} - set(NEEDS_WEIGHTS)
+
+
+def test_lips_are_the_worse_the_later_they_come(checked, root):
+    """The mouth of the true video 0, 2, 5 and 10 frames late, as the probe reads it."""
+    clips, meta = read_features(root / "metrics/truth/seed0.features.safetensors")
+    jaw = meta["names"].index("jaw_open")
+    correlations, errors = [], []
+    for late in (0, 2, 5, 10):
+        found = []
+        for clip in clips.values():
+            mouth, true, speaking = clip["generated"][:, jaw], clip["true"][:, jaw], clip["speaking"].astype(bool)
+            mouth = mouth[np.maximum(np.arange(len(mouth)) - late, 0)]
+            try:
+                error = lip_opening_error(mouth, true, speaking, "no_speech")
+                found.append((mouth_opening_correlation(mouth, true, speaking), error))
+            except Undefined as failure:
+                assert failure.status == "no_speech"
+        assert len(found) >= 4
+        correlations.append(np.mean(found, axis=0)[0])
+        errors.append(np.mean(found, axis=0)[1])
+    assert correlations[0] > 0.99 and (np.diff(correlations) < 0).all() and (np.diff(errors) > 0).all(), correlations
