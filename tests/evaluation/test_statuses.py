@@ -1,6 +1,7 @@
 """A failure is a status with an empty value, never a number: for single clips, for sets, for every metric."""
 
 import math
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -194,6 +195,23 @@ def test_few_frames_and_small_pictures():
     assert found["*", "sid", "expression"] == found["*", "fid_small", "frame"] == "too_few_frames"
     assert found["one", "motion_fd_clip", "all"] == "too_few_frames"
     assert found["one", "ssim", "frame"] == "frame_too_small"
+
+
+def test_only_readings_stay_in_memory():
+    """The frames of a clip are gone when the next one is decoded, so memory does not grow with them."""
+    frames = []
+
+    def clips():
+        for number in range(4):
+            assert all(array() is None for array in frames), "an earlier clip's frames are still there"
+            clip = make_clip(number, f"clip {number}")
+            frames.extend(weakref.ref(array) for array in (clip.generated, clip.true, clip.audio))
+            yield clip
+
+    _, kept = measure(clips(), TOOLS)
+    assert len(kept) == 4 and all(array() is None for array in frames)
+    arrays = [array for array in vars(kept[0]).values() if isinstance(array, np.ndarray)]
+    assert not any(array.ndim > 2 for array in arrays) and kept[0].motion_generated.shape == (T, D)
 
 
 SERIES = (*MOTION, "generated", "true", "image_generated", "image_true", "speaking")
