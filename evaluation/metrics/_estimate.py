@@ -17,6 +17,11 @@ PROTOCOL = (
 LARGE = 512  # dimensions from which one subset of each size must do
 
 
+def no_estimate(metric: str, part: str, status: str) -> Iterator[Value]:
+    """The three rows of a part that there is nothing to compute from."""
+    yield from (undefined(metric, name, status) for name in (part, count_part(part), extrapolated_part(part)))
+
+
 def estimate(
     metric: str,
     part: str,

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from evaluation.cards import Value, count_part, extrapolated_part, undefined
+from evaluation.cards import Value, undefined
 from evaluation.clips import Clip
-from evaluation.metrics._estimate import estimate
+from evaluation.metrics._estimate import estimate, no_estimate
 from evaluation.metrics._series import Undefined
 
 
@@ -51,7 +51,6 @@ def part_estimate(
             for side in ("generated", "true")
         ]
     except Undefined as failure:
-        names = (part, count_part(part), extrapolated_part(part))
-        yield from (undefined(metric, name, failure.status) for name in names)
-        return
-    yield from estimate(metric, part, *sides, distance)
+        yield from no_estimate(metric, part, failure.status)
+    else:
+        yield from estimate(metric, part, *sides, distance)

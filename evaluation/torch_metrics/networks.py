@@ -87,7 +87,8 @@ class CSIM(Metric):
     """Cosine similarity of the identity features of generated pictures and of true ones, or of one reference image.
 
     `csim_frame` and `csim` of the tables, which take every fifth frame; -1 to 1. `network` maps pictures (B, 3, H, W)
-    in [0, 1] to features (B, D). A picture whose features have no length or are not finite counts in `undefined`.
+    in [0, 1] to features (B, D), as the method `of_pictures` of `evaluation.networks.arcface` does. A picture whose
+    features have no length or are not finite counts in `undefined`.
     """
 
     higher_is_better = True
