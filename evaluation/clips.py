@@ -1,7 +1,7 @@
 """What a metric sees of one dialogue: pictures, probe readings, the avatar's speech and, where known, the truth."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +68,7 @@ class Clip:
     motion_reference: np.ndarray | None = None
     image_generated: np.ndarray | None = None
     image_true: np.ndarray | None = None
+    features: dict[str, np.ndarray] = field(default_factory=dict)  # `<reader>_<side>`, see metrics/_features.py
     map_distance: np.ndarray | None = None  # (T,) distance of the image probe's feature maps, see perceptual.py
     timing: Timing | None = None  # of its generation
     rating: Rating | None = None  # None: nobody rates this method

@@ -1,5 +1,6 @@
 """Decoding a dialogue once and letting the probes read it; readings of true videos are kept for the next method."""
 
+import inspect
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,9 @@ from evaluation.cards import OK
 from evaluation.clips import Clip, avatar_speaking, read_truth
 from evaluation.metrics._series import Undefined
 from evaluation.metrics.perceptual import map_distance
+from evaluation.networks import known as known_network
 from evaluation.networks import load_networks
+from evaluation.networks.files import verified
 from evaluation.probes import frames, image, motion, pca
 from evaluation.probes.frames import to_tensor
 from evaluation.probes.store import PROBES, load_probe
@@ -28,6 +31,7 @@ from training.provenance import content_hash
 
 IMAGE_BATCH = 64
 TRUE_KEYS = ("motion_true", "motion_user", "motion_reference")
+SIDES = ("generated", "true", "reference")
 
 
 @dataclass
@@ -37,6 +41,17 @@ class Tools:
     probes: dict[str, nn.Module] = field(default_factory=dict)
     networks: dict[str, Any] = field(default_factory=dict)
     known: "Known" = field(default_factory=lambda: Known(None))
+    known_features: "dict[str, Known]" = field(default_factory=dict)  # by reader
+
+    @property
+    def readers(self) -> dict[str, Any]:
+        """Those that read frames on their own: `features_of(frames) -> (N, D)`, and perhaps of the reference too."""
+        return {name: net for name, net in (self.probes | self.networks).items() if hasattr(net, "features_of")}
+
+    def save(self) -> None:
+        """Keep what was found in true videos for the next method."""
+        for known in (self.known, *self.known_features.values()):
+            known.save()
 
     def probe(self, name: str) -> nn.Module:
         """A probe by its name; Undefined `weights_missing` without it."""
@@ -54,12 +69,13 @@ def _given(found: dict[str, Any], name: str) -> Any:
 
 
 class Known:
-    """Motion readings of true videos, kept in one file per (probe, data, split) beside the probe.
+    """What one reader found in true videos, kept in one file per (reader, data, split) beside the motion probe.
 
-    They are the same for every method and seed. `folder` None keeps nothing.
+    It is the same for every method and seed. `folder` None keeps nothing; `keys` are what it finds in each dialogue.
     """
 
-    def __init__(self, folder: Path | None, *key: str | None) -> None:
+    def __init__(self, folder: Path | None, *key: str | None, keys: tuple[str, ...] = TRUE_KEYS) -> None:
+        self.keys = keys
         self.path = folder / f"{options_hash(key)}.safetensors" if folder else None
         self.readings: dict[str, np.ndarray] = {}
         self.added = False
@@ -71,14 +87,14 @@ class Known:
                 raise DataError(f"{self.path}: cannot be read ({error}); delete it.") from error
 
     def get(self, dyad_id: str) -> dict[str, np.ndarray] | None:
-        """The readings `TRUE_KEYS` of a dyad, if they are there."""
-        names = {key: f"{dyad_id}/{key}" for key in TRUE_KEYS}
+        """The readings `keys` of a dyad, if they are there."""
+        names = {key: f"{dyad_id}/{key}" for key in self.keys}
         if not all(name in self.readings for name in names.values()):
             return None
         return {key: self.readings[name] for key, name in names.items()}
 
     def put(self, dyad_id: str, values: dict[str, np.ndarray]) -> None:
-        self.readings.update({f"{dyad_id}/{key}": values[key] for key in TRUE_KEYS})
+        self.readings.update({f"{dyad_id}/{key}": values[key] for key in self.keys})
         self.added = True
 
     def save(self) -> None:
@@ -93,14 +109,22 @@ def load_tools(
 ) -> tuple[Tools, dict[str, dict]]:
     """Probes (name -> file) and networks (slot -> file) on this process's device, and the probes' headers."""
     device = pick_device()
+    for slot, path in weights.items():
+        verified(known_network(slot), path)
     loaded = {name: load_probe(path, PROBES[name]) for name, path in probes.items()}
+    data_key = (file_sha256(data / "manifest.csv"), split)
     code = [content_hash(module.__file__) for module in (frames, motion, pca)]
     folder = probes["motion"].parent / "readings" if keep else None
     tools = Tools(
         probes={name: probe.to(device) for name, (probe, _) in loaded.items()},
         networks=load_networks(weights, device),
-        known=Known(folder, content_hash(probes["motion"]), file_sha256(data / "manifest.csv"), split, *code),
+        known=Known(folder, content_hash(probes["motion"]), *data_key, *code),
     )
+    for name, reader in tools.readers.items():
+        code = [content_hash(file) for file in (frames.__file__, inspect.getfile(type(reader)))]
+        keys = tuple(f"{name}_{side}" for side in _sides(reader) if side != "generated")
+        path = probes.get(name) or weights[name]
+        tools.known_features[name] = Known(folder, name, content_hash(path), *data_key, *code, keys=keys)
     return tools, {name: meta for name, (_, meta) in loaded.items()}
 
 
@@ -144,7 +168,29 @@ def read_clip(dyad: Dyad, video: Path, tools: Tools) -> Clip:
         **known,
     )
     _look(clip, tools.probes["image"])
+    for name, reader in tools.readers.items():
+        _read_features(clip, name, reader, arrays.reference, tools.known_features.get(name) or Known(None))
     return clip
+
+
+def _sides(reader: Any) -> tuple[str, ...]:
+    return SIDES if getattr(reader, "with_reference", False) else SIDES[:2]
+
+
+def _read_features(clip: Clip, name: str, reader: Any, reference: np.ndarray, known: Known) -> None:
+    """Features `<name>_<side>` of both videos and, for some readers, of the reference image uint8 (H, W, 3).
+
+    Rounded as they are stored, so that a value computed from the file is the same.
+    """
+    found = known.get(clip.dyad_id)
+    if found is None:
+        found = {f"{name}_true": reader.features_of(clip.true).astype(np.float16)}
+        if "reference" in _sides(reader):
+            found[f"{name}_reference"] = reader.features_of(reference[None])[0].astype(np.float16)
+        if known.path is not None:
+            known.put(clip.dyad_id, found)
+    clip.features[f"{name}_generated"] = reader.features_of(clip.generated).astype(np.float16)
+    clip.features |= found
 
 
 def _look(clip: Clip, probe: image.ImageProbe) -> None:
@@ -180,6 +226,7 @@ def write_features(path: Path, clips: list[Clip], meta: dict) -> None:
             "image_generated": clip.image_generated,
             "image_true": clip.image_true,
             "speaking": clip.speaking.astype(np.uint8),
+            **clip.features,
         }
         if clip.truth is not None:
             named["truth"] = clip.truth.avatar.astype(np.float32)
@@ -196,7 +243,8 @@ def read_features(path: Path | str) -> tuple[dict[str, dict[str, np.ndarray]], d
 
     Each clip has motion readings `generated`, `true`, `user` (T, D) and `reference` (D,), image features
     `image_generated`, `image_true` (T, 64), `speaking` (T,), and in the synthetic world `truth`, `expected` (T, D),
-    `emotion`, `cue` (T,).
+    `emotion`, `cue` (T,). Of every further reader it has `<reader>_generated`, `<reader>_true` (N, D), and of those of
+    identity `<reader>_reference` (D,); N is the number of frames or windows that the reader takes.
     """
     try:
         with safe_open(str(path), "np") as file:

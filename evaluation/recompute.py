@@ -37,6 +37,8 @@ def restored(path: Path) -> tuple[list[Clip], dict[str, Any]]:
                 name = f"motion_{key}" if key in MOTION else key
                 if name in CLIP_FIELDS and key not in TRUTH:
                     setattr(clip, name, array)
+                elif key not in TRUTH:
+                    clip.features[key] = array
             clip.speaking = clip.speaking.astype(bool)
             clip.truth = _truth(stored[dyad_id], clip, meta)
         clips.append(clip)

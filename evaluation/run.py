@@ -137,7 +137,7 @@ def main(arguments: list[str] | None = None) -> None:
     beside = read_beside(args.videos)
     clips = (beside.told(read_clip(dyad, args.videos / f"{dyad.dyad_id}.mp4", tools)) for dyad in dyads)
     rows, kept = measure(clips, tools, options.metrics)
-    tools.known.save()
+    tools.save()
 
     dataset = ",".join(sorted({dyad.dataset for dyad in dyads}))
     files = {**{f"{name}_probe": path for name, path in files.items()}, **weights}

@@ -18,7 +18,8 @@ class Network:
     """A slot of `weights` in the configuration, what loads it, and the facts of the published file.
 
     `sha256`: as far as it is published: all 64 digits, the leading ones, or leading and last ones with `…` between;
-    empty where nobody publishes any. `size` in bytes, None where unknown. `url` empty: no direct address, see `page`.
+    empty where nobody publishes any. `megabytes`: 10^6 bytes, as its tensors take. `url` empty: no direct address, see
+    `page`.
     """
 
     slot: str
@@ -26,8 +27,8 @@ class Network:
     file: str
     page: str
     licence: str
+    megabytes: float
     url: str = ""
-    size: int | None = None
     sha256: str = ""
 
 
@@ -51,5 +52,5 @@ def known(slot: str) -> Network:
 
 def load_networks(weights: dict[str, Path | str], device: Any) -> dict[str, Any]:
     """Every network that `weights` (slot -> file) names, on `device`. ConfigError: unknown slot or unfit file."""
-    loaded = {slot: known(slot).load(Path(path)) for slot, path in weights.items() if path}
+    loaded = {slot: known(slot).load(Path(path)) for slot, path in weights.items()}
     return {slot: net.to(device) if isinstance(net, nn.Module) else net for slot, net in loaded.items()}

@@ -32,5 +32,6 @@ NETWORK = Network(
     page="https://docs.pytorch.org/vision/stable/models/alexnet.html",
     url="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
     licence="BSD-3-Clause (torchvision), trained on ImageNet; the heads in the lpips package are BSD-2-Clause",
+    megabytes=244.4,
     sha256="7be5be79",
 )

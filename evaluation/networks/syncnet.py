@@ -178,5 +178,6 @@ NETWORK = Network(
     page="https://www.robots.ox.ac.uk/~vgg/software/lipsync/",
     url="https://www.robots.ox.ac.uk/~vgg/software/lipsync/data/syncnet_v2.model",
     licence="CC-BY 4.0",
+    megabytes=54.6,
     sha256="961e8696…5442",
 )

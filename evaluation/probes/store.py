@@ -9,9 +9,15 @@ from torch import nn
 from dyads.errors import ConfigError, DataError
 from training.weights import load_weights, read_meta, save_weights
 
-KINDS = {"motion": "MotionProbe", "pca": "PcaProbe", "image": "ImageProbe"}  # file in this package -> its class
+KINDS = {  # file in this package -> its class
+    "motion": "MotionProbe",
+    "pca": "PcaProbe",
+    "image": "ImageProbe",
+    "identity": "IdentityProbe",
+    "video": "VideoProbe",
+}
 # What may stand under each probe's name; those in NEEDED are read for every clip.
-PROBES = {"motion": ("motion", "pca"), "image": ("image",)}
+PROBES = {"motion": ("motion", "pca"), "image": ("image",), "identity": ("identity",), "video": ("video",)}
 NEEDED = ("motion", "image")
 
 

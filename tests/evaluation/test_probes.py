@@ -17,7 +17,7 @@ from evaluation.probes.frames import FrameSet, relight, sample_frames, scaled, s
 from evaluation.probes.image import FEATURES, ImageProbe
 from evaluation.probes.motion import MotionProbe, MotionTask, _composed, _sample, r_squared, warp_grid
 from evaluation.probes.pca import PcaProbe
-from evaluation.probes.store import NEEDED, PROBES, load_probe, probe_files, save_probe
+from evaluation.probes.store import PROBES, load_probe, probe_files, save_probe
 
 generator = torch.Generator().manual_seed
 
@@ -179,6 +179,14 @@ def test_probe_files_keep_kind_and_weights(tmp_path):
 
 
 TINY = {
+    "identity": {"size": 32, "width": 4, "videos": 4, "per_video": 4, "train": {"steps": 3, "warmup_steps": 1}},
+    "video": {
+        "size": 16,
+        "width": 2,
+        "videos": 4,
+        "per_video": 2,
+        "train": {"steps": 3, "warmup_steps": 1, "batch_size": 4},
+    },
     "motion": {"size": 32, "width": 4, "videos": 4, "per_video": 10, "train": {"steps": 4, "warmup_steps": 1}},
     "image": {"size": 32, "videos": 4, "per_video": 10, "train": {"steps": 4, "warmup_steps": 1}},
     "test_videos": 2,
@@ -202,6 +210,23 @@ def test_command_trains_both_probes_and_says_how_well(world, tmp_path):
     train(world, tmp_path)  # finished training is loaded, not repeated
     assert (tmp_path / "motion.safetensors").read_bytes() == first
     assert load_probe(tmp_path / "image.safetensors", ("image",))[1]["build"]["targets"] == len(COEFFICIENTS)
+
+
+@pytest.mark.parametrize(("probe", "said"), [("identity", "test_verification"), ("video", "test_speed_accuracy")])
+def test_command_trains_the_other_probes_on_any_data(world, recorded, tmp_path, probe, said):
+    for data in (world, recorded):
+        train(data, tmp_path / data.parent.name, probe=probe)
+        meta = json.loads((tmp_path / data.parent.name / f"{probe}.json").read_text())
+        assert meta["kind"] == probe and said in meta and meta["options"][probe]["train"]["steps"] == 3
+    loaded, meta = load_probe(tmp_path / recorded.parent.name / f"{probe}.safetensors", (probe,))
+    assert not loaded.training and (probe != "video" or meta["build"]["targets"] == 0)
+
+
+def test_videos_too_short_for_a_window_are_refused(world, tmp_path, monkeypatch):
+    monkeypatch.setattr("evaluation.fits.video.LONGEST", 10_000)
+    with pytest.raises(DataError, match="has no training video of 10000 frames"):
+        train(world, tmp_path, probe="video")
+    assert not (tmp_path / "video.safetensors").exists()
 
 
 def test_command_falls_back_to_pca_on_recorded_data(recorded, tmp_path):
@@ -231,7 +256,7 @@ def test_wrong_options_are_named(world, tmp_path, options, text):
 
 def test_probes_are_named_by_folder_or_by_file(probes, tmp_path):
     whole = probe_files([str(probes)])
-    assert whole == {name: probes / f"{name}.safetensors" for name in NEEDED}
+    assert whole == {name: probes / f"{name}.safetensors" for name in PROBES}
     other = probe_files([str(probes), "image=elsewhere.safetensors"])
     assert other == {**whole, "image": Path("elsewhere.safetensors")}
     for wrong, text in (

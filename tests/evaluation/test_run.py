@@ -15,6 +15,7 @@ from evaluation import reading, run
 from evaluation.clips import avatar_speaking, read_truth
 from evaluation.metrics.perceptual import lpips_distance, map_distance
 from evaluation.metrics.sync import lse
+from evaluation.networks import arcface
 from evaluation.networks import lpips as lpips_network
 from evaluation.networks import syncnet as syncnet_network
 from evaluation.probes.pca import PcaProbe
@@ -68,12 +69,49 @@ def test_the_truth_scores_as_the_truth(world, videos, probes, tmp_path):
     count = len(clips[clip]["speaking"])
     assert clips[clip]["generated"].shape == clips[clip]["expected"].shape == (count, 17)
     np.testing.assert_array_equal(clips[clip]["generated"], clips[clip]["true"])
+    assert value(rows, "csim_frame_small", "frame", clip) == pytest.approx(1, abs=1e-6)
+    windows = sum(len(clips[dyad.dyad_id]["video_true"]) for dyad in read_manifest(world, "test"))
+    assert windows == frames_in_windows(world) == value(rows, "fvd_small_count", "window")
+    assert set(rows.loc[rows["metric"] == "fvd_small", "status"]) == {"too_few_frames"}
+
+
+def frames_in_windows(world):
+    return sum(len(load_arrays(d, ("avatar",)).avatar_frames) // 16 for d in read_manifest(world, "test"))
+
+
+def test_networks_by_path_read_from_end_to_end(world, videos, probes, tmp_path, monkeypatch):
+    """Random weights of two networks without published digest; what they find in the truth is kept and not redone."""
+    torch.manual_seed(0)
+    network = arcface.ArcFace((1, 1, 1, 1))
+    torch.save(network.state_dict(), tmp_path / "backbone.pth")
+    monkeypatch.setattr(arcface, "BLOCKS", (1, 1, 1, 1))
+    monkeypatch.setattr(arcface.ArcFace.__init__, "__defaults__", ((1, 1, 1, 1),))
+    weights = ["--weights", json.dumps({"arcface": str(tmp_path / "backbone.pth")})]
+    options = ["--options", '{"metrics": ["csim"]}']
+    first = evaluate(world, videos, probes, tmp_path / "one" / "seed3.csv", *weights, *options)
+    dyad = read_manifest(world, "test")[0]
+    assert value(first, "csim_frame", "frame", dyad.dyad_id) == pytest.approx(1, abs=1e-6)
+    arrays = load_arrays(dyad, ("avatar",))
+    pictures = np.concatenate([arrays.reference[None], arrays.avatar_frames[:: arcface.STRIDE]])
+    with torch.inference_mode():
+        tensor = torch.from_numpy(pictures).permute(0, 3, 1, 2).float()
+        faces = torch.nn.functional.interpolate(tensor, (112, 112), mode="bilinear") / 127.5 - 1
+        found = network.eval()(faces)
+    wanted = torch.nn.functional.cosine_similarity(found[:1], found[1:]).mean().item()
+    assert value(first, "csim", "frame", dyad.dyad_id) == pytest.approx(wanted, rel=1e-4)
+
+    calls = []
+    real = arcface.ArcFace.features_of
+    monkeypatch.setattr(arcface.ArcFace, "features_of", lambda self, frames: calls.append(1) or real(self, frames))
+    again = evaluate(world, videos, probes, tmp_path / "two" / "seed3.csv", *weights, *options)
+    pd.testing.assert_frame_equal(first, again)
+    assert len(calls) == len(read_manifest(world, "test"))  # the generated videos alone
 
 
 def test_true_readings_are_kept_for_the_next_method(world, videos, probes, tmp_path, monkeypatch):
     first = evaluate(world, videos, probes, tmp_path / "one" / "seed3.csv")
     kept = list((probes / "readings").glob("*.safetensors"))
-    assert len(kept) == 1
+    assert len(kept) == 3  # of the motion, identity and video probes
 
     def only_generated(dyad, frames):
         assert frames == ("avatar",), "the user's video must not be decoded again"
@@ -82,7 +120,8 @@ def test_true_readings_are_kept_for_the_next_method(world, videos, probes, tmp_p
     monkeypatch.setattr(reading, "load_arrays", only_generated)
     again = evaluate(world, videos, probes, tmp_path / "two" / "seed3.csv")
     pd.testing.assert_frame_equal(first, again)
-    kept[0].write_bytes(b"broken")
+    for path in kept:
+        path.write_bytes(b"broken")
     with pytest.raises(DataError, match="delete it"):
         evaluate(world, videos, probes, tmp_path / "three" / "seed3.csv")
 
@@ -130,6 +169,7 @@ def test_recorded_data_without_names_or_oracle(recorded, videos, probes, tmp_pat
         (["--options", '{"metrics": ["ssin"]}'], "names 'ssin'"),
         (["--weights", '{"alexnet": "x"}'], "unknown key 'alexnet'"),
         (["--weights", '{"lpips": "nowhere.pth"}'], "lpips weights nowhere.pth do not exist"),
+        (["--weights", '{"lpips": "pyproject.toml"}'], "pyproject.toml are not the published alexnet"),
     ],
 )
 def test_wrong_arguments_are_named(world, videos, probes, tmp_path, more, text):

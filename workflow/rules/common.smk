@@ -64,6 +64,12 @@ for name, folder in EXTERNAL.items():
         raise WorkflowError(f"external.{name}: {folder} is no folder; name one with <dyad_id>.mp4 files.")
     ROWS[name] = {"label": name, "group": "baseline", "class": "", "seeds": [0]}
 
+for slot, path in config["weights"].items():
+    if not Path(path).is_file():
+        raise WorkflowError(
+            f"weights.{slot}: {path} is no file; `python -m evaluation.weights list` says what to get, and from where."
+        )
+
 RESULTS = f"{config['results']}/{config['profile']}"
 DATA = f"{RESULTS}/data/{config['dataset']['name']}"
 VAE = f"{RESULTS}/backbones/vae.safetensors"
@@ -87,6 +93,7 @@ CLAIMS = expand(f"{RESULTS}/tables/claims.{{format}}", format=["csv", "md", "tex
 SWAP_TABLE = f"{RESULTS}/tables/swaps.csv"
 REPORTS = expand(f"{RESULTS}/reports/{{name}}.html", name=config["notebooks"])
 REPORT = f"{RESULTS}/report/index.html"
+WEIGHTS = f"{RESULTS}/weights.json"  # what was found of the reference networks' files, where any are given
 FEATURES = f"{RESULTS}/features"
 CONTEXT = f"{RESULTS}/context"
 LOGS = f"{RESULTS}/logs"

@@ -1,6 +1,23 @@
 """Measurements of every row, and the tables that compare them."""
 
 
+rule check_weights:
+    input:
+        code=code_files("evaluation.weights", "evaluation.networks.*"),
+        weights=list(config["weights"].values()),
+    output:
+        WEIGHTS,
+    log:
+        f"{LOGS}/weights.log",
+    priority: 100
+    conda:
+        "../../environment.yml"
+    params:
+        weights=json.dumps(config["weights"], sort_keys=True),
+    shell:
+        "python -m evaluation.weights check --weights {params.weights:q} --out {output} > {log} 2>&1"
+
+
 rule evaluate:
     input:
         code=code_files(
@@ -9,7 +26,7 @@ rule evaluate:
         data=f"{DATA}/manifest.csv",
         videos=videos_of,
         probes=expand(f"{RESULTS}/probes/{{probe}}.safetensors", probe=PROBES),
-        weights=list(config["weights"].values()),
+        weights=[WEIGHTS, *config["weights"].values()] if config["weights"] else [],
     output:
         rows=f"{RESULTS}/metrics/{{method}}/seed{{seed}}.csv",
         provenance=f"{RESULTS}/metrics/{{method}}/seed{{seed}}.json",
