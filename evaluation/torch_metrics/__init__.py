@@ -23,7 +23,7 @@ from evaluation.torch_metrics.motion import (
     Var,
     VarFlat,
 )
-from evaluation.torch_metrics.networks import CSIM, FID, FVD, LPIPS
+from evaluation.torch_metrics.networks import CSIM, FID, FVD, LPIPS, LSE
 from evaluation.torch_metrics.pictures import PSNR, SSIM
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "FVD",
     "FrechetDistance",
     "LPIPS",
+    "LSE",
     "LipOpeningError",
     "Metric",
     "MotionFD",

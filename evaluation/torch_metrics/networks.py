@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dyads.contract import SAMPLES_PER_FRAME
 from dyads.errors import DataError
+from evaluation.listening import curve, lse, reading, scored
 from evaluation.metrics._series import Undefined, require_frames
 from evaluation.metrics.perceptual import lpips_distance
-from evaluation.torch_metrics.base import Metric
+from evaluation.torch_metrics.base import ClipMean, Metric
 from evaluation.torch_metrics.frechet import FrechetDistance
 from evaluation.torch_metrics.pictures import PictureMetric, eight_bit
 
@@ -122,6 +124,58 @@ class CSIM(Metric):
             raise Undefined("not_finite")
         require_frames(int(self.state["frames"]), 1)
         return float(self.state["total"] / self.state["frames"])
+
+
+class LSE(ClipMean):
+    """LSE-D, the lip-sync error distance of `lse_d`, per clip and then averaged; `confidence` is LSE-C.
+
+    `network` looks at frames and listens to sound as `evaluation.networks.syncnet` does. Scored are stretches of speech
+    of at least `minimum` frames; a clip without one, or without sound, counts in `undefined`.
+    """
+
+    higher_is_better = False
+
+    def __init__(self, network: Any, *, minimum: int = 50, channels_last: bool = False) -> None:
+        self.network, self.minimum, self.channels_last = network, minimum, channels_last
+        super().__init__()
+
+    def empty(self) -> dict[str, Tensor]:
+        beside = {name: torch.zeros((), dtype=torch.float64) for name in ("confidence", "offset")}
+        return super().empty() | beside
+
+    def update(self, frames: Tensor, sound: Tensor, speaking: Tensor | None = None) -> None:
+        """One clip: 25 frames a second (T, 3, H, W), in formats as for FID, 640 samples of 16 kHz sound for each, in
+        [-1, 1], and bools (T,), the frames in which the avatar speaks; without them the whole clip counts."""
+        pictures, heard = eight_bit(frames, self.channels_last), sound.detach().cpu().float().numpy()
+        if heard.shape != (len(pictures) * SAMPLES_PER_FRAME,):
+            raise DataError(
+                f"sound of shape {heard.shape} is not {SAMPLES_PER_FRAME} samples of {len(pictures)} frames."
+            )
+        counted = np.ones(len(pictures), bool) if speaking is None else speaking.detach().cpu().bool().numpy()
+        if counted.shape != (len(pictures),):
+            raise DataError(f"speaking of shape {counted.shape} does not fit {len(pictures)} frames.")
+        self.count(self._distance, pictures, heard, counted, "too_few_frames" if speaking is None else "no_speech")
+
+    def _distance(self, pictures: np.ndarray, heard: np.ndarray, counted: np.ndarray, missing: str) -> float:
+        if not np.isfinite(heard).all():
+            raise Undefined("not_finite")
+        found = reading(self.network.look(pictures), self.network.listen(heard), heard)
+        distance, confidence, offset = lse(curve(found, scored(found, counted, self.minimum, missing)))
+        if np.isfinite(distance):
+            self._add(confidence=confidence, offset=offset)
+        return distance
+
+    def confidence(self) -> Tensor:
+        """LSE-C, higher is better; NaN where there is no LSE-D."""
+        return self._mean("confidence")
+
+    def offset(self) -> Tensor:
+        """Mean shift in frames at which lips and voice fit best; above 0 the voice comes early."""
+        return self._mean("offset")
+
+    def _mean(self, name: str) -> Tensor:
+        clips = self.state["clips"]
+        return self.state[name] / clips if clips else torch.full((), torch.nan, dtype=torch.float64)
 
 
 def features(network: Callable[[Tensor], Tensor], frames: np.ndarray) -> Tensor:

@@ -8,11 +8,14 @@ import pytest
 import torch
 from torch import nn
 
+from dyads.contract import SAMPLES_PER_FRAME
 from dyads.errors import DataError
 from evaluation.cards import OK
 from evaluation.frechet import frechet_distance
+from evaluation.listening import curve, lse, reading, scored
 from evaluation.metrics.perceptual import lpips_distance
-from evaluation.torch_metrics import CSIM, FID, FVD, LPIPS
+from evaluation.networks.syncnet import SyncNet
+from evaluation.torch_metrics import CSIM, FID, FVD, LPIPS, LSE
 
 
 class Small(nn.Module):
@@ -154,3 +157,52 @@ def test_a_broken_network_is_no_score(name):
     for batch in batches:
         metric.update(*batch)
     assert math.isnan(metric.compute()) and metric.status == "not_finite"
+
+
+# LSE
+
+
+@pytest.fixture(scope="module")
+def syncnet():
+    torch.manual_seed(0)
+    return SyncNet(1 / 32, 64).eval()
+
+
+def clip_of(seed: int, count: int = 70) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Frames at the network's size, sound, and speech in all but the last ten frames."""
+    sound = torch.randn(count * SAMPLES_PER_FRAME, generator=torch.Generator().manual_seed(seed)) / 10
+    return pictures(seed, count, 3, 64, 64), sound.clamp(-1, 1), torch.arange(count) < count - 10
+
+
+def test_lse_is_the_tables(syncnet):
+    metric, wanted = LSE(syncnet), []
+    for seed in range(2):
+        frames, sound, speaking = clip_of(seed)
+        metric.update(frames if seed else frames / 255, sound, speaking)
+        found = reading(syncnet.look(frames.movedim(1, -1).numpy()), syncnet.listen(sound.numpy()), sound.numpy())
+        wanted.append(lse(curve(found, scored(found, speaking.numpy(), 50, "no_speech"))))
+    values = (metric.compute(), metric.confidence(), metric.offset())
+    assert [float(value) for value in values] == pytest.approx(np.mean(wanted, axis=0), rel=1e-5)
+    parts = [LSE(syncnet).merge(metric), LSE(syncnet)]
+    parts[1].update(*clip_of(2))
+    both = parts[0].merge(parts[1])
+    assert float(both.compute()) == pytest.approx((2 * float(values[0]) + float(parts[1].compute())) / 3, rel=1e-9)
+    assert LSE.higher_is_better is False and both.state["clips"] == 3
+
+
+def test_lse_without_speech_sound_or_length_is_no_score(syncnet):
+    frames, sound, speaking = clip_of(0)
+    for batch, status in (
+        ((frames, sound, speaking & False), "no_speech"),
+        ((frames[:40], sound[: 40 * SAMPLES_PER_FRAME]), "too_few_frames"),
+        ((frames, sound * 0, speaking), "silent"),
+        ((frames, sound * math.nan, speaking), "not_finite"),
+    ):
+        metric = LSE(syncnet)
+        with np.errstate(invalid="ignore"):
+            metric.update(*batch)
+        assert math.isnan(metric.compute()) and metric.status == status and metric.undefined == {status: 1}
+        assert math.isnan(metric.confidence()) and math.isnan(metric.offset())
+    for wrong in ((frames, sound[:-1], speaking), (frames, sound, speaking[:-1])):
+        with pytest.raises(DataError, match="shape"):
+            LSE(syncnet).update(*wrong)
