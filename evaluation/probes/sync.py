@@ -71,7 +71,7 @@ class VoiceSet:
 
 
 def sample_voices(dyads: list[Dyad], *, size: int, videos: int, seed: int) -> VoiceSet:
-    """Up to `videos` videos, spread evenly over subjects; clips without speech or shorter than a sample are left out."""
+    """Up to `videos` videos, spread evenly over subjects, but those without speech or shorter than a sample."""
     sides: dict[str, list[tuple[Dyad, str]]] = {}
     for dyad in dyads:
         for role in ROLES:
@@ -79,7 +79,8 @@ def sample_voices(dyads: list[Dyad], *, size: int, videos: int, seed: int) -> Vo
     for subject, items in sides.items():
         rng(seed, "sync-videos", subject).shuffle(items)
     depth = max(map(len, sides.values()))
-    chosen = [sides[subject][level] for level in range(depth) for subject in sorted(sides) if level < len(sides[subject])]
+    ranks = [(level, subject) for level in range(depth) for subject in sorted(sides)]
+    chosen = [sides[subject][level] for level, subject in ranks if level < len(sides[subject])]
     mouths, sounds, speaks = [], [], []
     for dyad, role in chosen[:videos]:
         audio = read_wav(dyad.side(role))
@@ -99,7 +100,7 @@ def sample_voices(dyads: list[Dyad], *, size: int, videos: int, seed: int) -> Vo
 
 @dataclass
 class SyncTask:
-    """Own sound against other moments, nothing and another clip, by cross-entropy over distances (`training.loop.Task`)."""
+    """Own sound against other moments, nothing and another clip: cross-entropy of distances (`training.loop.Task`)."""
 
     module: SyncProbe
     data: VoiceSet
