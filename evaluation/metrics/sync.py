@@ -45,7 +45,7 @@ VARIANTS = (
     Variant(
         "_small", " (small probe)", "sync", 25,
         "sync probe: SyncNet's architecture at an eighth of its width, on the mouth's square of the frame at 64 "
-        "pixels, features of length one, trained on true videos of training identities",
+        "pixels, features scaled to unit length, trained on true videos of training identities",
     ),
 )  # fmt: skip
 _ORDER = (("ground_truth", "vae_round_trip"), ("vae_round_trip", "frozen_reference"))
