@@ -14,7 +14,9 @@ from evaluation.metrics._series import Undefined
 from evaluation.networks.syncnet import WINDOW, SyncNet
 
 if TYPE_CHECKING:
+    from evaluation.clips import Clip
     from evaluation.networks.s3fd import FaceFinder
+    from evaluation.reading import Known
 
 SHIFT = 15  # frames to either side, as in Wav2Lip's evaluation
 NORM, SOUNDS = 2 * SHIFT + 1, 2 * SHIFT + 2
@@ -35,7 +37,8 @@ def distances(lips: np.ndarray, voice: np.ndarray) -> np.ndarray:
 def sounding(audio: np.ndarray, rows: int) -> np.ndarray:
     """bool (N,): windows of five frames in whose sound (640 T,) there is any change of 16-bit samples."""
     steps = np.zeros(rows + WINDOW, np.int64)
-    change = np.diff(np.rint(audio[: (rows + WINDOW - 1) * SAMPLES_PER_FRAME] * 32768.0), prepend=np.rint(audio[0] * 32768.0))
+    samples = np.rint(audio[: (rows + WINDOW - 1) * SAMPLES_PER_FRAME] * 32768.0)
+    change = np.diff(samples, prepend=samples[:1])
     steps[1:] = np.cumsum((change != 0).reshape(-1, SAMPLES_PER_FRAME).any(1))
     return steps[WINDOW:] > steps[:-WINDOW]
 
@@ -66,6 +69,30 @@ def face_reading(
     return found
 
 
+def kept(name: str, faces: bool) -> tuple[str, ...]:
+    """What of a true video is the same for every method: its readings and its voice's features."""
+    return (f"{name}_voice", f"{name}_true") + ((f"{name}_face_true",) if faces else ())
+
+
+def listen(clip: "Clip", name: str, network: SyncNet, finder: "FaceFinder | None", known: "Known") -> None:
+    """Readings `<name>_generated` and `<name>_true` into the clip's features, with a finder also `<name>_face_...`."""
+
+    def views(frames: np.ndarray, voice: np.ndarray, side: str) -> dict[str, np.ndarray]:
+        found = {f"{name}_{side}": reading(network.look(frames), voice, clip.audio)}
+        if finder is not None:
+            found[f"{name}_face_{side}"] = face_reading(network, finder, frames, voice, clip.audio)
+        return found
+
+    found = known.get(clip.dyad_id)
+    if found is None:
+        voice = network.listen(clip.audio)
+        found = {f"{name}_voice": voice} | views(clip.true, voice, "true")
+        if known.path is not None:
+            known.put(clip.dyad_id, found)
+    clip.features |= views(clip.generated, found[f"{name}_voice"], "generated")
+    clip.features |= {key: value for key, value in found.items() if key != f"{name}_voice"}
+
+
 def stretches(speaking: np.ndarray, minimum: int) -> list[tuple[int, int]]:
     """Start and end (exclusive) of each run of True in bool (T,) that has at least `minimum` frames."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], speaking.astype(np.int8), [0]])))
@@ -88,7 +115,9 @@ def curve(reading: np.ndarray, spans: list[tuple[int, int]]) -> np.ndarray:
 
 
 def lse(mean_distance: np.ndarray) -> tuple[float, float, float]:
-    """(LSE-D, LSE-C, offset in frames) of a curve (31,)."""
+    """(LSE-D, LSE-C, offset in frames) of a curve (31,). Undefined `not_finite`."""
+    if not np.isfinite(mean_distance).all():
+        raise Undefined("not_finite")
     least = mean_distance.min()
     return float(least), float(np.median(mean_distance) - least), float(SHIFT - mean_distance.argmin())
 
@@ -101,7 +130,7 @@ def scored(reading: np.ndarray, frames: np.ndarray, minimum: int, missing: str) 
     if not stretches(frames, minimum):
         raise Undefined(missing)
     seen = np.zeros(len(frames), bool)
-    followed = np.isfinite(reading[:, 0])
+    followed = np.isfinite(reading[:, SOUNDS])
     for k in range(WINDOW):
         seen[k : k + len(followed)] |= followed
     spans = stretches(frames & seen, minimum)

@@ -89,7 +89,7 @@ def planted_offsets(probe: SyncProbe, dyads: list[Dyad]) -> dict[str, object]:
 
 
 def _speakers(probe: SyncProbe, dyads: list[Dyad]) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    """Lip features of the video and of its first frame held, sound and bool (T,) speech of avatars that can be scored."""
+    """Lip features of the video and of its first frame held, sound, bool (T,) speech; of avatars that can be scored."""
     for dyad in dyads:
         frames, audio = read_video(dyad.avatar.video), read_wav(dyad.avatar)
         speaking = avatar_speaking(dyad, len(frames), audio, read_truth(dyad))

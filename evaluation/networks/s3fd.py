@@ -134,5 +134,6 @@ NETWORK = Network(
     page="https://www.robots.ox.ac.uk/~vgg/software/lipsync/",
     url="https://www.robots.ox.ac.uk/~vgg/software/lipsync/data/sfd_face.pth",
     licence="CC-BY 4.0 as given by syncnet-python",
+    megabytes=89.8,
     sha256="d54a87c2…c491",
 )

@@ -84,7 +84,10 @@ class SyncNet(nn.Module):
                 weight, bias = layer.weight, layer.bias
                 if not self.training:
                     gain = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-                    weight, bias = weight * gain[:, None, None, None, None], (bias - norm.running_mean) * gain + norm.bias
+                    weight, bias = (
+                        weight * gain[:, None, None, None, None],
+                        (bias - norm.running_mean) * gain + norm.bias,
+                    )
                 weight = rearrange(weight, "o i k h w -> o (k i) h w")
                 x = F.conv2d(x, weight, bias, layer.stride[1:], layer.padding[1:])
                 if self.training:
@@ -115,7 +118,9 @@ class SyncNet(nn.Module):
 
     def pictures(self, frames: np.ndarray) -> Tensor:
         """BGR float (N, 3, S, S) in 0..255 of uint8 RGB frames (N, H, W, 3): whole frames, resized."""
-        resized = np.stack([np.asarray(Image.fromarray(frame).resize((self.size, self.size), BICUBIC)) for frame in frames])
+        resized = np.stack(
+            [np.asarray(Image.fromarray(frame).resize((self.size, self.size), BICUBIC)) for frame in frames]
+        )
         return rearrange(torch.from_numpy(resized).flip(-1).float(), "n h w c -> n c h w")
 
     @property

@@ -14,15 +14,16 @@ from einops import rearrange
 from torch import Tensor
 
 from dyads.contract import ROLES, Dyad, read_wav
+from dyads.errors import ConfigError
 from dyads.media import read_video
 from dyads.seeding import rng
 from evaluation.clips import voiced
+from evaluation.listening import SHIFT
 from evaluation.networks.syncnet import WINDOW, SyncNet, cepstra, sound_windows, stacked
 from evaluation.probes.frames import relight, soften, to_tensor
 
 TOP, LEFT, SIDE = 0.44, 0.25, 0.5  # the mouth's square, in picture sides
 MARGIN = 1 / 16  # of that square on every side, for training crops that are displaced
-SHIFT = 15  # frames to either side
 ROWS = 32  # lip windows of one training sample
 SHARPNESS = 10.0  # of the softmax over distances
 
@@ -62,7 +63,7 @@ def mouth(frames: np.ndarray, margin: float = 0.0) -> np.ndarray:
 class VoiceSet:
     """Speaking clips: pictures of mouths with a margin, the windows of their own voice, and who of them speaks."""
 
-    mouths: tuple[Tensor, ...]  # uint8 (T, 3, h, w) each
+    mouths: tuple[Tensor, ...]  # uint8 (T, 3, h, h) each, with one h for all
     sounds: tuple[Tensor, ...]  # float32 (T - 4, 1, 13, 20)
     speaks: tuple[Tensor, ...]  # bool (T - 4,): all five frames
 
@@ -71,7 +72,7 @@ class VoiceSet:
 
 
 def sample_voices(dyads: list[Dyad], *, size: int, videos: int, seed: int) -> VoiceSet:
-    """Up to `videos` videos, spread evenly over subjects; clips without speech or shorter than a sample are left out."""
+    """Up to `videos` videos, spread evenly over subjects, but those without speech or shorter than a sample."""
     sides: dict[str, list[tuple[Dyad, str]]] = {}
     for dyad in dyads:
         for role in ROLES:
@@ -79,7 +80,8 @@ def sample_voices(dyads: list[Dyad], *, size: int, videos: int, seed: int) -> Vo
     for subject, items in sides.items():
         rng(seed, "sync-videos", subject).shuffle(items)
     depth = max(map(len, sides.values()))
-    chosen = [sides[subject][level] for level in range(depth) for subject in sorted(sides) if level < len(sides[subject])]
+    ranks = [(level, subject) for level in range(depth) for subject in sorted(sides)]
+    chosen = [sides[subject][level] for level, subject in ranks if level < len(sides[subject])]
     mouths, sounds, speaks = [], [], []
     for dyad, role in chosen[:videos]:
         audio = read_wav(dyad.side(role))
@@ -88,9 +90,9 @@ def sample_voices(dyads: list[Dyad], *, size: int, videos: int, seed: int) -> Vo
         if len(windows) < ROWS or not speech.any():
             continue
         pictures = to_tensor(mouth(read_video(dyad.side(role).video), MARGIN))
-        limit = round(size * (1 + 2 * MARGIN))
-        if pictures.shape[-1] > limit:
-            pictures = F.interpolate(pictures, (limit, limit), mode="bilinear", antialias=True)
+        side = mouths[0].shape[-1] if mouths else min(pictures.shape[-1], round(size * (1 + 2 * MARGIN)))
+        if pictures.shape[-2:] != (side, side):
+            pictures = F.interpolate(pictures, (side, side), mode="bilinear", antialias=True)
         mouths.append(pictures)
         sounds.append(windows)
         speaks.append(speech)
@@ -99,11 +101,15 @@ def sample_voices(dyads: list[Dyad], *, size: int, videos: int, seed: int) -> Vo
 
 @dataclass
 class SyncTask:
-    """Own sound against other moments, nothing and another clip, by cross-entropy over distances (`training.loop.Task`)."""
+    """Own sound against other moments, nothing and another clip: cross-entropy of distances (`training.loop.Task`)."""
 
     module: SyncProbe
     data: VoiceSet
-    batch_size: int
+    batch_size: int  # at least two: each sample's foreign sound is its neighbour's
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 2:
+            raise ConfigError(f"probes.sync.train.batch_size is {self.batch_size}, but must be at least 2.")
 
     def batch(self, step: int, generator: torch.Generator) -> dict[str, Any]:
         chosen = torch.randint(len(self.data), (self.batch_size,), generator=generator).tolist()
@@ -144,8 +150,8 @@ class SyncTask:
 
 
 def displaced(mouths: Tensor, generator: torch.Generator) -> Tensor:
-    """uint8 (B, T, 3, h, w) with margin to float (B, T, 3, h', w') without: another place, light, side and sharpness
-    for each sample, the same in all its frames."""
+    """uint8 (B, T, 3, h, h) with margin to float (B, T, 3, h', h') without: another place, side and light for each
+    sample, another sharpness for each frame."""
     total = mouths.shape[-1]
     kept = round(total / (1 + 2 * MARGIN))
     found = []

@@ -18,7 +18,10 @@ def test_the_metrics_of_the_plan_are_there():
         "sid_normalised", "var", "fid_small", "mouth_opening_correlation", "expression_correlation",
         "expression_amplitude", "expression_valence", "fid", "fvd", "fvd_small",
         "csim", "csim_frame", "csim_small", "csim_frame_small",
-        "lpips", "lpips_small", "lse_d", "lse_c", "lse_offset",
+        "lpips", "lpips_small", "lse_d", "lse_c", "lse_offset", "lse_coverage", "lse_d_whole", "lse_c_whole",
+        "lse_offset_whole", "lse_d_face", "lse_c_face", "lse_offset_face", "lse_coverage_face", "lse_d_small",
+        "lse_c_small", "lse_offset_small", "lse_coverage_small", "lse_d_small_whole", "lse_c_small_whole",
+        "lse_offset_small_whole",
         "rpcc_clip", "rpcc_dimension", "sid_40_20", "sid_40_20_normalised", "var_flat", "paired_fd_pooled",
         "paired_fd_clip", "sts", "sts_pooled", "lip_opening_error", "e_consis", "latency", "frames_per_second",
     }  # fmt: skip

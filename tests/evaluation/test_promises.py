@@ -29,6 +29,7 @@ from evaluation.probes.identity import IdentityProbe, IdentityTask
 from evaluation.probes.image import ImageProbe
 from evaluation.probes.motion import MotionProbe, MotionTask
 from evaluation.probes.store import save_probe
+from evaluation.probes.sync import SyncProbe, SyncTask, sample_voices
 from evaluation.probes.video import LONGEST, VideoProbe, VideoTask
 from evaluation.probes.windows import sample_windows
 from evaluation.reading import read_features
@@ -39,7 +40,7 @@ SIZE, SEEN, STEPS, SHIFT = 64, 32, 300, 10  # the world's pictures, the probes' 
 KEPT, TREMOR = 0.7, 0.05  # of motion; coefficient units
 ROWS = ("truth", "vae", "frozen", "shuffled", "time_shifted", "oracle")
 NEEDS_WEIGHTS = (
-    *("lpips", "lse_d", "lse_c", "lse_offset", "lse_coverage"),
+    *("lpips", "lse_d", "lse_c", "lse_offset", "lse_d_face", "lse_c_face", "lse_offset_face"),
     *("fid", "fvd", "csim", "csim_frame"),
 )
 
@@ -150,6 +151,10 @@ def checked(root) -> pd.DataFrame:
     build = {"size": SEEN // 2, "width": 8, "targets": len(COEFFICIENTS)}
     watching = trained(VideoTask(VideoProbe(**build), sample_windows(dyads, **shape), batch_size=16), 60)
     save_probe(root / "video.safetensors", watching, "video", build, {})
+    build = {"size": SIZE, "width": 1 / 16}
+    voices = sample_voices(dyads, size=SIZE, videos=2 * len(dyads), seed=0)
+    listening = trained(SyncTask(SyncProbe(**build), voices, batch_size=8), 100)
+    save_probe(root / "sync.safetensors", listening, "sync", build, {})
     torch.manual_seed(0)
     save_probe(root / "image.safetensors", ImageProbe(SEEN, 2), "image", {"size": SEEN, "subjects": 2}, {})
     files = []
