@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from evaluation.cards import OK
 from evaluation.frechet import frechet_distance
 from evaluation.listening import curve, lse, reading, scored
 from evaluation.metrics.perceptual import lpips_distance
+from evaluation.networks import inception
 from evaluation.networks.syncnet import SyncNet
 from evaluation.torch_metrics import CSIM, FID, FVD, LPIPS, LSE
 
@@ -206,3 +208,12 @@ def test_lse_without_speech_sound_or_length_is_no_score(syncnet):
     for wrong in ((frames, sound[:-1], speaking), (frames, sound, speaking[:-1])):
         with pytest.raises(DataError, match="shape"):
             LSE(syncnet).update(*wrong)
+
+
+def test_the_readmes_loop_runs(monkeypatch):
+    page = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    code = next(block for block in page.split("```python\n") if "torch_metrics" in block).partition("```")[0]
+    monkeypatch.setattr(inception, "load", lambda path: Small())
+    found = {"batches": [(pictures(i, 12, 3, 16, 16), pictures(i + 1, 12, 3, 16, 16)) for i in range(2)]}
+    exec(compile(code, "README.md", "exec"), found)
+    assert found["fid"].counts == (24, 24) and found["whole"].status == OK and -1 <= found["ssim"].compute() < 1
