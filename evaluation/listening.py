@@ -1,6 +1,7 @@
 """How far each moment's lips lie from the voice at every shift: SyncNet's readings of a dialogue.
 
-A reading is float32 (T - 4, 33), a row for every window of five frames: the distances of its lips to the voice 15
+A reading is float32 (T - 5, 33), a row for every window of five frames but the last, for whose end MFCC have too few
+samples: the distances of its lips to the voice 15
 frames earlier to 15 later, their distance to zero (column `NORM`), and whether the window has sound (`SOUNDS`). Rows
 in which no face was found are NaN. Every LSE variant follows from it without the pictures.
 """
@@ -44,7 +45,7 @@ def sounding(audio: np.ndarray, rows: int) -> np.ndarray:
 
 
 def reading(lips: np.ndarray, voice: np.ndarray, audio: np.ndarray) -> np.ndarray:
-    """A reading of lips (T - 4, E) and voice (T - 4, E) with its sound (640 T,)."""
+    """A reading of lips (T - 4, E) and voice (T - 5, E) with its sound (640 T,)."""
     rows = min(len(lips), len(voice))
     if not rows:
         return np.zeros((0, SOUNDS + 1), np.float32)
@@ -62,9 +63,10 @@ def face_reading(
     track = finder.track(frames)
     if track is not None:
         lips = network.look(crops(frames, track))
-        rows = slice(track.start, track.start + len(lips))
+        count = min(len(lips) - 1, len(voice) - track.start)  # as if the track were the whole video
+        rows = slice(track.start, track.start + count)
         padded = np.full((len(voice), lips.shape[1]), np.nan, np.float32)
-        padded[rows] = lips
+        padded[rows] = lips[:count]
         found[rows] = reading(padded, voice, audio)[rows]
     return found
 
@@ -103,7 +105,7 @@ def curve(reading: np.ndarray, spans: list[tuple[int, int]]) -> np.ndarray:
     """Mean distance at shifts -15 .. 15 of the voice (31,) over `spans` of frames, each as if it were the whole video.
 
     A span of n frames has n - 5 windows, as in the original, which
-    leaves the last one out; where the shifted voice lies outside the span, the distance is that to zero.
+    leaves the last window out; where the shifted voice lies outside the span, the distance is that to zero.
     """
     rows = []
     for start, end in spans:
@@ -131,7 +133,7 @@ def scored(reading: np.ndarray, frames: np.ndarray, minimum: int, missing: str) 
         raise Undefined(missing)
     seen = np.zeros(len(frames), bool)
     followed = np.isfinite(reading[:, SOUNDS])
-    for k in range(WINDOW):
+    for k in range(WINDOW + 1):  # a span of n frames has n - 5 windows
         seen[k : k + len(followed)] |= followed
     spans = stretches(frames & seen, minimum)
     if not spans:

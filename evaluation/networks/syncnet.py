@@ -109,7 +109,7 @@ class SyncNet(nn.Module):
 
     @torch.inference_mode()
     def listen(self, audio: np.ndarray) -> np.ndarray:
-        """Voice features, float32 (T - 4, E), of float (640 T,) sound in [-1, 1] at 16 kHz."""
+        """Voice features, float32 (T - 5, E), of float (640 T,) sound in [-1, 1] at 16 kHz."""
         device = self.netfcaud[-1].weight.device
         found = [np.zeros((0, self.features), np.float32)]
         for windows in torch.from_numpy(sound_windows(cepstra(audio))).split(4 * BATCH):
@@ -160,7 +160,7 @@ def cepstra(audio: np.ndarray) -> np.ndarray:
 
 
 def sound_windows(mfcc: np.ndarray) -> np.ndarray:
-    """Views (T - 4, 1, 13, 20) of MFCC (4 T - 1 or more, 13), one window of five frames at each frame.
+    """Windows (T - 5, 1, 13, 20) of MFCC (4 T - 1, 13), one for each frame but the last five.
 
     Not one convolution over the whole sound: the audio tower pads every window with zeros in time, so that would be
     another network. It costs little beside the lips.

@@ -29,7 +29,7 @@ SHARPNESS = 10.0  # of the softmax over distances
 
 
 class SyncProbe(SyncNet):
-    """SyncNet of the mouth's square, scaled to `size` pixels; features (T - 4, 1024 x width)."""
+    """SyncNet of the mouth's square, scaled to `size` pixels; features of length one."""
 
     def __init__(self, width: float = 1 / 8, size: int = 64) -> None:
         super().__init__(width, size)
@@ -64,8 +64,8 @@ class VoiceSet:
     """Speaking clips: pictures of mouths with a margin, the windows of their own voice, and who of them speaks."""
 
     mouths: tuple[Tensor, ...]  # uint8 (T, 3, h, h) each, with one h for all
-    sounds: tuple[Tensor, ...]  # float32 (T - 4, 1, 13, 20)
-    speaks: tuple[Tensor, ...]  # bool (T - 4,): all five frames
+    sounds: tuple[Tensor, ...]  # float32 (T - 5, 1, 13, 20)
+    speaks: tuple[Tensor, ...]  # bool (T - 5,): all five frames
 
     def __len__(self) -> int:
         return len(self.mouths)

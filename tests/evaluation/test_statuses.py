@@ -42,7 +42,7 @@ def make_clip(seed: int = 0, name: str = "one") -> Clip:
             "identity_generated": rng.normal(size=(12, 64)), "identity_true": rng.normal(size=(12, 64)),
             "identity_reference": rng.normal(size=64),
             "video_generated": rng.normal(size=(7, 32)), "video_true": rng.normal(size=(7, 32)),
-            "sync_generated": rng.uniform(0.5, 1, (T - 4, 33)), "sync_true": rng.uniform(0.5, 1, (T - 4, 33)),
+            "sync_generated": rng.uniform(0.5, 1, (T - 5, 33)), "sync_true": rng.uniform(0.5, 1, (T - 5, 33)),
         },
         timing=Timing(T, 2.0, 1.5), rating=Rating(4.0),
     )  # fmt: skip
