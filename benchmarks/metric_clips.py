@@ -43,19 +43,13 @@ class Setting:
 
     def __post_init__(self) -> None:
         if not WINDOW <= self.frames < 2 * WINDOW:
-            raise ConfigError(
-                f"--frames {self.frames} does not hold one window of {WINDOW} frames for FVD; give 16-31."
-            )
+            raise ConfigError(f"--frames {self.frames} is not one window for FVD; give {WINDOW} to {2 * WINDOW - 1}.")
         if self.clips < 2:
             raise ConfigError(f"--clips {self.clips} is too few; a Frechet distance needs at least 2.")
 
     @property
     def names(self) -> list[str]:
         return [f"{clip:04d}" for clip in range(self.clips)]
-
-    @property
-    def values(self) -> list[str]:
-        return [value for peer in self.peers for value in MEASURED[peer]]
 
 
 def write_clips(folder: Path, setting: Setting) -> None:
@@ -66,8 +60,8 @@ def write_clips(folder: Path, setting: Setting) -> None:
     for number, name in enumerate(setting.names):
         dialogue = generate_dialogue(0, "test", number, (seconds, seconds))
         motion = dialogue.faces.avatar[: setting.frames]
-        still = motion[:1] + DAMPED * (motion - motion[:1])
-        for side, values, crf in (("true", motion, 12), ("generated", still.astype(np.float32), 24)):
+        damped = motion[:1] + DAMPED * (motion - motion[:1])
+        for side, values, crf in (("true", motion, 12), ("generated", damped.astype(np.float32), 24)):
             frames = render_frames(dialogue.identity["avatar"], values, setting.size)
             write_video(folder / side / f"{name}.mp4", frames, None, crf=crf)
         write_wav(folder / "true" / f"{name}.wav", dialogue.sound["avatar"][: setting.frames * SAMPLES_PER_FRAME])
