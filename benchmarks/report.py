@@ -32,9 +32,18 @@ def alternating(
 
 def resident_mib() -> float:
     """Resident memory of this process now; its peak where the system does not tell."""
+    return _status_mib("VmRSS")
+
+
+def peak_mib() -> float:
+    """The most resident memory this process has had."""
+    return _status_mib("VmHWM")  # getrusage would count what the process that started this one had before
+
+
+def _status_mib(field: str) -> float:
     status = Path("/proc/self/status")
     if status.is_file():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS"))
+        line = next(line for line in status.read_text().splitlines() if line.startswith(field))
         return int(line.split()[1]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 

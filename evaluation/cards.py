@@ -17,8 +17,11 @@ STATUSES = {
     "length_mismatch": "generated and true video have different numbers of frames",
     "constant_series": "a series without variation has no correlation or slope",
     "too_few_frames": "fewer frames than the metric needs",
+    "too_few_clips": "fewer clips than an extrapolation to infinitely many needs",
     "frame_too_small": "the picture is smaller than the metric's window",
     "no_speech": "the avatar does not speak long enough in this clip",
+    "no_face": "no face was found long enough where the metric needs one",
+    "silent": "the sound is constant wherever the metric would listen",
     "no_truth": "the data set has no true coefficients or oracle, or the probe has no named coefficients",
     "not_finite": "the computation overflowed or divided by zero",
     "weights_missing": "no weights file was given for this network",
@@ -39,7 +42,9 @@ class MetricCard:
     `separates` lists (better, worse) pairs: two controls the metric must order, or one control and the value
     that it must reach. `blind` lists (right, wrong) pairs that it does not tell apart: the wrong one comes out nearer
     to the right one than to a still face. `separates_parts` names the parts on which both are checked. A card that
-    does not promise truth before VAE round trip before a floor says why in `unordered`.
+    does not promise truth before VAE round trip before a floor says why in `unordered`. `estimate`: a Frechet distance
+    of the set, which its count biases; it writes, for each part `p`, also `p_count`, the samples on each side, and
+    `p_extrapolated`, the distance without that bias.
     """
 
     name: str
@@ -60,6 +65,7 @@ class MetricCard:
     blind: tuple[tuple[str, str], ...] = ()
     unordered: str = ""
     from_readings: bool = False  # of a clip metric: what the probes read is all it needs, see recompute.py
+    estimate: bool = False
 
     @property
     def arrow(self) -> str:
@@ -67,8 +73,13 @@ class MetricCard:
 
     @property
     def all_parts(self) -> tuple[str, ...]:
-        """The parts, and for a 'truth' metric the truth's own."""
-        return self.parts + (tuple(map(truth_part, self.parts)) if self.direction == "truth" else ())
+        """The parts, and for a 'truth' metric the truth's own, for an estimate what belongs to it."""
+        return self.parts + (tuple(map(truth_part, self.parts)) if self.direction == "truth" else self.estimate_parts)
+
+    @property
+    def estimate_parts(self) -> tuple[str, ...]:
+        """Of an estimate, the parts that hold counts and extrapolations."""
+        return tuple(add(part) for part in self.parts for add in (count_part, extrapolated_part)) * self.estimate
 
 
 class Value(NamedTuple):
@@ -90,3 +101,13 @@ def undefined(metric: str, part: str, status: str) -> Value:
 def truth_part(part: str) -> str:
     """The part under which the truth's own value of a 'truth' metric is written."""
     return f"{part}_truth"
+
+
+def count_part(part: str) -> str:
+    """The part under which the number of samples on each side of an estimate is written."""
+    return f"{part}_count"
+
+
+def extrapolated_part(part: str) -> str:
+    """The part under which an estimate's extrapolation to infinitely many samples is written."""
+    return f"{part}_extrapolated"

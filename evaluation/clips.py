@@ -129,6 +129,11 @@ def avatar_speaking(dyad: Dyad, frames: int, audio: np.ndarray, truth: Truth | N
         for turn in turns:
             speaking[int(turn.start * FPS) : int(np.ceil(turn.end * FPS))] = True
         return speaking
+    return voiced(audio, frames)
+
+
+def voiced(audio: np.ndarray, frames: int) -> np.ndarray:
+    """bool (T,): frames in which sound (640 T,) is as loud as its speech."""
     level = np.sqrt(np.square(audio[: frames * SAMPLES_PER_FRAME].reshape(frames, -1)).mean(1) + 1e-12)
     decibels = 20 * np.log10(level)
     # within 15 dB of the voice's peaks; right in 96 % of the synthetic test frames, bleed and noise included

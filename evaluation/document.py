@@ -18,7 +18,8 @@ INTRODUCTION = """# Metrics
 
 Written from the metrics' cards by `python -m evaluation.document --write docs/metrics.md`; a test holds the two equal.
 Values come from `python -m evaluation.run`, for every clip or for the whole set, and stand in the tables and in
-`full_table.md`. `python -m evaluation.recompute` makes them again from what the probes read, without decoding.
+`full_table.md`. `python -m evaluation.recompute` makes them again from what the probes read, without decoding. Classes
+for training loops with the same values, mergeable over processes, are in `evaluation.torch_metrics`.
 
 **Symbols.** $x$ user, $y$ true avatar, $\\hat y$ generated avatar, as motion coefficients of $T$ frames and $D$
 dimensions; $f$ and $\\hat f$ true and generated frames; $N$ clips; $r$ Pearson's correlation; $j$ the mouth's opening.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from dyads.files import write_text
-from evaluation.cards import OK, STATUSES, MetricCard
+from evaluation.cards import OK, STATUSES, MetricCard, count_part
 from evaluation.registry import cards
 from evaluation.rendering import decimals, markdown, truth_value
 
@@ -27,7 +27,8 @@ def full_table(methods: Sequence[str], summary: pd.DataFrame) -> pd.DataFrame:
     """
     lines = []
     for card in cards().values():
-        for part in card.parts:
+        counts = {count_part(part) for part in card.parts} & set(card.estimate_parts)
+        for part in card.parts + card.estimate_parts:
             cells = [_number(summary, method, card, part) for method in methods]
             means = pd.Series([cell["mean"] if cell is not None else math.nan for cell in cells], dtype=float)
             if means.isna().all():
@@ -35,6 +36,7 @@ def full_table(methods: Sequence[str], summary: pd.DataFrame) -> pd.DataFrame:
             digits, truth = decimals(means), truth_value(card, part, summary)
             aim = f"{card.arrow} {truth:.{digits}f}" if math.isfinite(truth) else card.arrow
             line = {"metric": card.name, "part": part, "unit": card.unit, "aim": aim}
+            line |= {"unit": "sample", "aim": ""} if part in counts else {}
             lines.append(line | {m: _text(cell, digits) for m, cell in zip(methods, cells, strict=True)})
     return pd.DataFrame(lines, columns=["metric", "part", "unit", "aim", *methods])
 

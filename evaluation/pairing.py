@@ -10,7 +10,7 @@ import pandas as pd
 
 from dyads.errors import DataError
 from evaluation import resampling, stats
-from evaluation.cards import OK, truth_part
+from evaluation.cards import OK, count_part, truth_part
 from evaluation.reading import read_features
 from evaluation.registry import cards
 from evaluation.set_level import SetMetric, set_metric
@@ -105,6 +105,9 @@ def compare(
         resample: also the bootstrap and the permutation test, which cost seconds for set metrics.
     """
     own = rows[(rows["metric"] == metric) & rows["method"].isin(methods)]
+    counts = own.loc[own["part"] == count_part(part), "value"] if cards()[metric].estimate else own["value"].iloc[:0]
+    if counts.nunique() > 1:  # the bias of a Frechet distance depends on its count
+        return Compared("unequal_counts", "seeds")
     per_clip = own[own["clip"] != WHOLE_SET]
     by_clip = not whole and len(per_clip) > 0
     table, clips, status = differences(per_clip if by_clip else own[own["clip"] == WHOLE_SET], metric, part, methods)

@@ -15,13 +15,15 @@ from dyads.contract import Dyad, file_sha256, load_arrays
 from dyads.errors import DataError
 from dyads.files import atomic_path
 from dyads.media import read_video
+from evaluation import listening
 from evaluation.cards import OK
 from evaluation.clips import Clip, avatar_speaking, read_truth
 from evaluation.metrics._series import Undefined
 from evaluation.metrics.perceptual import map_distance
 from evaluation.networks import known as known_network
-from evaluation.networks import load_networks
+from evaluation.networks import load_networks, syncnet
 from evaluation.networks.files import verified
+from evaluation.networks.syncnet import SyncNet
 from evaluation.probes import frames, image, motion, pca
 from evaluation.probes.frames import to_tensor
 from evaluation.probes.store import PROBES, load_probe
@@ -47,6 +49,11 @@ class Tools:
     def readers(self) -> dict[str, Any]:
         """Those that read frames on their own: `features_of(frames) -> (N, D)`, and perhaps of the reference too."""
         return {name: net for name, net in (self.probes | self.networks).items() if hasattr(net, "features_of")}
+
+    @property
+    def listeners(self) -> dict[str, SyncNet]:
+        """Those that compare the lips with the voice."""
+        return {name: net for name, net in (self.probes | self.networks).items() if isinstance(net, SyncNet)}
 
     def save(self) -> None:
         """Keep what was found in true videos for the next method."""
@@ -125,6 +132,11 @@ def load_tools(
         keys = tuple(f"{name}_{side}" for side in _sides(reader) if side != "generated")
         path = probes.get(name) or weights[name]
         tools.known_features[name] = Known(folder, name, content_hash(path), *data_key, *code, keys=keys)
+    for name, listener in tools.listeners.items():
+        code = [content_hash(file) for file in (listening.__file__, syncnet.__file__, inspect.getfile(type(listener)))]
+        keys = listening.kept(name, name == "syncnet" and "s3fd" in tools.networks)
+        files = [content_hash(path) for path in (probes.get(name) or weights[name], weights.get("s3fd")) if path]
+        tools.known_features[name] = Known(folder, name, *files, *data_key, *code, keys=keys)
     return tools, {name: meta for name, (_, meta) in loaded.items()}
 
 
@@ -170,6 +182,10 @@ def read_clip(dyad: Dyad, video: Path, tools: Tools) -> Clip:
     _look(clip, tools.probes["image"])
     for name, reader in tools.readers.items():
         _read_features(clip, name, reader, arrays.reference, tools.known_features.get(name) or Known(None))
+    for name, listener in tools.listeners.items():
+        finder = tools.networks.get("s3fd") if name == "syncnet" else None
+        known = tools.known_features.get(name) or Known(None, keys=listening.kept(name, finder is not None))
+        listening.listen(clip, name, listener, finder, known)
     return clip
 
 
@@ -244,7 +260,8 @@ def read_features(path: Path | str) -> tuple[dict[str, dict[str, np.ndarray]], d
     Each clip has motion readings `generated`, `true`, `user` (T, D) and `reference` (D,), image features
     `image_generated`, `image_true` (T, 64), `speaking` (T,), and in the synthetic world `truth`, `expected` (T, D),
     `emotion`, `cue` (T,). Of every further reader it has `<reader>_generated`, `<reader>_true` (N, D), and of those of
-    identity `<reader>_reference` (D,); N is the number of frames or windows that the reader takes.
+    identity `<reader>_reference` (D,); N is the number of frames or windows that the reader takes. `sync_generated`,
+    `sync_true` and the like are readings of `evaluation.listening`.
     """
     try:
         with safe_open(str(path), "np") as file:

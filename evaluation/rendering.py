@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from evaluation.cards import OK, STATUSES, MetricCard, truth_part
+from evaluation.cards import OK, STATUSES, MetricCard, extrapolated_part, truth_part
 from evaluation.summary import WHOLE_SET
 
 BUDGET = ("steps", "samples", "parameters")
@@ -24,9 +24,14 @@ def decimals(values: pd.Series) -> int:
 
 
 def ranks(table: pd.DataFrame, card: MetricCard, part: str, truth: float) -> dict[int, int]:
-    """Line -> 1 (best) or 2 (second) among the rows that are no controls; equal as printed is equal."""
+    """Line -> 1 (best) or 2 (second) among the rows that are no controls; equal as printed is equal.
+
+    None is best where unequal counts bias the values differently.
+    """
     values = table.loc[table["group"] != "control", f"{card.name}/{part}_mean"].dropna()
     if len(values) < 2 or (card.direction == "truth" and not math.isfinite(truth)):
+        return {}
+    if f"{card.name}/{part}_samples" in table and table.loc[values.index, f"{card.name}/{part}_samples"].nunique() > 1:
         return {}
     digits = decimals(table[f"{card.name}/{part}_mean"])
     values = values.round(digits)
@@ -100,6 +105,28 @@ def notes(table: pd.DataFrame, columns, rows: pd.DataFrame, note: str) -> list[s
     found += [f"{status}: {STATUSES.get(status, 'unknown status')}." for status in sorted(states)]
     seen = dict.fromkeys((card.name, card) for card, _ in columns)
     found += [f"{card.label} [{card.unit}]: {card.protocol}." for _, card in seen]
+    return found
+
+
+def estimates(table: pd.DataFrame, columns, summary: pd.DataFrame) -> list[str]:
+    """Of every Frechet distance of a set: its count, and what is left of each row's value without that count's bias."""
+    found = []
+    for card, part in columns:
+        name = f"{card.name}/{part}_samples"
+        counts = table.set_index("method")[name].dropna() if name in table else []
+        if not len(counts):
+            continue
+        head = card.label if len(card.parts) == 1 else f"{card.label}, {part}"
+        if counts.nunique() > 1:
+            listed = ", ".join(f"{method} {number:,.0f}" for method, number in counts.items())
+            found.append(f"{head}: unequal counts bias it differently, so no row is best and none compared: {listed}.")
+            continue
+        keys = [(method, card.name, extrapolated_part(part)) for method in counts.index]
+        values = {key[0]: summary.loc[key, "mean"] for key in keys if key in summary.index}
+        digits = decimals(pd.Series(values, dtype=float))
+        shown = [f"{method} {value:.{digits}f}" for method, value in values.items() if math.isfinite(value)]
+        text = f"{head}: {counts.iloc[0]:,.0f} samples a side"
+        found.append(f"{text}; extrapolated to infinitely many: {', '.join(shown)}." if shown else f"{text}.")
     return found
 
 

@@ -113,6 +113,15 @@ def _motion_fd(part: str, clips: Clips, names) -> SetMetric:
     return frechet([(clip["generated"][:, here], clip["true"][:, here]) for clip in clips.values()], tuple(clips))
 
 
+def _paired_fd(part: str, clips: Clips, names) -> SetMetric:
+    here = _motion(part, names)
+
+    def beside(clip: dict, key: str) -> np.ndarray:
+        return np.concatenate([clip["user"][:, here], clip[key][:, here]], 1)
+
+    return frechet([(beside(clip, "generated"), beside(clip, "true")) for clip in clips.values()], tuple(clips))
+
+
 def _sid(variant: str, normalised: bool, part: str, clips: Clips, names) -> SetMetric:
     """Clusters stay those of the whole test set's true frames; the histograms are resampled."""
     here, k = _motion(part, names), VARIANTS[variant][part]
@@ -200,6 +209,7 @@ METRICS: dict[str, Callable[..., SetMetric]] = {
     "fid_small": _fid,
     "fvd_small": _fvd,
     "motion_fd_pooled": _motion_fd,
+    "paired_fd_pooled": _paired_fd,
     **{name: partial(_sid, name, False) for name in VARIANTS},
     **{f"{name}_normalised": partial(_sid, name, True) for name in VARIANTS},
     "expression_correlation": _expression(_correlation),

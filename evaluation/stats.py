@@ -23,6 +23,7 @@ STATUSES = {
     "too_few_methods": "ranks of fewer than three methods; compare the two directly",
     "too_few_values": "no value in a tenth or more of the dialogues",
     "all_zero": "every difference is zero",
+    "unequal_counts": "the two were computed from different numbers of samples, which bias them differently",
     "undefined_draws": "the metric is undefined on more than a tenth of the resampled test sets",
     "no_spread": "all differences, or all seeds' means, are the same, so chance has no size",
 }

@@ -18,13 +18,13 @@ import pandas as pd
 from dyads.errors import ConfigError, DataError, run_cli
 from dyads.files import write_text
 from evaluation import comparisons, efficiency, states
-from evaluation.cards import STATUSES, MetricCard
+from evaluation.cards import STATUSES, MetricCard, count_part
 from evaluation.controls_check import VIOLATED, check_controls, control_name, counts
 from evaluation.full_table import write_full_table
 from evaluation.pairing import Readings, readings_of
 from evaluation.ranking import rank_table
 from evaluation.registry import cards
-from evaluation.rendering import BUDGET, latex, markdown, notes, shown_table, tex
+from evaluation.rendering import BUDGET, estimates, latex, markdown, notes, shown_table, tex
 from evaluation.study_rows import Row, study_rows
 from evaluation.summary import read_rows, result_files, seed_values, summarise
 from training.options import from_dict, parse_json
@@ -104,7 +104,10 @@ def chosen_columns(names: tuple[str, ...]) -> list[tuple[MetricCard, str]]:
 
 
 def machine_table(rows: list[Row], columns, summary: pd.DataFrame, budget: dict[str, dict]) -> pd.DataFrame:
-    """The .csv: method, group, label, seeds, steps, samples, parameters, status, then mean, sd, n, undefined, total."""
+    """The .csv: method, group, label, seeds, steps, samples, parameters, status, then mean, sd, n, undefined, total.
+
+    And of a set's Frechet distances the number of samples on each side.
+    """
     lines = []
     for row in rows:
         line = {"method": row.method, "group": row.group, "seeds": row.seeds, "seeds_asked": row.asked}
@@ -119,6 +122,9 @@ def machine_table(rows: list[Row], columns, summary: pd.DataFrame, budget: dict[
             line[f"{name}_undefined"] = 0 if got is None else int(got["undefined"])
             line[f"{name}_total"] = 0 if got is None else int(got["count"])
             line[f"{name}_status"] = "not_run" if got is None else got["status"]
+            count = (row.method, card.name, count_part(part))
+            if card.estimate:
+                line[f"{name}_samples"] = summary.loc[count, "mean"] if count in summary.index else math.nan
         lines.append(line)
     return pd.DataFrame(lines)
 
@@ -184,7 +190,7 @@ def _write_table(
     machine = machine_table(order, columns, summary, study.budget)
     dropped = unmeasured(machine, columns)
     seen = [column for column in columns if column not in dropped]
-    lines = notes(machine, seen, values, study.note)
+    lines = notes(machine, seen, values, study.note) + estimates(machine, seen, summary)
     if table.state:
         lines.insert(0, states.note(table.state))
     reference = next((row for row in order if row.group == "main"), None)

@@ -4,11 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dyads.errors import DataError
-from dyads.seeding import rng
-from evaluation.cards import Value, undefined
+from evaluation.cards import Value
 from evaluation.clips import Clip
-from evaluation.frechet import extrapolate
+from evaluation.metrics._estimate import estimate, no_estimate
 from evaluation.metrics._series import Undefined, frechet, require_frames
 
 
@@ -22,23 +20,18 @@ def features(clip: Clip, reader: str, side: str) -> np.ndarray:
 
 
 def feature_frechet(metric: str, part: str, reader: str, clips: list[Clip], minimum: int) -> Iterator[Value]:
-    """The count under `<metric>_count`, the distance, and under `<metric>_infinity` its extrapolation.
+    """The rows of `_estimate.estimate` for what a reader found; below `minimum` samples there is no distance."""
 
-    Both sides have equally many samples, since their videos are equally long. Below `minimum` the distance is
-    undefined; the extrapolation draws whole clips and needs ten of them.
-    """
-    sides = [[features(clip, reader, side) for clip in clips] for side in ("generated", "true")]
-    generated, true = (np.concatenate(side) for side in sides)
-    yield Value(f"{metric}_count", part, float(len(generated)))
-    require_frames(min(len(generated), len(true)), minimum)
-    yield Value(metric, part, frechet(generated, true))
-    owner = np.repeat(np.arange(len(clips)), [len(found) for found in sides[1]])
+    def distance(generated: np.ndarray, true: np.ndarray) -> float:
+        require_frames(len(true), minimum)
+        return frechet(generated, true)
+
     try:
-        found = extrapolate(generated, true, generator=rng(0, f"{metric}-extrapolation"), groups=owner, draws=2)
-    except DataError:  # fewer than ten clips
-        yield undefined(f"{metric}_infinity", part, "too_few_frames")
+        sides = [[features(clip, reader, side) for clip in clips] for side in ("generated", "true")]
+    except Undefined as failure:
+        yield from no_estimate(metric, part, failure.status)
     else:
-        yield Value(f"{metric}_infinity", part, found.extrapolation)
+        yield from estimate(metric, part, *sides, distance)
 
 
 def cosines(features: np.ndarray, others: np.ndarray) -> float:

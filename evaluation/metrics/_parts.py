@@ -1,11 +1,12 @@
 """Motion of one part of the face, of one clip or of all, and the value that a function finds in it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from evaluation.cards import Value, undefined
 from evaluation.clips import Clip
+from evaluation.metrics._estimate import estimate, no_estimate
 from evaluation.metrics._series import Undefined
 
 
@@ -38,3 +39,18 @@ def part_value(
         return Value(metric, label or part, function(*motion(clips, part, *sources, centred=centred)))
     except Undefined as failure:
         return undefined(metric, label or part, failure.status)
+
+
+def part_estimate(
+    metric: str, part: str, distance: Callable[[np.ndarray, np.ndarray], float], clips: Iterable[Clip], *beside: str
+) -> Iterator[Value]:
+    """The rows of `_estimate.estimate` for generated against true motion, each beside the motion of `beside`."""
+    try:
+        sides = [
+            [np.concatenate(motion([clip], part, *beside, side), axis=1) for clip in clips]
+            for side in ("generated", "true")
+        ]
+    except Undefined as failure:
+        yield from no_estimate(metric, part, failure.status)
+    else:
+        yield from estimate(metric, part, *sides, distance)

@@ -51,14 +51,16 @@ def slope(y: np.ndarray, x: np.ndarray, *, constant_sd: float = 1e-8) -> float:
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
-    """Frechet distance of Gaussians fitted to (N, D) and (M, D), or (N,) and (M,); never negative.
+    """Frechet distance of Gaussians fitted to two (N, D) or (N,); never negative.
 
-    Raises Undefined: fewer than 2 samples in either, or values that are not finite.
+    Raises Undefined: fewer than 2 samples, values that are not finite, or unequal counts, which bias differently.
     """
     a, b = _columns(a), _columns(b)
     require_frames(min(len(a), len(b)), 2)
+    if len(a) != len(b):
+        raise Undefined("length_mismatch")
     try:
-        return frechet_distance(a, b, unequal_counts=True)
+        return frechet_distance(a, b)
     except DataError as error:  # shapes and counts are right already
         raise Undefined("not_finite") from error
 

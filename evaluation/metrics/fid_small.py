@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from evaluation.cards import MetricCard, Value
+from evaluation.metrics._estimate import PROTOCOL, estimate
 from evaluation.metrics._series import frechet, require_frames
 
 CARDS = (
@@ -20,7 +21,8 @@ CARDS = (
         "set of pictures look like the true set, no matter which picture when.",
         equation=r"\left\|\mu-\hat\mu\right\|^2+\operatorname{tr}\left(\Sigma+\hat\Sigma-2(\Sigma\hat\Sigma)^{1/2}\right)",
         protocol="64-d features of the image probe, every frame of every test clip pooled, covariance with N - 1; "
-        "the frame count is in the provenance",
+        + PROTOCOL,
+        estimate=True,
         source="Heusel et al. 2017; mseitzer/pytorch-fid; our own features",
         disagreements=(
             "Features of a probe of this study: no value is comparable with an Inception FID.",
@@ -35,11 +37,11 @@ CARDS = (
 
 
 def fid(generated: np.ndarray, true: np.ndarray) -> float:
-    """Frechet distance of features (N, D) and (M, D). Undefined: fewer than D + 1 frames."""
+    """Frechet distance of features, two (N, D). Undefined: fewer than D + 1 frames, or unequal counts."""
     require_frames(min(len(generated), len(true)), true.shape[1] + 1)
     return frechet(generated, true)
 
 
 def set_values(clips, tools) -> Iterator[Value]:
-    features = [np.concatenate([getattr(clip, key) for clip in clips]) for key in ("image_generated", "image_true")]
-    yield Value("fid_small", "frame", fid(*features))
+    features = ([getattr(clip, key) for clip in clips] for key in ("image_generated", "image_true"))
+    yield from estimate("fid_small", "frame", *features, fid)

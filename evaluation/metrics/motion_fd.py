@@ -6,7 +6,8 @@ import numpy as np
 
 from evaluation.cards import MetricCard, Value
 from evaluation.clips import MOTION_PARTS
-from evaluation.metrics._parts import part_value
+from evaluation.metrics._estimate import PROTOCOL
+from evaluation.metrics._parts import part_estimate, part_value
 from evaluation.metrics._series import frechet, require_frames
 
 MINIMUM_PER_DIMENSION = 2  # frames per dimension below which a covariance says nothing
@@ -34,7 +35,8 @@ CARDS = (
         "clips: does the avatar show the right poses and expressions overall, no matter when. "
         "A random training clip can come out before the right motion through the autoencoder.",
         equation=_EQUATION + r",\quad\text{over }y^{1..N},\hat y^{1..N}",
-        protocol="motion probe; Gaussians over the frames of all clips together; covariance with N - 1",
+        protocol="motion probe; Gaussians over the frames of all clips together; covariance with N - 1; " + PROTOCOL,
+        estimate=True,
         separates=(("ground_truth", "vae_round_trip"), ("vae_round_trip", "frozen_reference")),
         blind=(("ground_truth", "time_shifted_audio"), ("vae_round_trip", "shuffled_partner")),
         **_COMMON,
@@ -61,7 +63,7 @@ CARDS = (
 
 
 def motion_fd(generated: np.ndarray, true: np.ndarray) -> float:
-    """Frechet distance of (N, D) and (M, D). Undefined: fewer than 2 D frames in either."""
+    """Frechet distance of two (N, D). Undefined: fewer than 2 D frames, or unequal counts."""
     require_frames(min(len(generated), len(true)), MINIMUM_PER_DIMENSION * true.shape[1])
     return frechet(generated, true)
 
@@ -73,4 +75,4 @@ def clip_values(clip, tools) -> Iterator[Value]:
 
 def set_values(clips, tools) -> Iterator[Value]:
     for part in MOTION_PARTS:
-        yield part_value("motion_fd_pooled", part, motion_fd, clips, "generated", "true")
+        yield from part_estimate("motion_fd_pooled", part, motion_fd, clips)

@@ -6,7 +6,8 @@ import numpy as np
 
 from evaluation.cards import MetricCard, Value
 from evaluation.clips import MOTION_PARTS
-from evaluation.metrics._parts import part_value
+from evaluation.metrics._estimate import PROTOCOL
+from evaluation.metrics._parts import part_estimate, part_value
 from evaluation.metrics.motion_fd import motion_fd
 
 _EQUATION = r"\operatorname{FD}\left([x;y],[x;\hat y]\right)"
@@ -33,7 +34,8 @@ CARDS = (
         "another dialogue's motion.",
         equation=_EQUATION + r",\quad\text{over all clips}",
         protocol="motion probe; [user; true] against [user; generated], 2 D dimensions; Gaussians over the frames of "
-        "all clips together; covariance with N - 1",
+        "all clips together; covariance with N - 1; " + PROTOCOL,
+        estimate=True,
         source="Learning2Listen; DIM's released evaluation, there per clip",
         separates=(("ground_truth", "vae_round_trip"), ("vae_round_trip", "frozen_reference")),
         blind=(("ground_truth", "time_shifted_audio"), ("vae_round_trip", "shuffled_partner")),
@@ -71,4 +73,4 @@ def clip_values(clip, tools) -> Iterator[Value]:
 
 def set_values(clips, tools) -> Iterator[Value]:
     for part in MOTION_PARTS:
-        yield part_value("paired_fd_pooled", part, paired_fd, clips, "generated", "true", "user")
+        yield from part_estimate("paired_fd_pooled", part, motion_fd, clips, "user")

@@ -36,13 +36,13 @@ CARDS = (
 )
 RADIUS, SIGMA = 5, 1.5
 COLUMNS, ROWS = 16, 32  # outputs per matrix product: small enough to waste little of the band and to stay in the cache
-C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+C1, C2 = np.float32((0.01 * 255) ** 2), np.float32((0.03 * 255) ** 2)
 
 
 def _band(outputs: int) -> np.ndarray:
     """(outputs + 2 RADIUS, outputs): one column per output, holding the 11 Gaussian weights."""
     taps = np.exp(-0.5 * (np.arange(-RADIUS, RADIUS + 1) / SIGMA) ** 2)
-    band = np.zeros((outputs + 2 * RADIUS, outputs))
+    band = np.zeros((outputs + 2 * RADIUS, outputs), np.float32)
     for column in range(outputs):
         band[column : column + len(taps), column] = taps / taps.sum()
     return band
@@ -69,27 +69,36 @@ def _smooth(images: np.ndarray, across: np.ndarray) -> np.ndarray:
 
 def _similarity(x: np.ndarray, y: np.ndarray, images: np.ndarray, across: np.ndarray) -> float:
     """Sum of SSIM over the valid area and the channels of two strips (h, W, 3); the rest is scratch."""
-    # only the sum of the two variances enters, so four filtered images do instead of five
+    # only the sum of the two variances enters, so four filtered images do instead of five; measured from a common
+    # level, their squares are small enough for single precision
     first, second, squares, product = images
     first[:], second[:] = x.transpose(2, 0, 1), y.transpose(2, 0, 1)
+    level = np.float32(round(float(first.mean())))
+    first -= level
+    second -= level
     np.multiply(first, first, out=squares)
     np.multiply(second, second, out=product)
     squares += product
     np.multiply(first, second, out=product)
     ux, uy, squares, product = _smooth(images, across)
-    both = ux * uy
+    both, sums = ux * uy, ux + uy
     product -= both
     ux *= ux
     uy *= uy
     ux += uy
     squares -= ux
+    sums += level
+    sums *= level  # level (ux + uy + level): what both means' product gains from counting from zero again
+    both += sums
+    sums *= 2
+    ux += sums
     for term, factor, constant in ((both, 2, C1), (product, 2, C2), (ux, 1, C1), (squares, 1, C2)):
         term *= factor
         term += constant
     both *= product
     ux *= squares
     both /= ux
-    return float(both.sum())
+    return float(both.sum(dtype=np.float64))
 
 
 def ssim(generated: np.ndarray, true: np.ndarray) -> np.ndarray:
@@ -98,7 +107,8 @@ def ssim(generated: np.ndarray, true: np.ndarray) -> np.ndarray:
     if min(height, width) < 1:
         raise ValueError(f"SSIM needs frames of at least 11 x 11 pixels, got {generated.shape[1:3]}")
     tall = min(ROWS, height) + 2 * RADIUS
-    images, across = np.empty((4, 3, tall, width + 2 * RADIUS)), np.empty((4, 3, tall, width))  # fresh ones cost more
+    shapes = (4, 3, tall, width + 2 * RADIUS), (4, 3, tall, width)
+    images, across = (np.empty(shape, np.float32) for shape in shapes)  # fresh ones cost more
     sums = np.zeros(len(generated))
     for top in range(0, height, ROWS):
         rows = slice(top, min(top + ROWS, height) + 2 * RADIUS)

@@ -64,14 +64,18 @@ class ArcFace(nn.Module):
             x = stage(x)
         return self.features(self.fc(self.bn2(x).flatten(1)))
 
+    def of_pictures(self, pictures: Tensor) -> Tensor:
+        """Features (B, 512) of pictures (B, 3, H, W) in [0, 1], resized whole: no face is looked for."""
+        faces = F.interpolate(pictures, (SIZE, SIZE), mode="bilinear", align_corners=False)
+        return self((faces - 0.5) / 0.5)
+
     @torch.inference_mode()
     def features_of(self, frames: np.ndarray) -> np.ndarray:
-        """Features, float32 (⌈T / STRIDE⌉, 512), of uint8 (T, H, W, 3) frames, resized whole: no face is looked for."""
+        """Features, float32 (⌈T / STRIDE⌉, 512), of uint8 (T, H, W, 3) frames."""
         chosen, device, found = frames[::STRIDE], self.fc.weight.device, []
         for start in range(0, len(chosen), BATCH):
-            pictures = to_tensor(chosen[start : start + BATCH]).to(device).float()
-            pictures = F.interpolate(pictures, (SIZE, SIZE), mode="bilinear", align_corners=False)
-            found.append(self((pictures / 255 - 0.5) / 0.5).cpu().numpy())
+            pictures = to_tensor(chosen[start : start + BATCH]).to(device).float() / 255
+            found.append(self.of_pictures(pictures).cpu().numpy())
         return np.concatenate(found)
 
 

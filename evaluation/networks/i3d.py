@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from evaluation.networks import Network
+from evaluation.networks._folding import folded
 from evaluation.networks._state import fit_state, read_state
 from evaluation.probes.frames import to_tensor
 from evaluation.probes.windows import windows
@@ -121,7 +122,7 @@ class I3D(nn.Module):
 
 def load(path: Path | str) -> I3D:
     """The network with the weights of a file; ConfigError if it does not hold them."""
-    return fit_state("i3d", path, I3D(), read_state("i3d", path, WANTED), WANTED)
+    return folded(fit_state("i3d", path, I3D(), read_state("i3d", path, WANTED), WANTED))
 
 
 NETWORK = Network(

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from evaluation.networks import Network
+from evaluation.networks._folding import folded
 from evaluation.networks._state import fit_state, read_state
 from evaluation.probes.frames import to_tensor
 
@@ -61,7 +62,7 @@ def load(path: Path | str) -> Inception:
     state = read_state("inception", path, WANTED)
     network = Inception()
     fit_state("inception", path, network.network, state, WANTED, spare=("AuxLogits.",))
-    return network.eval()
+    return folded(network)
 
 
 NETWORK = Network(

@@ -15,9 +15,10 @@ KINDS = {  # file in this package -> its class
     "image": "ImageProbe",
     "identity": "IdentityProbe",
     "video": "VideoProbe",
+    "sync": "SyncProbe",
 }
 # What may stand under each probe's name; those in NEEDED are read for every clip.
-PROBES = {"motion": ("motion", "pca"), "image": ("image",), "identity": ("identity",), "video": ("video",)}
+PROBES = {"motion": ("motion", "pca")} | {name: (name,) for name in ("image", "identity", "video", "sync")}
 NEEDED = ("motion", "image")
 
 

@@ -17,7 +17,7 @@ from evaluation.frechet import Moments, merge, sample_moments
 from evaluation.metrics._series import Undefined
 
 NOT_COMPUTED = "too_few_frames"  # of a metric that has seen nothing
-CLIP_FAILURES = ("no_speech", "too_few_frames", "constant_series", "not_finite")
+CLIP_FAILURES = ("no_speech", "too_few_frames", "constant_series", "not_finite", "no_face", "silent")
 
 
 class Metric(ABC):
@@ -109,7 +109,7 @@ class ClipMean(Metric):
             raise Undefined(max(self.undefined, key=self.undefined.get, default=NOT_COMPUTED))
         return float(self.state["total"] / self.state["clips"])
 
-    def count(self, function: Callable[..., float], *series: np.ndarray) -> None:
+    def count(self, function: Callable[..., float], *series: Any) -> None:
         """Take in one clip's value."""
         try:
             value = function(*series)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dyads.errors import DataError
 from evaluation.frechet import Moments
-from evaluation.metrics import motion_mse, mouth, rpcc, sid, sts, var
+from evaluation.metrics import lip_opening, motion_fd, motion_mse, mouth, paired_fd, rpcc, sid, sts, var
 from evaluation.metrics._series import CONSTANT_SD, Undefined, pearson, require_frames
 from evaluation.torch_metrics.base import (
     ClipMean,
@@ -38,6 +38,44 @@ class PairedCorrelation(ClipMean):
         given = [generated.double(), true.double()] + ([] if speaking is None else [speaking.bool()])
         for clip in zip(*(x.detach().cpu().reshape(-1, x.shape[-1]).numpy() for x in given), strict=True):
             self.count(_clip_correlation, *clip)
+
+
+class LipOpeningError(ClipMean):
+    """Mean absolute difference of the mouth's opening, per clip and then averaged: `lip_opening_error`."""
+
+    higher_is_better = False
+
+    def update(self, generated: Tensor, true: Tensor, counted: Tensor) -> None:
+        """Openings (T,) of one clip or (clips, T) of several; bools `counted`: the frames with speech, or without."""
+        require_same_shape(generated, true)
+        require_same_shape(counted, true)
+        if generated.ndim not in (1, 2):
+            raise DataError(f"openings of shape {tuple(generated.shape)} are not (frames,) or (clips, frames).")
+        given = (generated.double(), true.double(), counted.bool())
+        for clip in zip(*(x.detach().cpu().reshape(-1, x.shape[-1]).numpy() for x in given), strict=True):
+            self.count(lip_opening.lip_opening_error, *clip, "too_few_frames")
+
+
+class MotionFDClip(ClipMean):
+    """Frechet distance of motion clip by clip, then averaged: `motion_fd_clip`; undefined below 2 D frames."""
+
+    higher_is_better = False
+
+    def update(self, generated: Tensor, true: Tensor) -> None:
+        """Motion (T, D) or (clips, T, D) of the same shape: whole clips."""
+        for clip in zip(*motion_clips(generated, true), strict=True):
+            self.count(motion_fd.motion_fd, *clip)
+
+
+class PairedFDClip(ClipMean):
+    """The same of both people's motion side by side: `paired_fd_clip`; undefined below 4 D frames."""
+
+    higher_is_better = False
+
+    def update(self, generated: Tensor, true: Tensor, user: Tensor) -> None:
+        """Motion (T, D) or (clips, T, D), all three of the same shape: whole clips."""
+        for clip in zip(*motion_clips(generated, true, user), strict=True):
+            self.count(paired_fd.paired_fd, *clip)
 
 
 class MotionMSE(ClipMean):

@@ -12,7 +12,7 @@ from evaluation.metrics._series import require_frames
 from evaluation.torch_metrics.base import Metric, require_same_shape
 
 
-class _PictureMetric(Metric):
+class PictureMetric(Metric):
     """Mean over frames of a function of two pictures, which is computed on 8-bit RGB as in the tables."""
 
     higher_is_better = True
@@ -28,35 +28,36 @@ class _PictureMetric(Metric):
     def update(self, generated: Tensor, true: Tensor) -> None:
         """Frames (N, 3, H, W), with `channels_last` (N, H, W, 3): uint8, or floats in [0, 1], rounded to 8 bits."""
         require_same_shape(generated, true)
-        scores = self.per_frame(self._pictures(generated), self._pictures(true))
+        scores = self.per_frame(*(eight_bit(frames, self.channels_last) for frames in (generated, true)))
         self._add(total=float(np.sum(scores, dtype=np.float64)), frames=len(scores))
 
     def value(self) -> float:
         require_frames(int(self.state["frames"]), 1)
         return float(self.state["total"] / self.state["frames"])
 
-    def _pictures(self, frames: Tensor) -> np.ndarray:
-        """uint8 (N, H, W, 3)."""
-        if frames.ndim != 4 or frames.shape[-1 if self.channels_last else 1] != 3:
-            wanted = "(N, H, W, 3)" if self.channels_last else "(N, 3, H, W)"
-            raise DataError(f"frames of shape {tuple(frames.shape)} are not {wanted}.")
-        frames = frames.detach()
-        if frames.is_floating_point():
-            if not bool(((frames >= 0) & (frames <= 1)).all()):
-                raise DataError("pictures in floating point must lie in [0, 1]; rescale or clamp them.")
-            frames = (frames.float() * 255).round().to(torch.uint8)
-        if frames.dtype != torch.uint8:
-            raise DataError(f"pictures are uint8 or floats in [0, 1], not {frames.dtype}.")
-        return (frames if self.channels_last else frames.movedim(1, -1)).cpu().numpy()
+
+def eight_bit(frames: Tensor, channels_last: bool = False) -> np.ndarray:
+    """uint8 (N, H, W, 3) of pictures (N, 3, H, W), with `channels_last` (N, H, W, 3): uint8, or floats in [0, 1]."""
+    if frames.ndim != 4 or frames.shape[-1 if channels_last else 1] != 3:
+        wanted = "(N, H, W, 3)" if channels_last else "(N, 3, H, W)"
+        raise DataError(f"frames of shape {tuple(frames.shape)} are not {wanted}.")
+    frames = frames.detach()
+    if frames.is_floating_point():
+        if not bool(((frames >= 0) & (frames <= 1)).all()):
+            raise DataError("pictures in floating point must lie in [0, 1]; rescale or clamp them.")
+        frames = (frames.float() * 255).round().to(torch.uint8)
+    if frames.dtype != torch.uint8:
+        raise DataError(f"pictures are uint8 or floats in [0, 1], not {frames.dtype}.")
+    return (frames if channels_last else frames.movedim(1, -1)).cpu().numpy()
 
 
-class SSIM(_PictureMetric):
+class SSIM(PictureMetric):
     """Structural similarity, -1 to 1, Gaussian window of 11 pixels: `evaluation.metrics.ssim`."""
 
     per_frame = staticmethod(ssim.ssim)
 
 
-class PSNR(_PictureMetric):
+class PSNR(PictureMetric):
     """Peak signal-to-noise ratio in dB, per frame and then averaged, at most 100: `evaluation.metrics.psnr`."""
 
     per_frame = staticmethod(psnr.psnr)

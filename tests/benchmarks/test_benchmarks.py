@@ -49,6 +49,30 @@ def test_frechet():
     assert found["ratio"] > 0 and found["relative_difference"] < 1e-4
 
 
+def test_metrics_beside_one_peer():
+    size = ("--clips", "2", "--frames", "16", "--frechet", "40", "16")
+    found = last_line("benchmarks.metrics", *size, "--peers", "scikit-image")
+    assert max(found["relative_difference"].values()) < 1e-4 and set(found["relative_difference"]) == {"ssim", "psnr"}
+    for ratio in ("total_ratio", "outside_ratio", "memory_ratio", "frechet_ratio", "cpu_total_ratio"):
+        assert found[ratio] > 0
+    assert found["network_ratio"] is None and found["samples"] == {}
+
+
+@pytest.mark.slow
+def test_metrics_beside_every_peer():
+    """The same weights give the same values; cd-fvd divides covariances by N, and syncnet-python reads JPEG files."""
+    found = last_line("benchmarks.metrics", "--clips", "3", "--frames", "20", "--frechet", "40", "16")
+    gaps = found["relative_difference"]
+    assert max(gaps[name] for name in ("ssim", "psnr", "lpips")) < 1e-4
+    assert gaps["fid"] < 1e-3 and gaps["fvd"] < 1 / 3 and gaps["lse_d"] < 1e-2
+    seen = found["samples"]
+    assert seen["pytorch-fid"]["InceptionV3.forward"] == seen["ours"]["Inception.forward"] == 2 * 3 * 5
+    assert seen["cd-fvd"]["InceptionI3d.forward"] == seen["ours"]["I3D.forward"] == 2 * 3
+    assert seen["lpips"]["LPIPS.forward"] == seen["ours"]["LPIPS.forward"] == 3 * 20
+    # the original leaves out a clip's last window
+    assert seen["ours"]["SyncNet.lips"] == seen["syncnet-python"]["S.forward_lip"] + 3
+
+
 @pytest.mark.slow
 def test_streaming():
     found = last_line("benchmarks.streaming", "--minutes", "0.1")

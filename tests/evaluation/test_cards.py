@@ -16,9 +16,12 @@ def test_the_metrics_of_the_plan_are_there():
     wanted = {
         "ssim", "psnr", "motion_mse", "motion_fd_pooled", "motion_fd_clip", "rpcc", "rpcc_pooled", "sid",
         "sid_normalised", "var", "fid_small", "mouth_opening_correlation", "expression_correlation",
-        "expression_amplitude", "expression_valence", "fid", "fid_infinity", "fid_count", "fvd", "fvd_infinity",
-        "fvd_count", "fvd_small", "csim", "csim_frame", "csim_small", "csim_frame_small",
-        "lpips", "lpips_small", "lse_d", "lse_c", "lse_offset",
+        "expression_amplitude", "expression_valence", "fid", "fvd", "fvd_small",
+        "csim", "csim_frame", "csim_small", "csim_frame_small",
+        "lpips", "lpips_small", "lse_d", "lse_c", "lse_offset", "lse_coverage", "lse_d_whole", "lse_c_whole",
+        "lse_offset_whole", "lse_d_face", "lse_c_face", "lse_offset_face", "lse_coverage_face", "lse_d_small",
+        "lse_c_small", "lse_offset_small", "lse_coverage_small", "lse_d_small_whole", "lse_c_small_whole",
+        "lse_offset_small_whole",
         "rpcc_clip", "rpcc_dimension", "sid_40_20", "sid_40_20_normalised", "var_flat", "paired_fd_pooled",
         "paired_fd_clip", "sts", "sts_pooled", "lip_opening_error", "e_consis", "latency", "frames_per_second",
     }  # fmt: skip
@@ -33,7 +36,9 @@ def test_a_card_says_everything(card: MetricCard):
     assert card.direction in ("higher", "lower", "truth") and card.per in ("clip", "set")
     assert card.range[0] < card.range[1]
     assert card.parts and len(set(card.parts)) == len(card.parts)
-    assert not any(part.endswith("_truth") for part in card.parts)
+    assert not any(part.endswith(("_truth", "_count", "_extrapolated")) for part in card.parts)
+    assert len(set(card.all_parts)) == len(card.all_parts)
+    assert card.estimate == (card.per == "set" and any(word in card.name for word in ("fid", "fvd", "fd_")))
     assert set(card.separates_parts) <= set(card.parts)
     assert bool(card.separates) == bool(card.separates_parts)
     for better, worse in card.separates:

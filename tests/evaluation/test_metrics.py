@@ -19,7 +19,6 @@ from evaluation.metrics import (
     rpcc,
     sid,
     ssim,
-    sync,
     var,
 )
 from evaluation.metrics._series import Undefined, frechet, pearson, slope
@@ -122,7 +121,7 @@ def test_frechet_closed_forms():
 @settings(max_examples=20, deadline=None)
 @given(seeds, st.integers(2, 6))
 def test_frechet_equals_pytorch_fid(seed, dims):
-    a, b = noise(seed, 60, dims) @ noise(seed + 1, dims, dims), noise(seed + 2, 50, dims) + 0.3
+    a, b = noise(seed, 60, dims) @ noise(seed + 1, dims, dims), noise(seed + 2, 60, dims) + 0.3
     wanted = calculate_frechet_distance(
         a.mean(0), np.atleast_2d(np.cov(a, rowvar=False)), b.mean(0), np.atleast_2d(np.cov(b, rowvar=False))
     )
@@ -134,6 +133,7 @@ def test_frechet_distances_need_frames():
     assert status_of(motion_fd.motion_fd, noise(0, 9, 5), noise(1, 100, 5)) == "too_few_frames"
     assert motion_fd.motion_fd(np.zeros((20, 5)), np.zeros((20, 5))) == 0  # a frozen face is no failure here
     assert status_of(fid_small.fid, noise(0, 64, 64), noise(1, 500, 64)) == "too_few_frames"
+    assert status_of(motion_fd.motion_fd, noise(0, 90, 5), noise(1, 100, 5)) == "length_mismatch"
     features = noise(0, 200, 8)
     assert fid_small.fid(features, features) == pytest.approx(0, abs=1e-6)
     assert fid_small.fid(features + 2, features) == pytest.approx(32, rel=1e-6)
@@ -215,10 +215,3 @@ def test_valence_accuracy_is_balanced():
     assert expression.valence_accuracy(np.zeros(100), oracle) == pytest.approx(1 / 3)
     assert expression.valence_accuracy(oracle * 0.2, oracle) == pytest.approx(1 / 3)  # right but invisible
     assert status_of(expression.valence_accuracy, oracle, np.zeros(100)) == "constant_series"
-
-
-def test_stretches_of_speech():
-    speaking = np.array([1, 1, 0, 1, 1, 1, 0, 0, 1], bool)
-    assert sync.stretches(speaking, 1) == [(0, 2), (3, 6), (8, 9)]
-    assert sync.stretches(speaking, 3) == [(3, 6)]
-    assert sync.stretches(np.zeros(9, bool), 1) == []

@@ -6,6 +6,7 @@ minutes; how well probes read unseen faces is not the question here.
 """
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,13 +21,18 @@ from dyads.synthetic.render import render_frames
 from dyads.synthetic.world import WorldOptions, write_world
 from evaluation import judge, run
 from evaluation.controls_check import HOLDS, VIOLATED, check_controls, control_name
+from evaluation.metrics._series import Undefined
+from evaluation.metrics.lip_opening import lip_opening_error
+from evaluation.metrics.mouth import mouth_opening_correlation
 from evaluation.probes.frames import FrameSet, scaled
 from evaluation.probes.identity import IdentityProbe, IdentityTask
 from evaluation.probes.image import ImageProbe
 from evaluation.probes.motion import MotionProbe, MotionTask
 from evaluation.probes.store import save_probe
+from evaluation.probes.sync import SyncProbe, SyncTask, sample_voices
 from evaluation.probes.video import LONGEST, VideoProbe, VideoTask
 from evaluation.probes.windows import sample_windows
+from evaluation.reading import read_features
 from evaluation.registry import cards
 from evaluation.summary import read_rows, seed_values, summarise
 
@@ -34,8 +40,8 @@ SIZE, SEEN, STEPS, SHIFT = 64, 32, 300, 10  # the world's pictures, the probes' 
 KEPT, TREMOR = 0.7, 0.05  # of motion; coefficient units
 ROWS = ("truth", "vae", "frozen", "shuffled", "time_shifted", "oracle")
 NEEDS_WEIGHTS = (
-    *("lpips", "lse_d", "lse_c", "lse_offset", "lse_coverage"),
-    *("fid", "fid_infinity", "fvd", "fvd_infinity", "csim", "csim_frame"),
+    *("lpips", "lse_d", "lse_c", "lse_offset", "lse_d_face", "lse_c_face", "lse_offset_face"),
+    *("fid", "fvd", "csim", "csim_frame"),
 )
 
 
@@ -126,8 +132,12 @@ class Critic:
 
 
 @pytest.fixture(scope="module")
-def checked(tmp_path_factory) -> pd.DataFrame:
-    root = tmp_path_factory.mktemp("promises")
+def root(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("promises")
+
+
+@pytest.fixture(scope="module")
+def checked(root) -> pd.DataFrame:
     write_world(root / "data", WorldOptions(train=1, test=10, size=SIZE, seconds=(5.0, 6.0)), progress=False)
     dyads = read_manifest(root / "data", "test")
     seen = frame_set(dyads)
@@ -141,6 +151,10 @@ def checked(tmp_path_factory) -> pd.DataFrame:
     build = {"size": SEEN // 2, "width": 8, "targets": len(COEFFICIENTS)}
     watching = trained(VideoTask(VideoProbe(**build), sample_windows(dyads, **shape), batch_size=16), 60)
     save_probe(root / "video.safetensors", watching, "video", build, {})
+    build = {"size": SIZE, "width": 1 / 16}
+    voices = sample_voices(dyads, size=SIZE, videos=2 * len(dyads), seed=0)
+    listening = trained(SyncTask(SyncProbe(**build), voices, batch_size=8), 100)
+    save_probe(root / "sync.safetensors", listening, "sync", build, {})
     torch.manual_seed(0)
     save_probe(root / "image.safetensors", ImageProbe(SEEN, 2), "image", {"size": SEEN, "subjects": 2}, {})
     files = []
@@ -167,3 +181,24 @@ def test_no_promise_is_broken(checked):
 def test_every_metric_without_weights_keeps_one(checked):
     kept = set(checked.loc[checked["verdict"] == HOLDS, "metric"])
     assert kept == {card.name for card in cards().values() if card.separates} - set(NEEDS_WEIGHTS)
+
+
+def test_lips_are_the_worse_the_later_they_come(checked, root):
+    """The mouth of the true video 0, 2, 5 and 10 frames late, as the probe reads it."""
+    clips, meta = read_features(root / "metrics/truth/seed0.features.safetensors")
+    jaw = meta["names"].index("jaw_open")
+    correlations, errors = [], []
+    for late in (0, 2, 5, 10):
+        found = []
+        for clip in clips.values():
+            mouth, true, speaking = clip["generated"][:, jaw], clip["true"][:, jaw], clip["speaking"].astype(bool)
+            mouth = mouth[np.maximum(np.arange(len(mouth)) - late, 0)]
+            try:
+                error = lip_opening_error(mouth, true, speaking, "no_speech")
+                found.append((mouth_opening_correlation(mouth, true, speaking), error))
+            except Undefined as failure:
+                assert failure.status == "no_speech"
+        assert len(found) >= 4
+        correlations.append(np.mean(found, axis=0)[0])
+        errors.append(np.mean(found, axis=0)[1])
+    assert correlations[0] > 0.99 and (np.diff(correlations) < 0).all() and (np.diff(errors) > 0).all(), correlations

@@ -14,10 +14,8 @@ from dyads.media import write_video
 from evaluation import reading, run
 from evaluation.clips import avatar_speaking, read_truth
 from evaluation.metrics.perceptual import lpips_distance, map_distance
-from evaluation.metrics.sync import lse
 from evaluation.networks import arcface
 from evaluation.networks import lpips as lpips_network
-from evaluation.networks import syncnet as syncnet_network
 from evaluation.probes.pca import PcaProbe
 from evaluation.probes.store import save_probe
 from evaluation.registry import cards
@@ -111,7 +109,7 @@ def test_networks_by_path_read_from_end_to_end(world, videos, probes, tmp_path, 
 def test_true_readings_are_kept_for_the_next_method(world, videos, probes, tmp_path, monkeypatch):
     first = evaluate(world, videos, probes, tmp_path / "one" / "seed3.csv")
     kept = list((probes / "readings").glob("*.safetensors"))
-    assert len(kept) == 3  # of the motion, identity and video probes
+    assert len(kept) == 4  # of the motion, identity, video and sync probes
 
     def only_generated(dyad, frames):
         assert frames == ("avatar",), "the user's video must not be decoded again"
@@ -242,19 +240,3 @@ def test_map_distance_is_the_packages_baseline_form():
     wanted = (unit[0] - unit[1]).square().sum(1).mean((1, 2))
     torch.testing.assert_close(map_distance([a, a], [b, b]), wanted, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(map_distance([3 * a], [b]), map_distance([a], [b]), rtol=1e-4, atol=1e-5)
-
-
-def test_syncnet_with_weights_from_a_file(tmp_path):
-    from syncnet_python import SyncNetModel
-
-    torch.manual_seed(0)
-    torch.save(SyncNetModel().state_dict(), tmp_path / "syncnet.model")
-    network = syncnet_network.load(tmp_path / "syncnet.model")
-    frames = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
-    audio = np.random.default_rng(1).normal(size=12 * SAMPLES_PER_FRAME).astype(np.float32) / 10
-    distance, confidence, offset = lse(network, frames, audio)
-    assert distance > 0 and confidence >= 0 and -15 <= offset <= 15
-    assert lse(network, frames, audio) == (distance, confidence, offset)
-    (tmp_path / "wrong.model").write_bytes(b"x")
-    with pytest.raises(ConfigError, match="syncnet weights .* cannot be read"):
-        syncnet_network.load(tmp_path / "wrong.model")

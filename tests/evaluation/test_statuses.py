@@ -1,6 +1,7 @@
 """A failure is a status with an empty value, never a number: for single clips, for sets, for every metric."""
 
 import math
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -8,13 +9,13 @@ import pytest
 
 from dyads.synthetic.coefficients import COEFFICIENTS, EMOTIONS
 from evaluation.beside import Rating, Timing
-from evaluation.cards import OK, MetricCard, Value
+from evaluation.cards import OK, STATUSES, MetricCard, Value
 from evaluation.clips import Clip, Truth
 from evaluation.metrics._series import Undefined
 from evaluation.reading import Tools
 from evaluation.registry import cards
 from evaluation.run import collect, measure, promised, write_rows
-from evaluation.summary import read_rows
+from evaluation.summary import read_rows, seed_values, summarise
 
 T, D = 120, len(COEFFICIENTS)
 TOOLS = Tools()
@@ -41,18 +42,23 @@ def make_clip(seed: int = 0, name: str = "one") -> Clip:
             "identity_generated": rng.normal(size=(12, 64)), "identity_true": rng.normal(size=(12, 64)),
             "identity_reference": rng.normal(size=64),
             "video_generated": rng.normal(size=(7, 32)), "video_true": rng.normal(size=(7, 32)),
+            "sync_generated": rng.uniform(0.5, 1, (T - 5, 33)), "sync_true": rng.uniform(0.5, 1, (T - 5, 33)),
         },
         timing=Timing(T, 2.0, 1.5), rating=Rating(4.0),
     )  # fmt: skip
 
 
-def statuses(*clips: Clip) -> dict[tuple[str, str, str], str]:
-    """(clip, metric, part) -> status, after checking that value and status agree."""
+def statuses(*clips: Clip, estimates: bool = False) -> dict[tuple[str, str, str], str]:
+    """(clip, metric, part) -> status, after checking that value and status agree.
+
+    `estimates`: also of counts and extrapolations, which are another question than the distances they belong to.
+    """
     rows, _ = measure(iter(clips), TOOLS)
     assert all(math.isfinite(value.value) == (value.status == OK) for _, value in rows)
     found = {(clip, value.metric, value.part): value.status for clip, value in rows}
     assert len(found) == len(rows), "a row was written twice"
-    return found
+    beside = {(card.name, part) for card in cards().values() for part in card.estimate_parts}
+    return {key: status for key, status in found.items() if estimates or key[1:] not in beside}
 
 
 def test_a_good_clip_defines_everything_but_what_needs_weights():
@@ -63,11 +69,12 @@ def test_a_good_clip_defines_everything_but_what_needs_weights():
 
 def test_too_few_windows_or_clips_or_an_unread_face_are_no_score():
     """One clip has too few windows for a covariance, five have too few clips to extrapolate from."""
-    found = statuses(make_clip())
-    assert found["*", "fvd_small", "window"] == found["*", "fvd_small_infinity", "window"] == "too_few_frames"
-    assert found["*", "fvd_small_count", "window"] == OK
-    found = statuses(*(make_clip(number, f"clip{number}") for number in range(5)))
-    assert found["*", "fvd_small", "window"] == OK and found["*", "fvd_small_infinity", "window"] == "too_few_frames"
+    found = statuses(make_clip(), estimates=True)
+    assert found["*", "fvd_small", "window"] == found["*", "fvd_small", "window_extrapolated"] == "too_few_frames"
+    assert found["*", "fvd_small", "window_count"] == OK
+    found = statuses(*(make_clip(number, f"clip{number}") for number in range(5)), estimates=True)
+    assert found["*", "fvd_small", "window"] == OK
+    assert found["*", "fvd_small", "window_extrapolated"] == "too_few_clips"
     clip = make_clip()
     clip.features["identity_generated"][3] = 0
     clip.features["video_generated"][3, 3] = math.inf
@@ -77,11 +84,9 @@ def test_too_few_windows_or_clips_or_an_unread_face_are_no_score():
     clip = make_clip()
     clip.features = {key: found[:0] if found.ndim == 2 else found for key, found in clip.features.items()}
     assert statuses(clip)["one", "csim_small", "frame"] == "too_few_frames"
-    clip = make_clip()
-    clip.features = {}
-    found = statuses(clip)
-    for metric, part in (("csim_small", "frame"), ("fvd_small", "window"), ("fvd_small_count", "window")):
-        assert found["one" if metric == "csim_small" else "*", metric, part] == "weights_missing"
+    found = statuses(changed(features={}), estimates=True)
+    for key in (("one", "csim_small", "frame"), ("*", "fvd_small", "window"), ("*", "fvd_small", "window_count")):
+        assert found[key] == "weights_missing"
 
 
 def test_what_lies_beside_the_videos_may_be_missing():
@@ -98,14 +103,16 @@ def test_what_lies_beside_the_videos_may_be_missing():
 OF_FEATURES = {
     f"{metric}{ending}"
     for metric, endings in (
-        ("fid", ("", "_infinity", "_count")),
-        ("fvd", ("", "_infinity", "_count", "_small", "_small_infinity", "_small_count")),
+        ("fid", ("",)),
+        ("fvd", ("", "_small")),
         ("csim", ("", "_small", "_frame", "_frame_small")),
+        *((f"lse_{name}", ("", "_whole", "_face", "_small", "_small_whole")) for name in ("d", "c", "offset")),
+        ("lse_coverage", ("", "_face", "_small")),
     )
     for ending in endings
 }
 OF_NETWORKS = {
-    *("lpips", "lse_d", "lse_c", "lse_offset", "lse_coverage"),
+    "lpips",
     *(metric for metric in OF_FEATURES if "_small" not in metric),
 }
 MOTION = ("motion_generated", "motion_true", "motion_user")
@@ -159,7 +166,7 @@ def test_a_single_frame_is_too_few_for_every_motion_metric():
 
 def test_every_promised_row_is_there_whatever_happens():
     clips = [make_clip(), Clip("two", 0, "missing_video", np.zeros(0, bool))]
-    found = statuses(*clips)
+    found = statuses(*clips, estimates=True)
     for clip, per in (("one", "clip"), ("two", "clip"), ("*", "set")):
         wanted = promised(c for c in cards().values() if c.per == per or (per == "clip" and c.clip_rows))
         assert {(metric, part) for name, metric, part in found if name == clip} == set(wanted)
@@ -189,15 +196,10 @@ def test_silence_leaves_no_mouth_score():
     clip.speaking = np.zeros(T, bool)
     assert statuses(clip)["one", "mouth_opening_correlation", "speech"] == "no_speech"
     clip = make_clip()
-    clip.speaking[30:] = False  # speech, but too little for SyncNet
-    rows = collect(module("sync").clip_values, clip, Tools(networks={"syncnet": object()}), list(module("sync").CARDS))
-    assert {value.status for value in rows} == {"no_speech"}
-
-
-def module(name: str):
-    from evaluation.registry import modules
-
-    return modules()[name]
+    clip.speaking[20:] = False  # speech, but too little for SyncNet
+    found = statuses(clip)
+    for name in ("lse_d_small", "lse_c_small", "lse_offset_small", "lse_coverage_small"):
+        assert found["one", name, "speech"] == "no_speech"
 
 
 def test_recorded_data_has_no_oracle():
@@ -231,6 +233,70 @@ def test_few_frames_and_small_pictures():
     assert found["*", "sid", "expression"] == found["*", "fid_small", "frame"] == "too_few_frames"
     assert found["one", "motion_fd_clip", "all"] == "too_few_frames"
     assert found["one", "ssim", "frame"] == "frame_too_small"
+
+
+def test_only_readings_stay_in_memory():
+    """The frames of a clip are gone when the next one is decoded, so memory does not grow with them."""
+    frames = []
+
+    def clips():
+        for number in range(4):
+            assert all(array() is None for array in frames), "an earlier clip's frames are still there"
+            clip = make_clip(number, f"clip {number}")
+            frames.extend(weakref.ref(array) for array in (clip.generated, clip.true, clip.audio))
+            yield clip
+
+    _, kept = measure(clips(), TOOLS)
+    assert len(kept) == 4 and all(array() is None for array in frames)
+    arrays = [array for array in vars(kept[0]).values() if isinstance(array, np.ndarray)]
+    assert not any(array.ndim > 2 for array in arrays) and kept[0].motion_generated.shape == (T, D)
+
+
+SERIES = (*MOTION, "generated", "true", "image_generated", "image_true", "speaking")
+SITUATIONS = {  # of every status, clips that come to it
+    "missing_video": lambda: [Clip("two", 0, "missing_video", np.zeros(0, bool))],
+    "length_mismatch": lambda: [Clip("two", 0, "length_mismatch", np.zeros(0, bool))],
+    "constant_series": lambda: [changed(motion_generated=np.repeat(make_clip().motion_true[:1], T, axis=0))],
+    "too_few_frames": lambda: [changed(truth=None, **{key: getattr(make_clip(), key)[:8] for key in SERIES})],
+    "too_few_clips": lambda: [make_clip(), make_clip(1, "two")],
+    "frame_too_small": lambda: [changed(generated=make_clip().generated[:, :8], true=make_clip().true[:, :8])],
+    "no_speech": lambda: [changed(speaking=np.zeros(T, bool))],
+    "no_face": lambda: [changed(features={"sync_generated": np.full((T - 4, 33), np.nan)})],
+    "silent": lambda: [changed(features={"sync_generated": np.hstack([np.ones((T - 4, 32)), np.zeros((T - 4, 1))])})],
+    "no_truth": lambda: [changed(truth=None)],
+    "not_finite": lambda: [changed(motion_generated=np.full((T, D), np.inf, np.float32))],
+    "weights_missing": lambda: [make_clip()],
+    "not_timed": lambda: [changed(timing=None)],
+    "no_judge": lambda: [changed(rating=None)],
+    "no_rating": lambda: [changed(rating=Rating(None))],
+}
+OF_TABLES = {"not_run"}  # see test_tables.py, test_missing_rows_and_seeds_stay_in_sight
+
+
+def changed(**parts) -> Clip:
+    clip = make_clip()
+    for name, part in parts.items():
+        setattr(clip, name, part)
+    return clip
+
+
+def test_every_status_has_a_situation():
+    assert set(SITUATIONS) | OF_TABLES | {OK} == set(STATUSES)
+
+
+@pytest.mark.parametrize("status", SITUATIONS)
+def test_every_failure_is_a_status_and_counted_in_the_table(status, tmp_path):
+    clips = SITUATIONS[status]()
+    with np.errstate(all="ignore"):
+        rows, _ = measure(iter(clips), TOOLS)
+    failed = {(value.metric, value.part) for _, value in rows if value.status == status}
+    assert failed and all(math.isfinite(value.value) == (value.status == OK) for _, value in rows)
+    write_rows(tmp_path / "echo" / "seed0.csv", rows, "echo", 0, "set", "test")
+    summary = summarise(seed_values(read_rows([tmp_path / "echo" / "seed0.csv"])))
+    whole = {(card.name, part) for card in cards().values() if card.per == "set" for part in card.all_parts}
+    for metric, part in failed - {pair for pair in failed & whole if cards()[pair[0]].clip_rows}:
+        line = summary.loc["echo", metric, part]
+        assert math.isnan(line["mean"]) and line["undefined"] == line["count"] > 0 and line["status"] == status
 
 
 CARD = replace(next(iter(cards().values())), name="m", parts=("a", "b"), direction="higher")

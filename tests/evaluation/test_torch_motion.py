@@ -13,15 +13,18 @@ from dyads.errors import DataError
 from dyads.synthetic.coefficients import COEFFICIENTS
 from evaluation.cards import OK
 from evaluation.clips import Clip
-from evaluation.metrics import expression, motion_mse, paired_fd, rpcc, sid, sts, var
+from evaluation.metrics import expression, motion_fd, motion_mse, paired_fd, rpcc, sid, sts, var
 from evaluation.torch_metrics import (
     RPCC,
     SID,
     STS,
     ExpressionAmplitude,
     ExpressionCorrelation,
+    LipOpeningError,
+    MotionFDClip,
     MotionMSE,
     PairedFD,
+    PairedFDClip,
     RPCCDimension,
     RPCCPooled,
     Var,
@@ -180,3 +183,26 @@ def test_two_processes_find_what_one_would(tmp_path):
         for alone, together, after in (first[name], second[name]):
             assert together == pytest.approx(float(metric.compute()), rel=1e-9)
             assert after == alone != together  # gathering changes no process's own state
+
+
+def test_distances_and_openings_per_clip_equal_the_tables():
+    generated, true, user = (x[:3, :40, :4] for x in (GENERATED, TRUE, USER))
+    clips = [[x[i].numpy() for x in (generated, true, user)] for i in range(3)]
+    alone, beside = MotionFDClip(), PairedFDClip()
+    alone.update(generated, true)
+    for i in range(3):
+        beside.update(generated[i], true[i], user[i])
+    assert float(alone.compute()) == pytest.approx(np.mean([motion_fd.motion_fd(g, t) for g, t, _ in clips]))
+    assert float(beside.compute()) == pytest.approx(np.mean([paired_fd.paired_fd(*clip) for clip in clips]))
+    beside.reset()
+    beside.update(generated[:, :15], true[:, :15], user[:, :15])
+    assert math.isnan(beside.compute()) and beside.undefined == {"too_few_frames": 3}
+
+    counted = torch.arange(40).expand(3, 40) < torch.tensor([[30], [40], [9]])
+    metric = LipOpeningError()
+    metric.update(generated[..., 0], true[..., 0], counted)
+    gaps = (generated[..., 0].double() - true[..., 0].double()).abs()
+    assert float(metric.compute()) == pytest.approx(float((gaps[0, :30].mean() + gaps[1].mean()) / 2))
+    assert metric.undefined == {"too_few_frames": 1} and not metric.higher_is_better
+    with pytest.raises(DataError, match="differ in shape"):
+        metric.update(generated[..., 0], true[..., 0], counted[:2])
