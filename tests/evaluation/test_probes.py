@@ -187,6 +187,7 @@ TINY = {
         "per_video": 2,
         "train": {"steps": 3, "warmup_steps": 1, "batch_size": 4},
     },
+    "sync": {"size": 51, "width": 1 / 64, "videos": 4, "train": {"steps": 3, "warmup_steps": 1, "batch_size": 2}},
     "motion": {"size": 32, "width": 4, "videos": 4, "per_video": 10, "train": {"steps": 4, "warmup_steps": 1}},
     "image": {"size": 32, "videos": 4, "per_video": 10, "train": {"steps": 4, "warmup_steps": 1}},
     "test_videos": 2,
@@ -212,7 +213,10 @@ def test_command_trains_both_probes_and_says_how_well(world, tmp_path):
     assert load_probe(tmp_path / "image.safetensors", ("image",))[1]["build"]["targets"] == len(COEFFICIENTS)
 
 
-@pytest.mark.parametrize(("probe", "said"), [("identity", "test_verification"), ("video", "test_speed_accuracy")])
+@pytest.mark.parametrize(
+    ("probe", "said"),
+    [("identity", "test_verification"), ("video", "test_speed_accuracy"), ("sync", "test_offsets")],
+)
 def test_command_trains_the_other_probes_on_any_data(world, recorded, tmp_path, probe, said):
     for data in (world, recorded):
         train(data, tmp_path / data.parent.name, probe=probe)
