@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from evaluation.cards import OK
-from evaluation.claims import VERDICTS
+from evaluation.claims_shown import VERDICTS
 from evaluation.registry import cards
 from evaluation.report.study import Study, reason
 
@@ -79,6 +79,7 @@ def _finding(line: dict, labels: dict[str, str]) -> Finding:
     beyond = f", margin {margin:g}" if margin else ""
     better, worse = (str(line[side]) for side in ("better", "worse"))
     nearer = " (distance from the truth)" if card and card.direction == "truth" else ""
+    state = f", while {line['state']}" if isinstance(line.get("state"), str) and line["state"] else ""
     measured = line["status"] == OK
     bar, margins = _bar(line, margin) if measured else ({}, ())
     low, high, estimate = (_number(line, name) for name in ("low", "high", "estimate"))
@@ -86,7 +87,7 @@ def _finding(line: dict, labels: dict[str, str]) -> Finding:
     return Finding(
         text=str(line["text"]),
         source=str(line["source"]),
-        test=f"{metric}{part}{nearer}: {labels.get(better, better)} {SYMBOLS.get(line['kind'], line['kind'])} "
+        test=f"{metric}{part}{state}{nearer}: {labels.get(better, better)} {SYMBOLS.get(line['kind'], line['kind'])} "
         f"{labels.get(worse, worse)}{beyond}",
         verdict=str(line["verdict"]),
         why="" if measured else _why(line),
