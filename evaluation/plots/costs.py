@@ -51,12 +51,13 @@ def quality_over_speed(study: Study, columns: Sequence[str]) -> Figure:
     table = study.table("efficiency_table")
     table = table[table["group"] != "control"]
     figure = Figure(figsize=(4.3 * len(columns), 3.4), layout="constrained")
-    missing: list[str] = []
+    slow = table[table["frames_per_cpu_second_mean"].isna()]
+    missing = [f"speed of {row.label} ({row.missing})" for row in slow.itertuples()]
     for axes, column in zip(figure.subplots(1, len(columns), squeeze=False)[0], columns, strict=True):
         means = study.of(column).groupby("method")["value"].mean()
         points = [(row, means.get(row.method, math.nan)) for row in table.itertuples()]
         drawn = [(row, v) for row, v in points if math.isfinite(v) and math.isfinite(row.frames_per_cpu_second_mean)]
-        missing += [f"{row.label} in {column}" for row, v in points if (row, v) not in drawn]
+        missing += study.absent([row.method for row, v in points if not math.isfinite(v)], [column])
         for number, (row, value) in enumerate(drawn):
             look = {"color": GROUP_COLOURS.get(row.group, BLACK), "marker": GROUP_MARKERS.get(row.group, "o")}
             axes.plot([row.frames_per_cpu_second_mean], [value], linewidth=0, markersize=5, **look)

@@ -74,6 +74,7 @@ def row_differences(study: Study, table: str, columns: Sequence[str]) -> Figure:
     lines = study.table("comparisons")
     lines = lines[lines["table"] == table]
     lines = lines.assign(column=lines["metric"] + "/" + lines["part"])
+    columns, gone = study.measured(columns)
     columns = [column for column in columns if (lines["column"] == column).any()]
     methods = list(dict.fromkeys(lines["method"]))
     size = (2.6 * max(len(columns), 1) + 1.4, 0.25 * max(len(methods), 3) + 1.0)
@@ -92,7 +93,7 @@ def row_differences(study: Study, table: str, columns: Sequence[str]) -> Figure:
     all_axes[0].set_yticks(range(len(methods)), [study.label(method) for method in methods])
     all_axes[0].set_ylim(len(methods) - 0.5, -0.5)
     figure.suptitle(f"difference from {reference}; of |value - truth| where the arrow is →", fontsize=8)
-    name_missing(figure, study.absent(methods))
+    name_missing(figure, study.absent(methods, columns) + gone)
     return figure
 
 
