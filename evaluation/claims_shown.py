@@ -65,6 +65,6 @@ def _cells(line) -> dict[str, str]:
         "difference": found[0],
         "p (Holm)": found[1],
         "detectable": found[2],
-        "pairs": f"{line.dialogues} × {line.seeds}{dropped}",
+        "pairs": f"{'set' if line.basis == 'seeds' else line.dialogues} × {line.seeds}{dropped}",
     }
     return cells

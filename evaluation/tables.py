@@ -197,6 +197,7 @@ def _write_table(
             readings = Readings(readings.files, readings.subjects, lambda clip: states.masked(clip, table.state))
         differences = comparisons.compare_rows(values, reference.method, methods, seen, readings, fixed)
         lines.append(comparisons.note(differences, reference.label))
+        lines += filter(None, [comparisons.power_note(differences, seen)])
     lines += [f"Not measured, {STATUSES[why]}: {card.label}." for (card, _), why in dropped.items()]
     _write_csv(machine, out / f"{name}.csv")
     marks = comparisons.marks(differences)

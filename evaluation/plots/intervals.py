@@ -19,15 +19,19 @@ VERDICTS = {  # colour, marker, fill
 }
 
 
-def claim_intervals(study: Study) -> Figure:
+def claim_intervals(study: Study, families: Sequence[str] | None = None) -> Figure:
     """Each claim's difference in units of the smallest one this study could have seen, with its interval.
 
     Left of zero speaks against the claim: the sign is turned where less is claimed. A claim that was not measured keeps
-    its line and says why.
+    its line and says why. `families`: of claims, None for all.
     """
-    claims = study.table("claims")
-    lines = claims.reset_index(drop=True)
-    families = lines["family"].drop_duplicates()
+    lines = study.table("claims")
+    lines = (lines[lines["family"].isin(families)] if families is not None else lines).reset_index(drop=True)
+    families = list(dict.fromkeys(lines["family"]))
+    if lines.empty:
+        figure = Figure(figsize=(9.2, 1.2), layout="constrained")
+        nothing(figure.subplots(), "no claim of these families was judged")
+        return figure
     height = 0.36 * len(lines) + 0.42 * len(families) + 0.9
     figure = Figure(figsize=(9.2, height), layout="constrained")
     ratios = [max((lines["family"] == family).sum(), 1) for family in families]

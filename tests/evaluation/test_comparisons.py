@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 
 from evaluation import stats
-from evaluation.comparisons import compare_rows, marks, note
+from evaluation.comparisons import compare_rows, marks, note, power_note
 from evaluation.pairing import Readings
 from evaluation.ranking import rank_table
 from evaluation.registry import cards
@@ -82,7 +82,16 @@ def test_a_row_that_no_seed_changes_stands_against_each_seed():
     assert (repeated["status"], repeated["seeds"], repeated["better"]) == ("ok", 3, "better")
 
 
+def test_the_power_note_is_the_median_row():
+    rows = pd.concat([rows_of({"main": 1.0, "a": 1.2, "b": 1.1, "c": 1.3}, noise=0.1), rows_of({"main": 1.0}, DOWN)])
+    table = table_of(rows, ["main", "a", "b", "c"], [UP, DOWN])
+    middle = table.loc[table["metric"] == "psnr", "detectable"].median()
+    said = power_note(table.reset_index(), [UP, DOWN])
+    assert f"PSNR {middle:.2g}." in said and "Motion MSE" not in said  # no other row has that one
+
+
 def test_nothing_to_test_says_why():
+    assert power_note(table_of(rows_of({"main": 1.0}), ["main"]).reset_index(), [UP]) == ""
     table = table_of(rows_of({"main": 1.0, "other": 1.3}, seeds=(0,)), ["main", "other"])
     assert note(table.reset_index(), "Main") == f"No row could be tested against Main: {stats.STATUSES['one_seed']}."
 

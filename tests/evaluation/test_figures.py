@@ -133,6 +133,8 @@ def test_claims_point_in_the_claimed_direction_and_say_what_is_missing(study):
     points = [line.get_xdata()[0] for line in first.lines if len(line.get_xdata()) == 1]
     assert points == pytest.approx([2.0, -2.0])
     assert "no rows of x in this profile" in texts(figure) and second.get_title(loc="left") == "g"
+    assert [axes.get_title(loc="left") for axes in claim_intervals(study, ["g"]).axes] == ["g"]
+    assert "no claim" in texts(claim_intervals(study, []))
 
 
 def inspected(steps=4, tokens=18):

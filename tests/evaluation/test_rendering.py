@@ -81,6 +81,7 @@ def test_a_sure_difference_has_its_mark_and_the_caption_its_protocol(tables):
         "over seeds",
         "SSIM [1]: ",
         "Holm",
+        r"80 \% power, before Holm",
         "Made for a test: 100 \\%.",
     ):
         assert said in caption, said
