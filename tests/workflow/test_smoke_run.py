@@ -2,9 +2,9 @@
 
 import csv
 import json
-import shutil
 import os
 import re
+import shutil
 import sys
 from collections import Counter
 from pathlib import Path

@@ -94,10 +94,8 @@ GPU = int(bool(visible_gpus())) if config["gpus_per_job"] is None else config["g
 
 def in_report(paths):
     """The same paths; `snakemake --report` shows those of CSV tables."""
-    return [
-        report(path, category="Tables", labels={"table": Path(path).stem}) if path.endswith(".csv") else path
-        for path in paths
-    ]
+    shown = lambda path: report(path, category="Tables", labels={"table": Path(path).stem})
+    return [shown(path) if path.endswith(".csv") else path for path in paths]
 
 
 def one_of(names):
