@@ -65,6 +65,7 @@ def _claim(axes: Axes, place: int, claim: pd.Series) -> None:
     colour, marker, fill = VERDICTS.get(claim["verdict"], (GREY, "s", "white"))
     axes.plot([low, high], [place, place], color=colour, linewidth=1.6, solid_capstyle="butt", clip_on=True)
     inside = float(np.clip(middle, -3.9, 7.9))
+    marker = marker if inside == middle else ">" if middle > 0 else "<"  # it lies outside the figure
     axes.plot([inside], [place], marker=marker, color=colour, markerfacecolor=fill, markersize=5)
     if claim["margin"]:
         for margin in (claim["margin"], -claim["margin"]) if claim["kind"] == "equivalent" else (claim["margin"],):

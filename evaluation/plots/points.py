@@ -79,7 +79,10 @@ def rank_points(study: Study, table: str, columns: Sequence[str]) -> Figure:
     for axes in all_axes[max(len(shown), 1) :]:
         axes.set_visible(False)
     left_out = ranks[ranks["column"].isin(shown) & (ranks["status"] == "too_few_values")]
-    gone = [f"{study.label(line.method)} in {line.column} ({line.status})" for line in left_out.itertuples()]
+    gone = [
+        f"{study.label(method)}: {' / '.join(map(study.title, own))} (too_few_values)"
+        for method, own in left_out.groupby("method", sort=False)["column"]
+    ]
     name_missing(figure, study.absent(methods) + gone)
     return figure
 

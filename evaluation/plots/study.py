@@ -142,12 +142,16 @@ class Study:
             status = known.get(method, "no row of this profile")
             if status != "ok":
                 found.append(f"{self.label(method)} ({status})")
+            same: dict[tuple[str, str], list[str]] = {}  # (seeds, reason) -> columns
             for column in columns:
                 own = self.of(column)
                 own = own[own["method"] == method]
                 for reason, gone in own[own["value"].isna()].groupby("reason", sort=False):
-                    seeds = ", ".join(map(str, gone["seed"]))
-                    found.append(f"{self.label(method)}, {self.title(column)}, seed {seeds} ({reason})")
+                    same.setdefault((", ".join(map(str, gone["seed"])), reason), []).append(self.title(column))
+            found += [
+                f"{self.label(method)}: {' / '.join(titles)}, seed {seeds} ({reason})"
+                for (seeds, reason), titles in same.items()
+            ]
         return found
 
 

@@ -80,7 +80,7 @@ def study(tmp_path_factory):
 def test_points_name_the_seed_and_the_metric_they_lack(study):
     figure = metric_points(study, ["ssim/frame", "rpcc/expression", "lse_d/speech"])
     said = below(figure)
-    assert "Broken (not_run)" in said and "DIM, rPCC, expression ↓, seed 1 (constant_series)" in said
+    assert "Broken (not_run)" in said and "DIM: rPCC, expression ↓, seed 1 (constant_series)" in said
     assert "LSE-D ↓ of every row (weights_missing)" in said and len(figure.axes) == 2
     nothing = metric_points(study, ["lse_d/speech"])
     assert "no metric was measured" in texts(nothing) and "LSE-D" in below(nothing)
@@ -98,7 +98,7 @@ def test_differences_stand_at_their_estimates(study):
 def test_ranks_show_friedman_and_who_takes_no_part(study):
     figure = rank_points(study, "main_table", ["ssim/frame", "fid_small/frame"])
     said = texts(figure)
-    assert "8 dialogues, Friedman p = " in said and "Broken in ssim/frame (too_few_values)" in said
+    assert "8 dialogues, Friedman p = " in said and "Broken: SSIM ↑ (too_few_values)" in said
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["ECHO", "ARIG", "DIM"]
 
 
