@@ -76,6 +76,19 @@ def test_the_report_shows_its_pictures_and_no_error(smoke):
     assert "Traceback" not in page
 
 
+def test_a_notebook_runs_alone_with_parameters(smoke):
+    command = ["-m", "paper_figures", "qualitative", "--results", "results/smoke", "--out", "alone"]
+    parameters = ["-p", "dialogues", "1", "-p", "methods", '["echo", "dim"]']
+    whole = (smoke.folder / "results/smoke/figures/filmstrip.png").read_bytes()
+    result = smoke.run(sys.executable, *command, *parameters)
+    assert result.code == 0, result.text
+    notebook = json.loads((smoke.folder / "alone/qualitative.ipynb").read_text())
+    assert any("dialogues = 1" in "".join(cell["source"]) for cell in notebook["cells"])
+    assert "data:image/png" in (smoke.folder / "alone/qualitative.html").read_text()
+    assert len((smoke.folder / "alone/figures/filmstrip.png").read_bytes()) < len(whole)
+    assert (smoke.folder / "results/smoke/figures/filmstrip.png").read_bytes() == whole  # the study's own stay
+
+
 def test_running_again_does_nothing(smoke):
     again = smoke.snakemake("--cores", "all", *PROFILE)
     assert again.code == 0
