@@ -19,6 +19,8 @@ STATUSES = {
     "too_few_frames": "fewer frames than the metric needs",
     "frame_too_small": "the picture is smaller than the metric's window",
     "no_speech": "the avatar does not speak long enough in this clip",
+    "no_face": "no face was found long enough where the metric needs one",
+    "silent": "the sound is constant wherever the metric would listen",
     "no_truth": "the data set has no true coefficients or oracle, or the probe has no named coefficients",
     "not_finite": "the computation overflowed or divided by zero",
     "weights_missing": "no weights file was given for this network",

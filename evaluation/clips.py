@@ -1,7 +1,7 @@
 """What a metric sees of one dialogue: pictures, probe readings, the avatar's speech and, where known, the truth."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +68,7 @@ class Clip:
     motion_reference: np.ndarray | None = None
     image_generated: np.ndarray | None = None
     image_true: np.ndarray | None = None
+    features: dict[str, np.ndarray] = field(default_factory=dict)  # `<reader>_<side>`, see metrics/_features.py
     map_distance: np.ndarray | None = None  # (T,) distance of the image probe's feature maps, see perceptual.py
     timing: Timing | None = None  # of its generation
     rating: Rating | None = None  # None: nobody rates this method
@@ -128,6 +129,11 @@ def avatar_speaking(dyad: Dyad, frames: int, audio: np.ndarray, truth: Truth | N
         for turn in turns:
             speaking[int(turn.start * FPS) : int(np.ceil(turn.end * FPS))] = True
         return speaking
+    return voiced(audio, frames)
+
+
+def voiced(audio: np.ndarray, frames: int) -> np.ndarray:
+    """bool (T,): frames in which sound (640 T,) is as loud as its speech."""
     level = np.sqrt(np.square(audio[: frames * SAMPLES_PER_FRAME].reshape(frames, -1)).mean(1) + 1e-12)
     decibels = 20 * np.log10(level)
     # within 15 dB of the voice's peaks; right in 96 % of the synthetic test frames, bleed and noise included

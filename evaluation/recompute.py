@@ -8,7 +8,6 @@ import argparse
 import math
 from dataclasses import fields
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy as np
 from dyads.errors import DataError, run_cli
 from evaluation.cards import OK, Value
 from evaluation.clips import Clip, Truth
-from evaluation.reading import read_features
+from evaluation.reading import Tools, read_features
 from evaluation.run import measure, write_rows
 from evaluation.summary import read_rows
 
@@ -38,6 +37,8 @@ def restored(path: Path) -> tuple[list[Clip], dict[str, Any]]:
                 name = f"motion_{key}" if key in MOTION else key
                 if name in CLIP_FIELDS and key not in TRUTH:
                     setattr(clip, name, array)
+                elif key not in TRUTH:
+                    clip.features[key] = array
             clip.speaking = clip.speaking.astype(bool)
             clip.truth = _truth(stored[dyad_id], clip, meta)
         clips.append(clip)
@@ -62,7 +63,7 @@ def _truth(stored: dict[str, np.ndarray], clip: Clip, meta: dict[str, Any]) -> T
 
 def recomputed(clips: list[Clip]) -> list[tuple[str, Value]]:
     """(clip id or '*', value) of every metric that needs no frames."""
-    rows, _ = measure(iter(clips), SimpleNamespace(lpips=None, syncnet=None), readings_only=True)
+    rows, _ = measure(iter(clips), Tools(), readings_only=True)
     return rows
 
 

@@ -20,6 +20,7 @@ from evaluation.beside import read_beside
 from evaluation.cards import OK, MetricCard, Value, undefined
 from evaluation.clips import Clip
 from evaluation.metrics._series import Undefined
+from evaluation.probes.store import probe_files
 from evaluation.reading import Tools, load_tools, read_clip, write_features
 from evaluation.registry import modules
 from training.device import limit_threads
@@ -116,9 +117,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--videos", required=True, type=Path, help="folder with <dyad_id>.mp4")
     parser.add_argument("--data", required=True, type=Path, help="folder with manifest.csv")
-    parser.add_argument("--probes-motion", required=True, type=Path)
-    parser.add_argument("--probes-image", required=True, type=Path)
-    parser.add_argument("--weights", default="{}", help="JSON object or @file: lpips, syncnet -> weights file")
+    parser.add_argument("--probes", required=True, nargs="+", help="folder with <name>.safetensors files, or name=file")
+    parser.add_argument("--weights", default="{}", help="JSON object or @file: network -> file, see evaluation.weights")
     parser.add_argument("--options", default="{}", help="JSON object or @file; see RunOptions")
     parser.add_argument("--split", default="test")
     parser.add_argument("--out", required=True, type=Path, help="the .csv to write")
@@ -131,23 +131,21 @@ def main(arguments: list[str] | None = None) -> None:
         raise ConfigError(f"evaluation.metrics names {unknown[0]!r}; known are {', '.join(modules())}.")
     if not args.videos.is_dir():
         raise ConfigError(f"--videos {args.videos} is no folder; generate first (python -m training.generate).")
-    weights = parse_json(args.weights, "--weights")
+    weights, files = parse_json(args.weights, "--weights"), probe_files(args.probes)
     dyads = read_manifest(args.data, args.split)
-    tools, probes = load_tools(
-        args.probes_motion, args.probes_image, weights, args.data, args.split, options.keep_readings
-    )
+    tools, probes = load_tools(files, weights, args.data, args.split, options.keep_readings)
     beside = read_beside(args.videos)
     clips = (beside.told(read_clip(dyad, args.videos / f"{dyad.dyad_id}.mp4", tools)) for dyad in dyads)
     rows, kept = measure(clips, tools, options.metrics)
-    tools.known.save()
+    tools.save()
 
     dataset = ",".join(sorted({dyad.dataset for dyad in dyads}))
-    files = {"motion_probe": args.probes_motion, "image_probe": args.probes_image, **weights}
+    files = {**{f"{name}_probe": path for name, path in files.items()}, **weights}
     truth = next((clip.truth for clip in kept if clip.truth is not None), None)
     meta = {"method": args.method, "dataset": dataset, "split": args.split}
     names = {
         "seed": args.seed,
-        "names": list(tools.motion.names),
+        "names": list(tools.probes["motion"].names),
         "probe": probes["motion"]["kind"],
         "emotions": list(truth.emotions) if truth else [],
         "truth_names": list(truth.names) if truth else [],

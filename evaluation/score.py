@@ -81,9 +81,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m evaluation.score", description=__doc__.splitlines()[0])
     parser.add_argument("--generated", required=True, type=Path, help="folder with <dyad_id>.mp4")
     parser.add_argument("--data", required=True, type=Path, help="folder with manifest.csv")
-    parser.add_argument("--probes", required=True, type=Path, help="folder with motion.safetensors, image.safetensors")
+    parser.add_argument("--probes", required=True, nargs="+", help="as of evaluation.run")
     parser.add_argument("--name", default="external", help="name of the row")
-    parser.add_argument("--weights", default="{}", help="JSON object or @file: lpips, syncnet -> weights file")
+    parser.add_argument("--weights", default="{}", help="JSON object or @file, as of evaluation.run")
     parser.add_argument("--split", default="test")
     parser.add_argument("--out", required=True, type=Path, help="folder for files.csv, metrics and the table")
     args = parser.parse_args(arguments)
@@ -92,8 +92,7 @@ def main(arguments: list[str] | None = None) -> None:
     measure(
         [
             *("--method", args.name, "--videos", str(args.generated), "--data", str(args.data)),
-            *("--probes-motion", str(args.probes / "motion.safetensors"), "--split", args.split),
-            *("--probes-image", str(args.probes / "image.safetensors"), "--weights", args.weights, "--out", str(rows)),
+            *("--probes", *args.probes, "--split", args.split, "--weights", args.weights, "--out", str(rows)),
         ]
     )
     tables(["--metrics", str(rows), "--out", str(args.out)])

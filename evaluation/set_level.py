@@ -46,7 +46,7 @@ class SetMetric:
 def set_metric(metric: str, part: str, clips: Clips, meta: dict) -> SetMetric | None:
     """The sums of a metric's part; None for a metric that is not known here, or that these readings do not carry."""
     maker = METRICS.get(metric)
-    if maker is None or not clips or (part not in ("frame", "all") and not meta["names"]):
+    if maker is None or not clips or (part not in ("frame", "window", "all") and not meta["names"]):
         return None
     try:
         return maker(part, clips, tuple(meta["names"]))
@@ -98,6 +98,10 @@ def frechet(pairs: list[tuple[np.ndarray, np.ndarray]], names: tuple[str, ...]) 
 
 def _fid(part: str, clips: Clips, names) -> SetMetric:
     return frechet([(clip["image_generated"], clip["image_true"]) for clip in clips.values()], tuple(clips))
+
+
+def _fvd(part: str, clips: Clips, names) -> SetMetric:
+    return frechet([(clip["video_generated"], clip["video_true"]) for clip in clips.values()], tuple(clips))
 
 
 def _motion(part: str, names) -> list[int] | slice:
@@ -194,6 +198,7 @@ def _valence(part: str, clips: Clips, names) -> SetMetric:
 
 METRICS: dict[str, Callable[..., SetMetric]] = {
     "fid_small": _fid,
+    "fvd_small": _fvd,
     "motion_fd_pooled": _motion_fd,
     **{name: partial(_sid, name, False) for name in VARIANTS},
     **{f"{name}_normalised": partial(_sid, name, True) for name in VARIANTS},

@@ -26,6 +26,10 @@ State = Literal["talking", "listening"]
 MINIMUM_FRAMES = 25  # one second
 # Modules of metrics per clip that take readings alone and no notice of order in time.
 MODULES = ("expression", "motion_mse", "rpcc", "var")
+# What is read of every frame; other readers take some frames or windows, which may lie in both states.
+PER_FRAME = {
+    *("generated", "true", "user", "image_generated", "image_true", "speaking", "truth", "expected", "emotion", "cue"),
+}
 FAILED = ("missing_video", "length_mismatch")
 
 
@@ -38,7 +42,8 @@ def masked(stored: dict[str, np.ndarray], state: State) -> dict[str, np.ndarray]
     here = speaking if state == "talking" else ~speaking
     if here.sum() < MINIMUM_FRAMES:
         return None
-    found = {key: array if key == "reference" else array[here] for key, array in stored.items()}
+    found = {key: array[here] for key, array in stored.items() if key in PER_FRAME}
+    found["reference"] = stored["reference"]
     if "truth" in stored:
         found["truth"] = np.concatenate([stored["truth"][:1], found["truth"][1:]])
     return found

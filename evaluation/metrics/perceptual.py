@@ -1,16 +1,13 @@
 """LPIPS: perceptual distance of generated and true frames, with AlexNet weights by path or on the small probe."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from dyads.errors import ConfigError
 from evaluation.cards import MetricCard, Value
-from evaluation.metrics._series import Undefined
 
 BATCH = 16
 
@@ -61,30 +58,6 @@ CARDS = (
 )
 
 
-def load_lpips(weights: Path | str) -> nn.Module:
-    """LPIPS with torchvision's AlexNet weights from a file (`features.N.weight` ... or the package's own names).
-
-    Raises ConfigError if the file does not hold them. No download is ever tried.
-    """
-    import lpips  # imports torchvision: seconds, only where needed
-
-    network = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
-    wanted = network.net.state_dict()
-    by_layer = {name.split(".", 1)[1]: name for name in wanted}  # "0.weight" -> "slice1.0.weight"
-    try:
-        state = torch.load(weights, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ConfigError(f"lpips weights {weights} cannot be read ({error}); give AlexNet's .pth file.") from error
-    found = {}
-    for name, tensor in state.items():
-        found[by_layer.get(name.removeprefix("features."), name)] = tensor
-    missing = [name for name in wanted if name not in found or found[name].shape != wanted[name].shape]
-    if missing:
-        raise ConfigError(f"lpips weights {weights} lack {missing[0]}; give torchvision's AlexNet weights.")
-    network.net.load_state_dict({name: found[name] for name in wanted})
-    return network.eval()
-
-
 @torch.inference_mode()
 def lpips_distance(network: nn.Module, generated: np.ndarray, true: np.ndarray) -> np.ndarray:
     """LPIPS per frame of two uint8 (T, H, W, 3) videos: (T,)."""
@@ -111,6 +84,5 @@ def map_distance(generated: list[Tensor], true: list[Tensor]) -> Tensor:
 
 def clip_values(clip, tools) -> Iterator[Value]:
     yield Value("lpips_small", "frame", float(clip.map_distance.mean()))
-    if tools.lpips is None:
-        raise Undefined("weights_missing")
-    yield Value("lpips", "frame", float(lpips_distance(tools.lpips, clip.generated, clip.true).mean()))
+    network = tools.network("lpips")
+    yield Value("lpips", "frame", float(lpips_distance(network, clip.generated, clip.true).mean()))

@@ -30,26 +30,35 @@ class FrameSet:
         return len(self.frames)
 
 
+def subjects_of(dyads: list[Dyad]) -> tuple[str, ...]:
+    """Everyone who is seen, sorted."""
+    return tuple(sorted({dyad.side(role).subject_id for dyad in dyads for role in ROLES}))
+
+
+def spread_over_subjects(dyads: list[Dyad], videos: int, seed: int) -> list[tuple[int, Dyad, str]]:
+    """Up to `videos` (index of the subject, dyad, role), everyone once before anyone twice."""
+    sides: dict[str, list[tuple[Dyad, str]]] = {}
+    for dyad in dyads:
+        for role in ROLES:
+            sides.setdefault(dyad.side(role).subject_id, []).append((dyad, role))
+    for subject, items in sides.items():
+        rng(seed, "probe-videos", subject).shuffle(items)
+    depth = max(len(items) for items in sides.values())
+    return [
+        (index, *sides[subject][level])
+        for level in range(depth)
+        for index, subject in enumerate(sorted(sides))
+        if level < len(sides[subject])
+    ][:videos]
+
+
 def sample_frames(dyads: list[Dyad], *, size: int, videos: int, per_video: int, seed: int) -> FrameSet:
     """Decode up to `videos` videos, spread evenly over subjects, and keep `per_video` random frames of each.
 
     Frames are scaled to `size` x `size`. The choice depends on (seed, dyad, role) only.
     """
-    sides: dict[str, list[tuple[Dyad, str]]] = {}
-    for dyad in dyads:
-        for role in ROLES:
-            sides.setdefault(dyad.side(role).subject_id, []).append((dyad, role))
-    subjects = tuple(sorted(sides))
-    for subject, items in sides.items():
-        rng(seed, "probe-videos", subject).shuffle(items)
-    depth = max(len(items) for items in sides.values())
-    chosen = [
-        (index, *sides[subject][level])
-        for level in range(depth)
-        for index, subject in enumerate(subjects)
-        if level < len(sides[subject])
-    ][:videos]
-
+    subjects = subjects_of(dyads)
+    chosen = spread_over_subjects(dyads, videos, seed)
     frames, references, owner, subject_index, targets, starts = [], [], [], [], [], []
     for video, (index, dyad, role) in enumerate(chosen):
         pictures = read_video(dyad.side(role).video, size=size)

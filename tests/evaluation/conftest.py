@@ -7,9 +7,12 @@ import torch
 from browser import open_browser
 
 from dyads.synthetic.world import WorldOptions, write_world
+from evaluation.probes.identity import IdentityProbe
 from evaluation.probes.image import ImageProbe
 from evaluation.probes.motion import MotionProbe
 from evaluation.probes.store import save_probe
+from evaluation.probes.sync import SyncProbe
+from evaluation.probes.video import VideoProbe
 
 
 @pytest.fixture(scope="session")
@@ -44,4 +47,8 @@ def probes(tmp_path):
     torch.manual_seed(0)
     save_probe(tmp_path / "p/motion.safetensors", MotionProbe(32, 4), "motion", {"size": 32, "width": 4}, {})
     save_probe(tmp_path / "p/image.safetensors", ImageProbe(32, 2), "image", {"size": 32, "subjects": 2}, {})
+    save_probe(tmp_path / "p/identity.safetensors", IdentityProbe(32, 2), "identity", {"size": 32, "width": 2}, {})
+    save_probe(tmp_path / "p/video.safetensors", VideoProbe(16, 2), "video", {"size": 16, "width": 2}, {})
+    build = {"size": 51, "width": 1 / 64}
+    save_probe(tmp_path / "p/sync.safetensors", SyncProbe(**build), "sync", build, {})
     return tmp_path / "p"

@@ -36,6 +36,11 @@ def readings(rng, clips=6, frames=60, shift=0.0, scale=1.0, image=6, gain=0.7, w
             "emotion": np.zeros(frames, np.uint8),
             "cue": truth.choice([0, 1, 2, 4], frames).astype(np.uint8),
         }
+        windows, (own, world_own) = (frames // 8, 3), (source.spawn(1)[0] for source in (rng, truth))
+        found[f"c{index}"] |= {
+            "video_generated": (shift + scale * own.standard_normal(windows)).astype(np.float16),
+            "video_true": world_own.standard_normal(windows).astype(np.float16),
+        }
     return found
 
 

@@ -16,7 +16,12 @@ def test_the_metrics_of_the_plan_are_there():
     wanted = {
         "ssim", "psnr", "motion_mse", "motion_fd_pooled", "motion_fd_clip", "rpcc", "rpcc_pooled", "sid",
         "sid_normalised", "var", "fid_small", "mouth_opening_correlation", "expression_correlation",
-        "expression_amplitude", "expression_valence", "lpips", "lpips_small", "lse_d", "lse_c", "lse_offset",
+        "expression_amplitude", "expression_valence", "fid", "fid_infinity", "fid_count", "fvd", "fvd_infinity",
+        "fvd_count", "fvd_small", "csim", "csim_frame", "csim_small", "csim_frame_small",
+        "lpips", "lpips_small", "lse_d", "lse_c", "lse_offset", "lse_coverage", "lse_d_whole", "lse_c_whole",
+        "lse_offset_whole", "lse_d_face", "lse_c_face", "lse_offset_face", "lse_coverage_face", "lse_d_small",
+        "lse_c_small", "lse_offset_small", "lse_coverage_small", "lse_d_small_whole", "lse_c_small_whole",
+        "lse_offset_small_whole",
         "rpcc_clip", "rpcc_dimension", "sid_40_20", "sid_40_20_normalised", "var_flat", "paired_fd_pooled",
         "paired_fd_clip", "sts", "sts_pooled", "lip_opening_error", "e_consis", "latency", "frames_per_second",
     }  # fmt: skip
@@ -52,7 +57,7 @@ def test_a_direction_is_a_promise_on_controls(card: MetricCard):
 
 
 def test_fidelity_does_not_know_the_partner():
-    for name in ("fid_small", "motion_fd_pooled", "sid", "var"):
+    for name in ("fid", "fid_small", "fvd", "fvd_small", "motion_fd_pooled", "sid", "var"):
         assert ("vae_round_trip", "shuffled_partner") in cards()[name].blind
     for name in ("motion_fd_clip", "rpcc", "rpcc_clip", "rpcc_dimension", "expression_correlation"):
         assert ("vae_round_trip", "shuffled_partner") in cards()[name].separates

@@ -95,7 +95,7 @@ def test_a_judge_sees_both_videos_and_its_ratings_reach_the_rows(world, videos, 
     out = tmp_path / "metrics/m/seed0.csv"
     run.main([
         "--method", "m", "--videos", str(videos), "--data", str(world), "--out", str(out),
-        "--probes-motion", str(probes / "motion.safetensors"), "--probes-image", str(probes / "image.safetensors"),
+        "--probes", str(probes),
         "--options", '{"metrics": ["e_consis", "speed"]}',
     ])  # fmt: skip
     rows = pd.read_csv(out)

@@ -19,7 +19,6 @@ from evaluation.metrics import (
     rpcc,
     sid,
     ssim,
-    sync,
     var,
 )
 from evaluation.metrics._series import Undefined, frechet, pearson, slope
@@ -215,10 +214,3 @@ def test_valence_accuracy_is_balanced():
     assert expression.valence_accuracy(np.zeros(100), oracle) == pytest.approx(1 / 3)
     assert expression.valence_accuracy(oracle * 0.2, oracle) == pytest.approx(1 / 3)  # right but invisible
     assert status_of(expression.valence_accuracy, oracle, np.zeros(100)) == "constant_series"
-
-
-def test_stretches_of_speech():
-    speaking = np.array([1, 1, 0, 1, 1, 1, 0, 0, 1], bool)
-    assert sync.stretches(speaking, 1) == [(0, 2), (3, 6), (8, 9)]
-    assert sync.stretches(speaking, 3) == [(3, 6)]
-    assert sync.stretches(np.zeros(9, bool), 1) == []

@@ -1,6 +1,7 @@
 """The probes: sampling, augmentation, the motion probe's warp, a tiny training, PCA, image features, files."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from evaluation.probes.frames import FrameSet, relight, sample_frames, scaled, s
 from evaluation.probes.image import FEATURES, ImageProbe
 from evaluation.probes.motion import MotionProbe, MotionTask, _composed, _sample, r_squared, warp_grid
 from evaluation.probes.pca import PcaProbe
-from evaluation.probes.store import load_probe, save_probe
+from evaluation.probes.store import PROBES, load_probe, probe_files, save_probe
 
 generator = torch.Generator().manual_seed
 
@@ -178,37 +179,64 @@ def test_probe_files_keep_kind_and_weights(tmp_path):
 
 
 TINY = {
+    "identity": {"size": 32, "width": 4, "videos": 4, "per_video": 4, "train": {"steps": 3, "warmup_steps": 1}},
+    "video": {
+        "size": 16,
+        "width": 2,
+        "videos": 4,
+        "per_video": 2,
+        "train": {"steps": 3, "warmup_steps": 1, "batch_size": 4},
+    },
     "motion": {"size": 32, "width": 4, "videos": 4, "per_video": 10, "train": {"steps": 4, "warmup_steps": 1}},
     "image": {"size": 32, "videos": 4, "per_video": 10, "train": {"steps": 4, "warmup_steps": 1}},
     "test_videos": 2,
 }
 
 
-def train(data, out, options=TINY, *more):
+def train(data, out, options=TINY, probe="motion"):
     train_probes.main([
-        "--data", str(data), "--checkpoints", str(out / "checkpoints"), "--options", json.dumps(options),
-        "--out-motion", str(out / "motion.safetensors"), "--out-image", str(out / "image.safetensors"), *more,
+        "--data", str(data), "--checkpoints", str(out / "checkpoints" / probe), "--options", json.dumps(options),
+        "--probe", probe, "--out", str(out / f"{probe}.safetensors"),
     ])  # fmt: skip
 
 
 def test_command_trains_both_probes_and_says_how_well(world, tmp_path):
     train(world, tmp_path)
+    train(world, tmp_path, probe="image")
     said = json.loads((tmp_path / "motion.json").read_text())
     assert set(said["test_r2"]) == set(COEFFICIENTS) and said["kind"] == "motion"
     assert said["train_frames"] == 40 and len(said["data_manifest_sha256"]) == 64
     first = (tmp_path / "motion.safetensors").read_bytes()
-    train(world, tmp_path, TINY, "--probe", "motion")  # finished training is loaded, not repeated
+    train(world, tmp_path)  # finished training is loaded, not repeated
     assert (tmp_path / "motion.safetensors").read_bytes() == first
     assert load_probe(tmp_path / "image.safetensors", ("image",))[1]["build"]["targets"] == len(COEFFICIENTS)
 
 
+@pytest.mark.parametrize(("probe", "said"), [("identity", "test_verification"), ("video", "test_speed_accuracy")])
+def test_command_trains_the_other_probes_on_any_data(world, recorded, tmp_path, probe, said):
+    for data in (world, recorded):
+        train(data, tmp_path / data.parent.name, probe=probe)
+        meta = json.loads((tmp_path / data.parent.name / f"{probe}.json").read_text())
+        assert meta["kind"] == probe and said in meta and meta["options"][probe]["train"]["steps"] == 3
+    loaded, meta = load_probe(tmp_path / recorded.parent.name / f"{probe}.safetensors", (probe,))
+    assert not loaded.training and (probe != "video" or meta["build"]["targets"] == 0)
+
+
+def test_videos_too_short_for_a_window_are_refused(world, tmp_path, monkeypatch):
+    monkeypatch.setattr("evaluation.fits.video.LONGEST", 10_000)
+    with pytest.raises(DataError, match="has no training video of 10000 frames"):
+        train(world, tmp_path, probe="video")
+    assert not (tmp_path / "video.safetensors").exists()
+
+
 def test_command_falls_back_to_pca_on_recorded_data(recorded, tmp_path):
     train(recorded, tmp_path)
+    train(recorded, tmp_path, probe="image")
     probe, meta = load_probe(tmp_path / "motion.safetensors", ("motion", "pca"))
     assert meta["kind"] == "pca" and probe.names == () and "test_r2" not in meta
     assert load_probe(tmp_path / "image.safetensors", ("image",))[1]["build"]["targets"] == 0
     with pytest.raises(ConfigError, match="no true coefficients"):
-        train(recorded, tmp_path, {"motion": {**TINY["motion"], "kind": "motion"}}, "--probe", "motion")
+        train(recorded, tmp_path, {"motion": {**TINY["motion"], "kind": "motion"}})
 
 
 @pytest.mark.parametrize(
@@ -217,6 +245,8 @@ def test_command_falls_back_to_pca_on_recorded_data(recorded, tmp_path):
         ({"motion": {"kind": "dct"}}, "auto, motion or pca"),
         ({"motion": {"colour": 1}}, "unknown option 'colour'"),
         ({"motion": {"train": {"stepz": 1}}}, "unknown option 'stepz'"),
+        ({"motoin": {}}, "unknown option 'motoin'"),
+        ({"motion": 3}, "must be a mapping"),
     ],
 )
 def test_wrong_options_are_named(world, tmp_path, options, text):
@@ -224,6 +254,19 @@ def test_wrong_options_are_named(world, tmp_path, options, text):
         train(world, tmp_path, options)
 
 
-def test_an_output_must_be_named(world, tmp_path):
-    with pytest.raises(ConfigError, match="--out-image is missing"):
-        train_probes.main(["--data", str(world), "--checkpoints", str(tmp_path), "--probe", "image"])
+def test_probes_are_named_by_folder_or_by_file(probes, tmp_path):
+    whole = probe_files([str(probes)])
+    assert whole == {name: probes / f"{name}.safetensors" for name in PROBES}
+    other = probe_files([str(probes), "image=elsewhere.safetensors"])
+    assert other == {**whole, "image": Path("elsewhere.safetensors")}
+    for wrong, text in (
+        ([str(tmp_path / "nowhere")], "is no folder"),
+        ([str(probes), "imaeg=x"], "unknown probe 'imaeg'"),
+        ([f"motion={probes / 'motion.safetensors'}"], "no image probe"),
+    ):
+        with pytest.raises(ConfigError, match=text):
+            probe_files(wrong)
+
+
+def test_every_probe_that_is_trained_can_be_given_to_a_measurement():
+    assert set(train_probes.PROBES) == set(PROBES)

@@ -15,21 +15,29 @@ from safetensors import safe_open
 
 from dyads.contract import load_arrays, read_manifest
 from dyads.media import read_video, write_video
+from dyads.synthetic.coefficients import COEFFICIENTS
 from dyads.synthetic.render import render_frames
 from dyads.synthetic.world import WorldOptions, write_world
 from evaluation import judge, run
 from evaluation.controls_check import HOLDS, VIOLATED, check_controls, control_name
 from evaluation.probes.frames import FrameSet, scaled
+from evaluation.probes.identity import IdentityProbe, IdentityTask
 from evaluation.probes.image import ImageProbe
 from evaluation.probes.motion import MotionProbe, MotionTask
 from evaluation.probes.store import save_probe
+from evaluation.probes.sync import SyncProbe, SyncTask, sample_voices
+from evaluation.probes.video import LONGEST, VideoProbe, VideoTask
+from evaluation.probes.windows import sample_windows
 from evaluation.registry import cards
 from evaluation.summary import read_rows, seed_values, summarise
 
 SIZE, SEEN, STEPS, SHIFT = 64, 32, 300, 10  # the world's pictures, the probes' size, training steps, frames
 KEPT, TREMOR = 0.7, 0.05  # of motion; coefficient units
 ROWS = ("truth", "vae", "frozen", "shuffled", "time_shifted", "oracle")
-NEEDS_WEIGHTS = ("lpips", "lse_d", "lse_c", "lse_offset", "lse_coverage")
+NEEDS_WEIGHTS = (
+    *("lpips", "lse_d", "lse_c", "lse_offset", "lse_d_face", "lse_c_face", "lse_offset_face"),
+    *("fid", "fid_infinity", "fvd", "fvd_infinity", "csim", "csim_frame"),
+)
 
 
 def frame_set(dyads) -> FrameSet:
@@ -46,12 +54,11 @@ def frame_set(dyads) -> FrameSet:
     )
 
 
-def trained_probe(dyads) -> MotionProbe:
-    torch.manual_seed(0)
-    task = MotionTask(MotionProbe(SEEN, 12), frame_set(dyads), batch_size=64)
+def trained(task, steps: int):
+    """The task's module after `steps` of training."""
     optimizer = torch.optim.AdamW(task.module.parameters(), lr=4e-3, weight_decay=0.1)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
-    for step in range(STEPS):
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for step in range(steps):
         generator = torch.Generator().manual_seed(step)
         loss, _ = task.loss(task.batch(step, generator), generator)
         optimizer.zero_grad()
@@ -122,9 +129,23 @@ class Critic:
 @pytest.fixture(scope="module")
 def checked(tmp_path_factory) -> pd.DataFrame:
     root = tmp_path_factory.mktemp("promises")
-    write_world(root / "data", WorldOptions(train=1, test=8, size=SIZE, seconds=(5.0, 6.0)), progress=False)
+    write_world(root / "data", WorldOptions(train=1, test=10, size=SIZE, seconds=(5.0, 6.0)), progress=False)
     dyads = read_manifest(root / "data", "test")
-    save_probe(root / "motion.safetensors", trained_probe(dyads), "motion", {"size": SEEN, "width": 12}, {})
+    seen = frame_set(dyads)
+    torch.manual_seed(0)
+    reading = trained(MotionTask(MotionProbe(SEEN, 12), seen, batch_size=64), STEPS)
+    save_probe(root / "motion.safetensors", reading, "motion", {"size": SEEN, "width": 12}, {})
+    build = {"size": SEEN, "width": 8, "subjects": len(dyads)}
+    telling = trained(IdentityTask(IdentityProbe(**build), seen, batch_size=32), 60)
+    save_probe(root / "identity.safetensors", telling, "identity", build, {})
+    shape = {"size": SEEN // 2, "length": LONGEST, "videos": 2 * len(dyads), "per_video": 4, "seed": 0}
+    build = {"size": SEEN // 2, "width": 8, "targets": len(COEFFICIENTS)}
+    watching = trained(VideoTask(VideoProbe(**build), sample_windows(dyads, **shape), batch_size=16), 60)
+    save_probe(root / "video.safetensors", watching, "video", build, {})
+    build = {"size": SIZE, "width": 1 / 16}
+    voices = sample_voices(dyads, size=SIZE, videos=2 * len(dyads), seed=0)
+    listening = trained(SyncTask(SyncProbe(**build), voices, batch_size=8), 100)
+    save_probe(root / "sync.safetensors", listening, "sync", build, {})
     torch.manual_seed(0)
     save_probe(root / "image.safetensors", ImageProbe(SEEN, 2), "image", {"size": SEEN, "subjects": 2}, {})
     files = []
@@ -137,7 +158,7 @@ def checked(tmp_path_factory) -> pd.DataFrame:
         files.append(root / "metrics" / row / "seed0.csv")
         run.main([
             "--method", row, "--videos", str(videos), "--data", str(root / "data"), "--out", str(files[-1]),
-            "--probes-motion", str(root / "motion.safetensors"), "--probes-image", str(root / "image.safetensors"),
+            "--probes", str(root),
         ])  # fmt: skip
     summary = summarise(seed_values(read_rows(files)))
     return check_controls(summary, {row: control_name(row) for row in ROWS})

@@ -28,7 +28,7 @@ def measured(data, probes, out, change=None):
     run.main([
         "--method", "late", "--seed", "2", "--videos", str(videos), "--data", str(data),
         "--out", str(out / "seed2.csv"),
-        "--probes-motion", str(probes / "motion.safetensors"), "--probes-image", str(probes / "image.safetensors"),
+        "--probes", str(probes),
     ])  # fmt: skip
     return out / "seed2.csv", out / "seed2.features.safetensors"
 

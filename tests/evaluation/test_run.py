@@ -13,8 +13,9 @@ from dyads.errors import ConfigError, DataError
 from dyads.media import write_video
 from evaluation import reading, run
 from evaluation.clips import avatar_speaking, read_truth
-from evaluation.metrics.perceptual import load_lpips, lpips_distance, map_distance
-from evaluation.metrics.sync import load_syncnet, lse
+from evaluation.metrics.perceptual import lpips_distance, map_distance
+from evaluation.networks import arcface
+from evaluation.networks import lpips as lpips_network
 from evaluation.probes.pca import PcaProbe
 from evaluation.probes.store import save_probe
 from evaluation.registry import cards
@@ -32,7 +33,7 @@ def videos(world, tmp_path):
 def evaluate(data, videos, probes, out, *more):
     run.main([
         "--method", "copy", "--seed", "3", "--videos", str(videos), "--data", str(data), "--out", str(out),
-        "--probes-motion", str(probes / "motion.safetensors"), "--probes-image", str(probes / "image.safetensors"),
+        "--probes", str(probes),
         *more,
     ])  # fmt: skip
     return pd.read_csv(out, keep_default_na=False)
@@ -66,12 +67,49 @@ def test_the_truth_scores_as_the_truth(world, videos, probes, tmp_path):
     count = len(clips[clip]["speaking"])
     assert clips[clip]["generated"].shape == clips[clip]["expected"].shape == (count, 17)
     np.testing.assert_array_equal(clips[clip]["generated"], clips[clip]["true"])
+    assert value(rows, "csim_frame_small", "frame", clip) == pytest.approx(1, abs=1e-6)
+    windows = sum(len(clips[dyad.dyad_id]["video_true"]) for dyad in read_manifest(world, "test"))
+    assert windows == frames_in_windows(world) == value(rows, "fvd_small_count", "window")
+    assert set(rows.loc[rows["metric"] == "fvd_small", "status"]) == {"too_few_frames"}
+
+
+def frames_in_windows(world):
+    return sum(len(load_arrays(d, ("avatar",)).avatar_frames) // 16 for d in read_manifest(world, "test"))
+
+
+def test_networks_by_path_read_from_end_to_end(world, videos, probes, tmp_path, monkeypatch):
+    """Random weights of two networks without published digest; what they find in the truth is kept and not redone."""
+    torch.manual_seed(0)
+    network = arcface.ArcFace((1, 1, 1, 1))
+    torch.save(network.state_dict(), tmp_path / "backbone.pth")
+    monkeypatch.setattr(arcface, "BLOCKS", (1, 1, 1, 1))
+    monkeypatch.setattr(arcface.ArcFace.__init__, "__defaults__", ((1, 1, 1, 1),))
+    weights = ["--weights", json.dumps({"arcface": str(tmp_path / "backbone.pth")})]
+    options = ["--options", '{"metrics": ["csim"]}']
+    first = evaluate(world, videos, probes, tmp_path / "one" / "seed3.csv", *weights, *options)
+    dyad = read_manifest(world, "test")[0]
+    assert value(first, "csim_frame", "frame", dyad.dyad_id) == pytest.approx(1, abs=1e-6)
+    arrays = load_arrays(dyad, ("avatar",))
+    pictures = np.concatenate([arrays.reference[None], arrays.avatar_frames[:: arcface.STRIDE]])
+    with torch.inference_mode():
+        tensor = torch.from_numpy(pictures).permute(0, 3, 1, 2).float()
+        faces = torch.nn.functional.interpolate(tensor, (112, 112), mode="bilinear") / 127.5 - 1
+        found = network.eval()(faces)
+    wanted = torch.nn.functional.cosine_similarity(found[:1], found[1:]).mean().item()
+    assert value(first, "csim", "frame", dyad.dyad_id) == pytest.approx(wanted, rel=1e-4)
+
+    calls = []
+    real = arcface.ArcFace.features_of
+    monkeypatch.setattr(arcface.ArcFace, "features_of", lambda self, frames: calls.append(1) or real(self, frames))
+    again = evaluate(world, videos, probes, tmp_path / "two" / "seed3.csv", *weights, *options)
+    pd.testing.assert_frame_equal(first, again)
+    assert len(calls) == len(read_manifest(world, "test"))  # the generated videos alone
 
 
 def test_true_readings_are_kept_for_the_next_method(world, videos, probes, tmp_path, monkeypatch):
     first = evaluate(world, videos, probes, tmp_path / "one" / "seed3.csv")
     kept = list((probes / "readings").glob("*.safetensors"))
-    assert len(kept) == 1
+    assert len(kept) == 4  # of the motion, identity, video and sync probes
 
     def only_generated(dyad, frames):
         assert frames == ("avatar",), "the user's video must not be decoded again"
@@ -80,7 +118,8 @@ def test_true_readings_are_kept_for_the_next_method(world, videos, probes, tmp_p
     monkeypatch.setattr(reading, "load_arrays", only_generated)
     again = evaluate(world, videos, probes, tmp_path / "two" / "seed3.csv")
     pd.testing.assert_frame_equal(first, again)
-    kept[0].write_bytes(b"broken")
+    for path in kept:
+        path.write_bytes(b"broken")
     with pytest.raises(DataError, match="delete it"):
         evaluate(world, videos, probes, tmp_path / "three" / "seed3.csv")
 
@@ -127,7 +166,8 @@ def test_recorded_data_without_names_or_oracle(recorded, videos, probes, tmp_pat
     [
         (["--options", '{"metrics": ["ssin"]}'], "names 'ssin'"),
         (["--weights", '{"alexnet": "x"}'], "unknown key 'alexnet'"),
-        (["--weights", '{"lpips": "nowhere.pth"}'], "lpips weights nowhere.pth cannot be read"),
+        (["--weights", '{"lpips": "nowhere.pth"}'], "lpips weights nowhere.pth do not exist"),
+        (["--weights", '{"lpips": "pyproject.toml"}'], "pyproject.toml are not the published alexnet"),
     ],
 )
 def test_wrong_arguments_are_named(world, videos, probes, tmp_path, more, text):
@@ -178,7 +218,7 @@ def test_lpips_with_weights_from_a_file(tmp_path):
 
     state = {k: v for k, v in torchvision.models.alexnet(weights=None).state_dict().items()}
     torch.save(state, tmp_path / "alexnet.pth")
-    network = load_lpips(tmp_path / "alexnet.pth")
+    network = lpips_network.load(tmp_path / "alexnet.pth")
     first = next(iter(network.net.state_dict().values()))
     assert torch.equal(first, state["features.0.weight"])
     frames = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
@@ -190,7 +230,7 @@ def test_lpips_with_weights_from_a_file(tmp_path):
     assert network(tensor, other).item() == pytest.approx(float(scores[0]), rel=1e-4)  # [-1, 1] reached the network
     torch.save({"features.0.weight": state["features.0.weight"]}, tmp_path / "half.pth")
     with pytest.raises(ConfigError, match="lack"):
-        load_lpips(tmp_path / "half.pth")
+        lpips_network.load(tmp_path / "half.pth")
 
 
 def test_map_distance_is_the_packages_baseline_form():
@@ -200,19 +240,3 @@ def test_map_distance_is_the_packages_baseline_form():
     wanted = (unit[0] - unit[1]).square().sum(1).mean((1, 2))
     torch.testing.assert_close(map_distance([a, a], [b, b]), wanted, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(map_distance([3 * a], [b]), map_distance([a], [b]), rtol=1e-4, atol=1e-5)
-
-
-def test_syncnet_with_weights_from_a_file(tmp_path):
-    from syncnet_python import SyncNetModel
-
-    torch.manual_seed(0)
-    torch.save(SyncNetModel().state_dict(), tmp_path / "syncnet.model")
-    network = load_syncnet(tmp_path / "syncnet.model")
-    frames = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
-    audio = np.random.default_rng(1).normal(size=12 * SAMPLES_PER_FRAME).astype(np.float32) / 10
-    distance, confidence, offset = lse(network, frames, audio)
-    assert distance > 0 and confidence >= 0 and -15 <= offset <= 15
-    assert lse(network, frames, audio) == (distance, confidence, offset)
-    (tmp_path / "wrong.model").write_bytes(b"x")
-    with pytest.raises(ConfigError, match="syncnet weights .* cannot be used"):
-        load_syncnet(tmp_path / "wrong.model")

@@ -1,12 +1,12 @@
 """Set metrics from sums: the same values as the metrics themselves, on the whole set and on any part of it."""
 
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from readings_file import META, readings
 
+from evaluation.reading import Tools
 from evaluation.registry import cards, modules
 from evaluation.set_level import METRICS, set_metric
 from evaluation.states import cut
@@ -14,15 +14,18 @@ from evaluation.states import cut
 
 def as_clips(found):
     """Clips for the metrics' own modules: every frame counts as spoken, so that `cut` keeps all."""
-    return [
+    clips = [
         cut(name, clip | {"speaking": np.ones(len(clip["speaking"]))}, META, "talking") for name, clip in found.items()
     ]
+    for clip in clips:  # windows of video are never cut
+        clip.features = {key: found[clip.dyad_id][key] for key in ("video_generated", "video_true")}
+    return clips
 
 
 def by_module(found, metric):
     """part -> value of the metric's own module."""
     module = next(module for module in modules().values() if any(card.name == metric for card in module.CARDS))
-    values = module.set_values(as_clips(found), SimpleNamespace())
+    values = module.set_values(as_clips(found), Tools())
     return {value.part: value.value for value in values if value.metric == metric}
 
 

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,12 +11,13 @@ from evaluation.beside import Rating, Timing
 from evaluation.cards import OK, MetricCard, Value
 from evaluation.clips import Clip, Truth
 from evaluation.metrics._series import Undefined
+from evaluation.reading import Tools
 from evaluation.registry import cards
 from evaluation.run import collect, measure, promised, write_rows
 from evaluation.summary import read_rows
 
 T, D = 120, len(COEFFICIENTS)
-TOOLS = SimpleNamespace(lpips=None, syncnet=None)
+TOOLS = Tools()
 
 
 def make_clip(seed: int = 0, name: str = "one") -> Clip:
@@ -37,6 +37,12 @@ def make_clip(seed: int = 0, name: str = "one") -> Clip:
         motion_true=smooth[0], motion_user=smooth[1], motion_reference=smooth[0, 0],
         image_generated=rng.normal(size=(T, 64)).astype(np.float32),
         image_true=rng.normal(size=(T, 64)).astype(np.float32), map_distance=rng.uniform(size=T),
+        features={
+            "identity_generated": rng.normal(size=(12, 64)), "identity_true": rng.normal(size=(12, 64)),
+            "identity_reference": rng.normal(size=64),
+            "video_generated": rng.normal(size=(7, 32)), "video_true": rng.normal(size=(7, 32)),
+            "sync_generated": rng.uniform(0.5, 1, (T - 5, 33)), "sync_true": rng.uniform(0.5, 1, (T - 5, 33)),
+        },
         timing=Timing(T, 2.0, 1.5), rating=Rating(4.0),
     )  # fmt: skip
 
@@ -51,10 +57,30 @@ def statuses(*clips: Clip) -> dict[tuple[str, str, str], str]:
 
 
 def test_a_good_clip_defines_everything_but_what_needs_weights():
-    found = statuses(make_clip())
+    found = statuses(*(make_clip(number, f"clip{number}") for number in range(10)))
     bad = {(metric, status) for (_, metric, _), status in found.items() if status != OK}
-    wanted = {(metric, "weights_missing") for metric in ("lpips", "lse_d", "lse_c", "lse_offset", "lse_coverage")}
-    assert bad == wanted
+    assert bad == {(metric, "weights_missing") for metric in OF_NETWORKS}
+
+
+def test_too_few_windows_or_clips_or_an_unread_face_are_no_score():
+    """One clip has too few windows for a covariance, five have too few clips to extrapolate from."""
+    found = statuses(make_clip())
+    assert found["*", "fvd_small", "window"] == found["*", "fvd_small_infinity", "window"] == "too_few_frames"
+    assert found["*", "fvd_small_count", "window"] == OK
+    found = statuses(*(make_clip(number, f"clip{number}") for number in range(5)))
+    assert found["*", "fvd_small", "window"] == OK and found["*", "fvd_small_infinity", "window"] == "too_few_frames"
+    clip = make_clip()
+    clip.features["identity_generated"][3] = 0
+    clip.features["video_generated"][3, 3] = math.inf
+    found = statuses(*(replace(clip, dyad_id=f"clip{number}") for number in range(10)))
+    assert found["clip0", "csim_small", "frame"] == found["clip0", "csim_frame_small", "frame"] == "not_finite"
+    assert found["*", "fvd_small", "window"] == "not_finite"
+    clip = make_clip()
+    clip.features = {key: found[:0] if found.ndim == 2 else found for key, found in clip.features.items()}
+    assert statuses(clip)["one", "csim_small", "frame"] == "too_few_frames"
+    found = statuses(replace(make_clip(), features={}))
+    for metric, part in (("csim_small", "frame"), ("fvd_small", "window"), ("fvd_small_count", "window")):
+        assert found["one" if metric == "csim_small" else "*", metric, part] == "weights_missing"
 
 
 def test_what_lies_beside_the_videos_may_be_missing():
@@ -68,6 +94,21 @@ def test_what_lies_beside_the_videos_may_be_missing():
     assert statuses(clip)["one", "e_consis", "clip"] == "no_rating"
 
 
+OF_FEATURES = {
+    f"{metric}{ending}"
+    for metric, endings in (
+        ("fid", ("", "_infinity", "_count")),
+        ("fvd", ("", "_infinity", "_count", "_small", "_small_infinity", "_small_count")),
+        ("csim", ("", "_small", "_frame", "_frame_small")),
+        *((f"lse_{name}", ("", "_whole", "_face", "_small", "_small_whole")) for name in ("d", "c", "offset")),
+        ("lse_coverage", ("", "_face", "_small")),
+    )
+    for ending in endings
+}
+OF_NETWORKS = {
+    "lpips",
+    *(metric for metric in OF_FEATURES if "_small" not in metric),
+}
 MOTION = ("motion_generated", "motion_true", "motion_user")
 OF_MOTION = {
     *("rpcc", "rpcc_clip", "rpcc_dimension", "rpcc_pooled", "sid", "sid_normalised", "sid_40_20", "var", "var_flat"),
@@ -79,7 +120,8 @@ OF_MOTION = {
 def test_every_motion_metric_is_known_to_these_tests():
     """A new metric that reads motion must face the failures below."""
     reads = {card.name for card in cards().values() if card.per == "set" or card.from_readings}
-    assert reads - OF_MOTION == {"expression_correlation", "expression_amplitude", "expression_valence", "fid_small"}
+    others = {"expression_correlation", "expression_amplitude", "expression_valence", "fid_small"}
+    assert reads - OF_MOTION - OF_FEATURES == others
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf])
@@ -148,15 +190,10 @@ def test_silence_leaves_no_mouth_score():
     clip.speaking = np.zeros(T, bool)
     assert statuses(clip)["one", "mouth_opening_correlation", "speech"] == "no_speech"
     clip = make_clip()
-    clip.speaking[30:] = False  # speech, but too little for SyncNet
-    rows = collect(module("sync").clip_values, clip, SimpleNamespace(syncnet=object()), list(module("sync").CARDS))
-    assert {value.status for value in rows} == {"no_speech"}
-
-
-def module(name: str):
-    from evaluation.registry import modules
-
-    return modules()[name]
+    clip.speaking[20:] = False  # speech, but too little for SyncNet
+    found = statuses(clip)
+    for name in ("lse_d_small", "lse_c_small", "lse_offset_small", "lse_coverage_small"):
+        assert found["one", name, "speech"] == "no_speech"
 
 
 def test_recorded_data_has_no_oracle():

@@ -102,6 +102,23 @@ def test_a_user_configuration_overrides_one_option_and_removes_a_method(checkout
     assert "no_lcu" not in result.text
 
 
+def test_every_probe_that_can_be_trained_is_and_is_measured_with(default):
+    probes = {path.stem for path in (ROOT / "evaluation/fits").glob("[a-z]*.py")}
+    assert default.wildcards("train_probe") == {f"probe={name}" for name in probes} and "identity" in probes
+    assert "check_weights" not in default.jobs
+    assert all(f"results/default/probes/{name}.safetensors" in default.text for name in probes)
+
+
+def test_reference_weights_are_checked_once_and_a_missing_file_is_one_sentence(checkout, default, tmp_path):
+    (tmp_path / "alex.pth").write_bytes(b"")
+    result = checkout.snakemake("--dry-run", "--config", f"weights={{lpips: '{tmp_path / 'alex.pth'}'}}")
+    assert result.code == 0, result.text
+    assert result.jobs["check_weights"] == 1 and result.jobs["evaluate"] == default.jobs["evaluate"]
+    missing = checkout.snakemake("--dry-run", "--config", f"weights={{lpips: '{tmp_path / 'none.pth'}'}}")
+    assert missing.code == 1 and "Traceback" not in missing.text
+    assert f"weights.lpips: {tmp_path / 'none.pth'} is no file" in missing.text
+
+
 def test_videos_made_elsewhere_get_a_row(checkout, default, tmp_path):
     (tmp_path / "my videos").mkdir()
     given = f"external={{mine: '{tmp_path / 'my videos'}'}}"

@@ -15,7 +15,7 @@ STAGE = """#!/bin/sh
 previous=
 for word in "$@"; do
     case "$previous" in
-        --out|--out-motion|--out-image) out=$word ;;
+        --out) out=$word ;;
         paper_figures) notebook=$word ;;
         --results) [ -z "$notebook" ] || { mkdir -p "$word/reports"
             touch "$word/reports/$notebook.ipynb" "$word/reports/$notebook.html"; } ;;
@@ -104,9 +104,24 @@ def test_a_new_method_runs_only_its_own_jobs(finished, tmp_path):
     [
         ("baselines/controls.py", {"generate"}, {"fit", "fit_start", "train_vae", "train_probe"}),
         ("evaluation/metrics/rpcc.py", {"evaluate"}, {"generate", "fit", "train_probe"}),
+        ("evaluation/networks/i3d.py", {"evaluate"}, {"generate", "fit", "train_probe"}),
         ("echo_model/sdcm.py", {"fit", "fit_start"}, {"train_vae", "encode", "train_phi", "train_probe"}),
     ],
 )
+def test_an_edited_probe_is_trained_again_and_the_others_are_not(finished):
+    for probe in ("identity", "video"):
+        path = finished.folder / f"evaluation/probes/{probe}.py"
+        before, times = path.read_text(), path.stat()
+        path.write_text(before + "\n# edited\n")
+        try:
+            result = finished.snakemake("--dry-run", *PROFILE)
+        finally:
+            path.write_text(before)
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        assert result.code == 0, result.text
+        assert result.wildcards("train_probe") == {f"probe={probe}"} and "fit" not in result.jobs
+
+
 def test_an_edited_file_runs_the_stages_that_execute_it(finished, file, runs, spared):
     path = finished.folder / file
     before, times = path.read_text(), path.stat()

@@ -159,7 +159,7 @@ rule encode_motion:
 # Measuring networks wait while the chain above has work: nothing but `evaluate` needs them.
 rule train_probe:
     input:
-        code=code_files("evaluation.train_probes"),
+        code=lambda wildcards: code_files("evaluation.train_probes", f"evaluation.fits.{wildcards.probe}"),
         data=f"{DATA}/manifest.csv",
     output:
         f"{RESULTS}/probes/{{probe}}.safetensors",
@@ -179,4 +179,4 @@ rule train_probe:
         checkpoints=f"{RESULTS}/checkpoints/probes/{{probe}}",
     shell:
         "python workflow/scripts/on_gpu.py python -m evaluation.train_probes --probe {wildcards.probe} --data {params.data}"
-        " --options {params.options:q} --checkpoints {params.checkpoints} --out-{wildcards.probe} {output} > {log} 2>&1"
+        " --options {params.options:q} --checkpoints {params.checkpoints} --out {output} > {log} 2>&1"

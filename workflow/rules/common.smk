@@ -64,9 +64,17 @@ for name, folder in EXTERNAL.items():
         raise WorkflowError(f"external.{name}: {folder} is no folder; name one with <dyad_id>.mp4 files.")
     ROWS[name] = {"label": name, "group": "baseline", "class": "", "seeds": [0]}
 
+for slot, path in config["weights"].items():
+    if not Path(path).is_file():
+        raise WorkflowError(
+            f"weights.{slot}: {path} is no file; `python -m evaluation.weights list` says what to get, and from where."
+        )
+
 RESULTS = f"{config['results']}/{config['profile']}"
 DATA = f"{RESULTS}/data/{config['dataset']['name']}"
 VAE = f"{RESULTS}/backbones/vae.safetensors"
+# Probes are the files of evaluation/fits.
+PROBES = sorted(path.stem for path in Path(workflow.basedir, "evaluation/fits").glob("[a-z]*.py"))
 PHI = f"{RESULTS}/backbones/phi.safetensors"
 RENDERER = f"{RESULTS}/backbones/renderer.safetensors"  # of the motion latent that baselines share
 MOTION = f"{RESULTS}/motion"
@@ -85,6 +93,7 @@ CLAIMS = expand(f"{RESULTS}/tables/claims.{{format}}", format=["csv", "md", "tex
 SWAP_TABLE = f"{RESULTS}/tables/swaps.csv"
 REPORTS = expand(f"{RESULTS}/reports/{{name}}.html", name=config["notebooks"])
 REPORT = f"{RESULTS}/report/index.html"
+WEIGHTS = f"{RESULTS}/weights.json"  # what was found of the reference networks' files, where any are given
 FEATURES = f"{RESULTS}/features"
 CONTEXT = f"{RESULTS}/context"
 LOGS = f"{RESULTS}/logs"
@@ -106,7 +115,7 @@ def one_of(names):
 wildcard_constraints:
     method=one_of([*METHODS, *CONTROLS, *EXTERNAL]),
     seed=r"\d+",
-    probe="motion|image",
+    probe=one_of(PROBES),
     notebook=one_of(config["notebooks"]),
 
 
@@ -223,8 +232,8 @@ def backbones(wildcards, input):
 
 
 def probe_options(wildcards):
-    """One probe's own section and the keys for both, so that changing the other one retrains nothing."""
-    own = {key: value for key, value in config["probes"].items() if key not in ("motion", "image")}
+    """One probe's own section and the keys for all, so that changing another one retrains nothing."""
+    own = {key: value for key, value in config["probes"].items() if key not in PROBES}
     own[wildcards.probe] = config["probes"].get(wildcards.probe, {})
     return json.dumps(own, sort_keys=True)
 

@@ -1,14 +1,32 @@
 """Measurements of every row, and the tables that compare them."""
 
 
+rule check_weights:
+    input:
+        code=code_files("evaluation.weights", "evaluation.networks.*"),
+        weights=list(config["weights"].values()),
+    output:
+        WEIGHTS,
+    log:
+        f"{LOGS}/weights.log",
+    priority: 100
+    conda:
+        "../../environment.yml"
+    params:
+        weights=json.dumps(config["weights"], sort_keys=True),
+    shell:
+        "python -m evaluation.weights check --weights {params.weights:q} --out {output} > {log} 2>&1"
+
+
 rule evaluate:
     input:
-        code=code_files("evaluation.run", "evaluation.metrics.*", "evaluation.probes.*"),
+        code=code_files(
+            "evaluation.run", "evaluation.metrics.*", "evaluation.probes.*", "evaluation.networks.*"
+        ),
         data=f"{DATA}/manifest.csv",
         videos=videos_of,
-        motion=f"{RESULTS}/probes/motion.safetensors",
-        image=f"{RESULTS}/probes/image.safetensors",
-        weights=list(config["weights"].values()),
+        probes=expand(f"{RESULTS}/probes/{{probe}}.safetensors", probe=PROBES),
+        weights=[WEIGHTS, *config["weights"].values()] if config["weights"] else [],
     output:
         rows=f"{RESULTS}/metrics/{{method}}/seed{{seed}}.csv",
         provenance=f"{RESULTS}/metrics/{{method}}/seed{{seed}}.json",
@@ -25,13 +43,13 @@ rule evaluate:
     params:
         data=subpath(input.data, parent=True),
         videos=folder_of,
+        probes=f"{RESULTS}/probes",
         weights=json.dumps(config["weights"], sort_keys=True),
         options=json.dumps(config["evaluation"], sort_keys=True),
     shell:
         "python workflow/scripts/on_gpu.py python -m evaluation.run --method {wildcards.method} --seed {wildcards.seed}"
         " --videos {params.videos:q} --data {params.data}"
-        " --probes-motion {input.motion} --probes-image {input.image}"
-        " --weights {params.weights:q} --options {params.options:q} --split test --out {output.rows}"
+        " --probes {params.probes} --weights {params.weights:q} --options {params.options:q} --split test --out {output.rows}"
         " > {log} 2>&1"
 
 
