@@ -6,7 +6,7 @@ samples (`stats.mean_crossed`): the verdict is about other trainings and other d
 
 import argparse
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,29 +16,16 @@ import yaml
 
 from dyads.errors import ConfigError, DataError, run_cli
 from dyads.files import write_text
-from evaluation import stats
+from evaluation import states, stats
 from evaluation.cards import OK
 from evaluation.cards import STATUSES as METRIC_STATUSES
+from evaluation.claims_shown import VERDICTS, shown, shown_tex
 from evaluation.pairing import Compared, Readings, compare, readings_of
 from evaluation.registry import cards
-from evaluation.rendering import latex, tex
 from evaluation.summary import read_rows, result_files
 from training.options import from_dict
 
 ALPHA = 0.05  # of the family-wise error
-VERDICTS = ("supported", "contradicted", "inconclusive", "not_measured")
-NOTES = (
-    "A difference is the first method minus the second, mean over dialogues and seeds, in the metric's unit; of "
-    "|value - truth| where nearer to the truth is better. Values per clip are averaged over clips, so they can differ "
-    "from the pooled ones in the main table.",
-    "supported / contradicted: Holm's p within the family is below 0.05, for or against the claim; inconclusive: this "
-    "study cannot tell. Not finding a difference is no proof that there is none.",
-    "Interval and p are those of a two-way analysis of variance with dialogues and seeds as samples; 95 %, and 90 % "
-    "(TOST) for equivalence. A margin below 0 asks for 'no loss of more than that'. A metric of the whole set "
-    "enters by jackknife pseudo-values, from readings kept of every dialogue; without those, by its value per seed.",
-    "Detectable: the smallest difference that this many dialogues and seeds see with 80 % power before Holm. "
-    "claims.csv adds rank tests over dialogues, which speak of these trainings only, and a bootstrap.",
-)
 
 
 @dataclass(frozen=True)
@@ -49,6 +36,7 @@ class Claim:
     loss of more than that". For a metric whose card says 'truth', the metric is the distance |value - truth|. `family`:
     the claims that Holm's correction counts together. `per` set: the value of the whole set; a
     metric without rows per clip is always taken so. Readings kept beside the rows add the dialogues (`pairing`).
+    `state`: over frames in which the avatar talks, or listens, alone (`states`); empty: over all.
     """
 
     text: str
@@ -60,6 +48,7 @@ class Claim:
     family: str
     margin: float = 0.0
     per: Literal["clip", "set"] = "clip"
+    state: Literal["", "talking", "listening"] = ""
 
     def __post_init__(self) -> None:
         card = cards().get(self.metric)
@@ -158,11 +147,30 @@ def decide(claims: list[Claim], means: list[stats.Mean]) -> list[tuple[str, floa
 def judge(rows: pd.DataFrame, claims: list[Claim], readings: Readings | None = None) -> list[Finding]:
     """One finding per claim from tidy rows; a claim without data is `not_measured`, with the reason."""
     readings = readings or Readings()
-    compared = [
-        compare(rows, claim.metric, claim.part, claim.methods, readings, claim.per == "set") for claim in claims
-    ]
+    known = {state: _of_state(rows, claims, readings, state) for state in {claim.state for claim in claims}}
+    compared = []
+    for claim in claims:
+        own, read = known[claim.state]
+        found = compare(own, claim.metric, claim.part, claim.methods, read, claim.per == "set")
+        reason, _, method = found.status.partition(": ")
+        if claim.state and reason == "not_run" and method in set(rows["method"]):
+            found = replace(found, status=f"no_readings: {method}")
+        compared.append(found)
     decided = decide(claims, [found.mean for found in compared])
     return [_finding(*each) for each in zip(claims, compared, decided, strict=True)]
+
+
+def _of_state(
+    rows: pd.DataFrame, claims: list[Claim], readings: Readings, state: states.State | Literal[""]
+) -> tuple[pd.DataFrame, Readings]:
+    """Rows and readings of the frames of one state, as far as its claims ask for them; all of them for ''."""
+    if not state:
+        return rows, readings
+    asked = [claim for claim in claims if claim.state == state]
+    own = rows[rows["method"].isin({method for claim in asked for method in claim.methods})]
+    columns = list(dict.fromkeys((cards()[claim.metric], claim.part) for claim in asked))
+    cut = Readings(readings.files, readings.subjects, lambda clip: states.masked(clip, state))
+    return states.state_rows(own, readings.files, state, columns), cut
 
 
 def _finding(claim: Claim, found: Compared, decision: tuple[str, float, float]) -> Finding:
@@ -202,6 +210,8 @@ def missing(status: str, metric: str) -> str:
     reason, _, method = status.partition(": ")
     if reason == "not_run":
         return f"no rows of {method} in this profile"
+    if reason == "no_readings":
+        return f"no readings were kept of {method}, and without them nobody knows a state's frames"
     if method:
         return f"{metric} has no value for {method}: {METRIC_STATUSES.get(reason, reason)}"
     return stats.STATUSES.get(reason, "the two methods share no dialogue and seed")
@@ -215,55 +225,6 @@ def as_table(claims: list[Claim], findings: list[Finding]) -> pd.DataFrame:
         better, worse = said.pop("methods")
         lines.append({"family": said.pop("family"), **said, "better": better, "worse": worse, **asdict(finding)})
     return pd.DataFrame(lines)
-
-
-def counted(lines: pd.DataFrame) -> str:
-    """'3 supported, 1 contradicted, 4 inconclusive, 9 not measured'."""
-    return ", ".join(f"{(lines['verdict'] == verdict).sum()} {verdict}" for verdict in VERDICTS).replace("_", " ")
-
-
-def shown_tex(lines: pd.DataFrame) -> str:
-    """The same as one LaTeX table, family by family, with the notes in its caption."""
-    cells = pd.DataFrame([{"family": line.family, **_cells(line)} for line in lines.itertuples(index=False)])
-    cells["verdict"] = cells["verdict"].str.strip("*")
-    bold = cells.map(tex).assign(verdict=[rf"\textbf{{{tex(verdict)}}}" for verdict in cells["verdict"]])
-    return latex(f"Claims: {counted(lines)}", bold.rename(columns=tex), list(NOTES), "claims")
-
-
-def shown(lines: pd.DataFrame) -> str:
-    """Markdown: the count of each verdict, one table per family, and how to read them."""
-    text = [f"# Claims\n\n{counted(lines)}.\n"]
-    for family, own in lines.groupby("family", sort=False):
-        cells = pd.DataFrame([_cells(line) for line in own.itertuples(index=False)])
-        cells = cells.map(lambda text: text.replace("|", "\\|"))
-        text.append(f"## {family}\n\n{cells.to_markdown(index=False, disable_numparse=True)}\n")
-    return "\n".join([*text, *(f"- {note}" for note in NOTES)]) + "\n"
-
-
-def _cells(line) -> dict[str, str]:
-    """One line of the Markdown table; what is undefined says why."""
-    symbol = {"greater": ">", "less": "<", "equivalent": "≈"}[line.kind]
-    margin = f" (margin {line.margin:g})" if line.margin else ""
-    if line.status == OK:
-        found = (
-            f"{line.estimate:+.3g} [{line.low:+.3g}, {line.high:+.3g}]",
-            f"{line.p_holm:.2g}",
-            f"{line.detectable:.2g}",
-        )
-    else:
-        found = f"not measured: {line.missing}" if line.verdict == "not_measured" else line.missing, "–", "–"
-    dropped = f", {line.dropped} left out" if line.dropped else ""
-    cells = {
-        "claim": line.text,
-        "source": line.source,
-        "test": f"{line.metric}/{line.part}: {line.better} {symbol} {line.worse}{margin}",
-        "verdict": f"**{line.verdict.replace('_', ' ')}**",
-        "difference": found[0],
-        "p (Holm)": found[1],
-        "detectable": found[2],
-        "pairs": f"{line.dialogues} × {line.seeds}{dropped}",
-    }
-    return cells
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,5 +1,6 @@
 """Every row of a table against its reference row: differences with intervals, by column, Holm within a column."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -93,4 +94,19 @@ def note(table: pd.DataFrame, label: str) -> str:
         f"▲ better, ▼ worse than {label}: p below {LEVEL:g} after Holm over the rows of a column ({int(tested.sum())} "
         f"differences in {len(families)} columns), seeds and dialogues both as samples; comparisons.csv has every "
         "difference with its interval. Rows that no seed changes stand against each of its seeds."
+    )
+
+
+def power_note(table: pd.DataFrame, columns: Sequence[tuple[MetricCard, str]]) -> str:
+    """How small a difference each column sees; empty where nothing was tested."""
+    found = []
+    for card, part in columns:
+        here = table[(table["metric"] == card.name) & (table["part"] == part)]["detectable"].median()
+        if math.isfinite(here):
+            found.append(f"{card.label}{f', {part}' if len(card.parts) > 1 else ''} {here:.2g}")
+    if not found:
+        return ""
+    return (
+        "Smallest difference that this many clips and seeds see with 80 % power, before Holm, median over rows: "
+        f"{'; '.join(found)}."
     )

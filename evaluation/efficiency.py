@@ -114,7 +114,7 @@ def efficiency_table(
             line[f"{name}_mean"], line[f"{name}_sd"] = found[name].mean(), found[name].std(ddof=1)
             line[f"{name}_n"] = int(found[name].notna().sum())
         line["hardware"] = _hardware(results, str(entry.get("weights") or row.method), row.method)
-        line["missing"] = _missing(line, len(seeds))
+        line["missing"] = _missing(found.assign(seed=list(seeds)), trains=line["steps"] is not None)
         lines.append(line)
     return pd.DataFrame(lines)
 
@@ -136,16 +136,16 @@ def _hardware(results: Path, *names: str) -> str:
     return ""
 
 
-def _missing(line: Mapping[str, Any], seeds: int) -> str:
-    """Which measures have fewer values than seeds; training is no part of a row without a budget."""
-    trains = line["steps"] is not None
-    asked = [name for name in MEASURES if trains or not name.startswith("train")]
-    gaps = [
-        f"{MEASURES[name][0]} of {seeds - line[f'{name}_n']} of {seeds} seeds"
-        for name in asked
-        if line[f"{name}_n"] < seeds
-    ]
-    return "; ".join(gaps) if seeds else "not_run"
+def _missing(found: pd.DataFrame, trains: bool) -> str:
+    """Which measures of which seeds nothing recorded; training is no part of a row without a budget."""
+    if found.empty:
+        return "not_run"
+    gaps: dict[str, list[str]] = {}
+    for name, (heading, _) in MEASURES.items():
+        gone = found.loc[found[name].isna(), "seed"]
+        if len(gone) and (trains or not name.startswith("train")):
+            gaps.setdefault(f"seed {', '.join(map(str, gone))}", []).append(heading)
+    return "; ".join(f"{seeds}: {', '.join(names)}" for seeds, names in gaps.items())
 
 
 def shown(table: pd.DataFrame, clean: Callable[[str], str]) -> pd.DataFrame:

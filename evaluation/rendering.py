@@ -156,5 +156,5 @@ def tex(text: str) -> str:
     escaped |= {c: "\\" + c for c in "&%$#_{}"} | {"<": "$<$", ">": "$>$", "|": "$|$"}
     escaped |= {"±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\rightarrow$"}
     escaped |= {"▲": r"$^{+}$", "▼": r"$^{-}$", "≈": r"$\approx$", "×": r"$\times$"}
-    escaped |= {"²": r"\textsuperscript{2}", "–": "--"}
+    escaped |= {"²": r"\textsuperscript{2}", "½": r"$\frac{1}{2}$", "–": "--"}
     return "".join(escaped.get(c, c) for c in str(text))

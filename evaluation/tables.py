@@ -32,10 +32,14 @@ from training.options import from_dict, parse_json
 DEFAULT_COLUMNS = (
     *("mouth_opening_correlation/speech", "expression_correlation/all", "expression_amplitude/all"),
     *("motion_mse/all", "motion_fd_pooled/all", "rpcc/expression", "sid/expression", "var/all"),
-    *("fid_small/frame", "ssim/frame", "psnr/frame", "lpips_small/frame", "lse_d/speech", "lse_c/speech"),
+    *("fid_small/frame", "fvd_small/window", "csim_small/frame", "lse_d_small/speech", "lse_c_small/speech"),
+    *("ssim/frame", "psnr/frame", "lpips_small/frame"),
+    # By reference networks: shown where their weights are given, else named below the table.
+    *("fid/frame", "fvd/window", "csim/frame", "lse_d/speech", "lse_c/speech", "lpips/frame"),
 )
 TALKING_COLUMNS = (
-    *("mouth_opening_correlation/speech", "lse_d/speech", "lse_c/speech", "motion_mse/lips", "motion_fd_pooled/lips"),
+    *("mouth_opening_correlation/speech", "lse_d_small/speech", "lse_c_small/speech", "lse_d/speech", "lse_c/speech"),
+    *("motion_mse/lips", "motion_fd_pooled/lips"),
     *("var/lips", "motion_mse/expression", "expression_correlation/all", "expression_amplitude/all"),
     *("motion_fd_pooled/pose", "fid_small/frame"),
 )
@@ -203,6 +207,7 @@ def _write_table(
             readings = Readings(readings.files, readings.subjects, lambda clip: states.masked(clip, table.state))
         differences = comparisons.compare_rows(values, reference.method, methods, seen, readings, fixed)
         lines.append(comparisons.note(differences, reference.label))
+        lines += filter(None, [comparisons.power_note(differences, seen)])
     lines += [f"Not measured, {STATUSES[why]}: {card.label}." for (card, _), why in dropped.items()]
     _write_csv(machine, out / f"{name}.csv")
     marks = comparisons.marks(differences)

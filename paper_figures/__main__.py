@@ -5,6 +5,7 @@ papermill and nbconvert one after the other, which work on these notebooks too, 
 """
 
 import argparse
+import ast
 import json
 import logging
 import os
@@ -20,6 +21,14 @@ FOLDER = Path(__file__).resolve().parent
 def notebooks() -> list[str]:
     """Names of the notebooks there are."""
     return sorted(path.stem for path in FOLDER.glob("*.ipynb"))
+
+
+def parameters_of(name: str) -> list[str]:
+    """What `-p` can set: the names that the notebook's cell tagged `parameters` assigns."""
+    cells = json.loads((FOLDER / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    source = next("".join(cell["source"]) for cell in cells if "parameters" in cell["metadata"].get("tags", ()))
+    assigned = [target for node in ast.parse(source).body if isinstance(node, ast.Assign) for target in node.targets]
+    return [target.id for target in assigned]
 
 
 def run(name: str, out: Path, parameters: dict[str, Any]) -> None:
@@ -45,7 +54,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m paper_figures", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="+", help=f"of {', '.join(notebooks())}")
     parser.add_argument("--results", required=True, type=Path, help="one profile's results, such as results/default")
-    parser.add_argument("--out", type=Path, help="folder for the pages; default: <results>/reports")
+    parser.add_argument(
+        "--out", type=Path, help="folder of pages and figures; default: those of the results"
+    )
     parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"),
                         help="of the notebook's first cell; VALUE is JSON or text")  # fmt: skip
     args = parser.parse_args(arguments)
@@ -55,14 +66,19 @@ def main(arguments: list[str] | None = None) -> None:
     if not args.results.is_dir():
         raise ConfigError(f"--results {args.results} is no folder; run the study first.")
     logging.getLogger("traitlets").setLevel(logging.ERROR)
+    given = {key: _value(text) for key, text in args.parameter}
+    known = {name: parameters_of(name) for name in args.names}
+    for key in given:
+        if all(key not in names for names in known.values()):
+            there = ", ".join(dict.fromkeys(name for names in known.values() for name in names))
+            raise ConfigError(f"-p {key}: no notebook named here has this parameter; there are {there}.")
     # relative to the repository, where the notebooks run
-    parameters = {"results": os.path.relpath(args.results, FOLDER.parent)} | {
-        key: _value(text) for key, text in args.parameter
-    }
+    places = {"results": args.results} | ({"figures": args.out / "figures"} if args.out else {})
+    given = {key: os.path.relpath(path, FOLDER.parent) for key, path in places.items()} | given
     out, failed = args.out or args.results / "reports", []
     for name in args.names:
         try:
-            run(name, out, parameters)
+            run(name, out, {key: value for key, value in given.items() if key in known[name]})
             print(f"{name} -> {out / f'{name}.html'}", flush=True)
         except DataError as error:
             if len(args.names) == 1:

@@ -28,8 +28,11 @@ CATEGORIES = {
     "record": "anything else in the provenance",
     "ignored": "times, speeds, memory and dates",
 }
-# Names of keys and columns; what they hold differs between any two runs.
-MAY_DIFFER = ("*seconds*", "*_time", "time_*", "*date", "*dated", "*per_second*", "*fps*", "*memory*", "*_rss*")
+# Names of keys, columns and metrics; what they hold differs between any two runs.
+MAY_DIFFER = (
+    *("*seconds*", "*_time", "time_*", "*date", "*dated", "*per_second*", "*per_cpu_second*", "*fps*", "latency"),
+    *("*memory*", "*_rss*", "*_gib*"),
+)
 PATTERNS = {
     "metrics": "metrics/*/seed*",
     "models": "models/*/seed*",
@@ -70,6 +73,11 @@ class Difference:
     b: str
 
 
+def may_differ(name: str) -> bool:
+    """Whether what bears this name is a time, a speed, memory or a date."""
+    return any(fnmatch(name, pattern) for pattern in MAY_DIFFER)
+
+
 def same_cell(a: Any, b: Any, tolerance: Tolerance) -> bool:
     """Numbers by tolerance, anything else as it is; a bool is no number."""
     numbers = [isinstance(v, (int, float)) and not isinstance(v, bool) for v in (a, b)]
@@ -79,7 +87,7 @@ def same_cell(a: Any, b: Any, tolerance: Tolerance) -> bool:
 def category_of(key: str) -> str:
     """Where a dotted key of a provenance file belongs."""
     first, _, rest = key.partition(".")
-    if first not in ("options", "protocol") and any(fnmatch(part, p) for part in key.split(".") for p in MAY_DIFFER):
+    if first not in ("options", "protocol") and any(map(may_differ, key.split("."))):
         return "ignored"
     if first in ("options", "options_hash"):
         return "options"
@@ -126,7 +134,8 @@ def compare_rows(a: pd.DataFrame, b: pd.DataFrame, tolerance: Tolerance) -> Iter
             shown = [_outcome(*side) if own else "" for side, own in zip(sides, there, strict=True)]
             yield Difference("missing", place, what, *shown)
         elif row.status_a != row.status_b or not tolerance.equal(row.value_a, row.value_b):
-            yield Difference("values", place, what, *(_outcome(*side) for side in sides))
+            kind = "ignored" if may_differ(row.metric) else "values"
+            yield Difference(kind, place, what, *(_outcome(*side) for side in sides))
 
 
 def _outcome(value: float, status: str) -> str:
@@ -150,7 +159,8 @@ def compare_tables(a: pd.DataFrame, b: pd.DataFrame, name: str, tolerance: Toler
         for column in columns:
             pair = left[key][column], right[key][column]
             if not same_cell(*map(_number, pair), tolerance):
-                kind = "ignored" if any(fnmatch(column, p) for p in MAY_DIFFER) else "tables"
+                timed = may_differ(column) or may_differ(left[key].get("metric", ""))
+                kind = "ignored" if timed else "tables"
                 yield Difference(kind, place, column, *pair)
 
 

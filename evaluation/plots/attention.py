@@ -35,8 +35,10 @@ def read_inspected(path: Path) -> tuple[dict[str, dict[str, np.ndarray]], dict]:
     return found, meta
 
 
-def gate_maps(inspected: dict[str, dict[str, np.ndarray]], meta: dict, dyads: dict[str, Dyad]) -> Figure:
+def gate_maps(inspected: dict[str, dict[str, np.ndarray]], meta: dict, dyads: dict[str, Dyad], row: str) -> Figure:
     """SDCM's gate of the last block over time: the face's tokens as lines, what happens in the dialogue below.
+
+    `row`: whose it is, label and seed.
 
     1: the token follows the avatar's voice; 0: it follows the user. Tokens that are mostly lip take the voice alone,
     whatever the gate says, so they are marked.
@@ -46,7 +48,7 @@ def gate_maps(inspected: dict[str, dict[str, np.ndarray]], meta: dict, dyads: di
     figure = Figure(figsize=(8.6, 2.9 * count + 0.3), layout="constrained")
     grid = figure.subplots(2 * count, 1, squeeze=False, height_ratios=(3.4, 0.8) * count)[:, 0]
     if not shown:
-        nothing(grid[0], "nothing was inspected, or the model has no SDCM")
+        nothing(grid[0], f"{row}: not inspected" if not inspected else f"{row}: this model has no SDCM")
         grid[1].set_visible(False)
         return figure
     lips = np.flatnonzero(np.array(meta["m_lip"]) > 0.5)
@@ -58,7 +60,7 @@ def gate_maps(inspected: dict[str, dict[str, np.ndarray]], meta: dict, dyads: di
         picture = top.imshow(
             gate[-1].T, aspect="auto", extent=size, vmin=0, vmax=1, cmap="cividis", interpolation="nearest"
         )
-        top.set_title(f"{name}, block {gate.shape[0]} of {gate.shape[0]}", loc="left", fontsize=8)
+        top.set_title(f"{row}, {name}, block {gate.shape[0]} of {gate.shape[0]}", loc="left", fontsize=8)
         ticks = list(range(0, gate.shape[2] - 1, 4)) + [gate.shape[2] - 1]
         top.set_yticks(ticks, [f"face {tick + 1}" for tick in ticks[:-1]] + ["pose"])
         for lip in lips:
@@ -92,20 +94,22 @@ def _band(axes: Axes, dyad: Dyad | None, seconds: float) -> None:
         axes.text(event["end"] + 0.05, 1.5, text, fontsize=6, va="center", clip_on=True)
 
 
-def look_back(inspected: dict[str, dict[str, np.ndarray]], meta: dict, dyads: dict[str, Dyad]) -> Figure:
+def look_back(inspected: dict[str, dict[str, np.ndarray]], meta: dict, dyads: dict[str, Dyad], row: str) -> Figure:
     """Per dialogue, what the voice's scan holds of each earlier moment, and what moves f_pu of a clip how far back.
 
     Left: |weight| of step j in step i of the scan's last layer, brighter is more, events as lines. Right: share of the
     influence on f_pu by seconds before the clip's end, mean over clips; the dotted line is the clip's own start.
+    `row`: whose it is, label and seed.
     """
     shown = {name: found for name, found in inspected.items() if "influence_audio" in found}
     count = max(len(shown), 1)
     figure = Figure(figsize=(8.2, 3.1 * count), layout="constrained")
     grid = figure.subplots(count, 2, squeeze=False, width_ratios=(1.15, 1))
     if not shown:
-        nothing(grid[0][0], "nothing was inspected")
+        nothing(grid[0][0], f"{row}: not inspected" if not inspected else f"{row}: this model reads no history")
         grid[0][1].set_visible(False)
         return figure
+    figure.suptitle(row, fontsize=8)
     for (left, right), (name, found) in zip(grid, shown.items(), strict=True):
         _scan(left, found, meta, dyads.get(name), name)
         _influence(right, found, meta)

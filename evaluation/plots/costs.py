@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from evaluation.plots.study import BLACK, GREY, GROUP_COLOURS, GROUP_MARKERS, Study, name_missing, nothing
 
@@ -34,12 +35,13 @@ def cost_points(study: Study) -> Figure:
             axes.errorbar([value], [place], xerr=[reach], markersize=4.5, linewidth=1, **look)
         axes.set_title(title, fontsize=8)
         axes.grid(axis="x")
-        axes.set_xlim(left=0)
+        top = (table[name] + (0.0 if spread is None else spread.fillna(0.0))).max()
+        axes.set_xlim(0, 1.06 * top if top > 0 else 1)
     all_axes[0].set_yticks(range(len(table)), table["label"], fontsize=7)
     all_axes[0].set_ylim(len(table) - 0.5, -0.5)
     all_axes[0].ticklabel_format(axis="x", style="sci", scilimits=(3, 3))
-    gone = table[table["missing"].fillna("") != ""]
-    name_missing(figure, [f"{row.label} ({row.missing})" for row in gone.itertuples()])
+    gone = table[table["missing"].fillna("") != ""].groupby("missing", sort=False)["label"]
+    name_missing(figure, [f"{', '.join(labels)} ({text})" for text, labels in gone])
     return figure
 
 
@@ -51,12 +53,13 @@ def quality_over_speed(study: Study, columns: Sequence[str]) -> Figure:
     table = study.table("efficiency_table")
     table = table[table["group"] != "control"]
     figure = Figure(figsize=(4.3 * len(columns), 3.4), layout="constrained")
-    missing: list[str] = []
+    slow = table[table["frames_per_cpu_second_mean"].isna()]
+    missing = [f"speed of {row.label} ({row.missing})" for row in slow.itertuples()]
     for axes, column in zip(figure.subplots(1, len(columns), squeeze=False)[0], columns, strict=True):
         means = study.of(column).groupby("method")["value"].mean()
         points = [(row, means.get(row.method, math.nan)) for row in table.itertuples()]
         drawn = [(row, v) for row, v in points if math.isfinite(v) and math.isfinite(row.frames_per_cpu_second_mean)]
-        missing += [f"{row.label} in {column}" for row, v in points if (row, v) not in drawn]
+        missing += study.absent([row.method for row, v in points if not math.isfinite(v)], [column])
         for number, (row, value) in enumerate(drawn):
             look = {"color": GROUP_COLOURS.get(row.group, BLACK), "marker": GROUP_MARKERS.get(row.group, "o")}
             axes.plot([row.frames_per_cpu_second_mean], [value], linewidth=0, markersize=5, **look)
@@ -65,7 +68,12 @@ def quality_over_speed(study: Study, columns: Sequence[str]) -> Figure:
         if not drawn:
             nothing(axes, "no row has both")
             continue
-        axes.set_xscale("log")
+        speeds = [row.frames_per_cpu_second_mean for row, _ in drawn]
+        if max(speeds) > 3 * min(speeds):
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("frames per CPU second")
         axes.set_ylabel(study.title(column))
         axes.grid(True, which="both")

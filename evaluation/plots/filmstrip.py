@@ -11,7 +11,7 @@ from dyads.contract import FPS, Dyad, read_manifest
 from dyads.errors import DataError
 from dyads.media import read_video
 from evaluation.clips import Truth, read_truth
-from evaluation.plots.study import BLACK, GREY, runs
+from evaluation.plots.study import BLACK, GREY, runs, seed_of
 
 EMOTION_COLOURS = {
     "neutral": "#E8E8E8", "joy": "#F0E442", "sadness": "#56B4E9", "anger": "#D55E00", "surprise": "#CC79A7"
@@ -77,9 +77,9 @@ def _strip(axes: Axes, dyad: Dyad, videos: dict[str, Path], columns: int) -> flo
     for label, folder in videos.items():
         path = Path(folder) / f"{dyad.dyad_id}.mp4"
         try:
-            sources[label] = read_video(path, size=size) if path.exists() else "no video"
+            sources[label] = read_video(path, size=size) if path.exists() else f"{seed_of(path.parent)}: no video"
         except DataError:
-            sources[label] = "unreadable video"
+            sources[label] = f"{seed_of(path.parent)}: unreadable video"
     lines = []
     for frames in sources.values():
         usable = not isinstance(frames, str) and len(frames) >= total

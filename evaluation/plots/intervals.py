@@ -19,15 +19,19 @@ VERDICTS = {  # colour, marker, fill
 }
 
 
-def claim_intervals(study: Study) -> Figure:
+def claim_intervals(study: Study, families: Sequence[str] | None = None) -> Figure:
     """Each claim's difference in units of the smallest one this study could have seen, with its interval.
 
     Left of zero speaks against the claim: the sign is turned where less is claimed. A claim that was not measured keeps
-    its line and says why.
+    its line and says why. `families`: of claims, None for all.
     """
-    claims = study.table("claims")
-    lines = claims.reset_index(drop=True)
-    families = lines["family"].drop_duplicates()
+    lines = study.table("claims")
+    lines = (lines[lines["family"].isin(families)] if families is not None else lines).reset_index(drop=True)
+    families = list(dict.fromkeys(lines["family"]))
+    if lines.empty:
+        figure = Figure(figsize=(9.2, 1.2), layout="constrained")
+        nothing(figure.subplots(), "no claim of these families was judged")
+        return figure
     height = 0.36 * len(lines) + 0.42 * len(families) + 0.9
     figure = Figure(figsize=(9.2, height), layout="constrained")
     ratios = [max((lines["family"] == family).sum(), 1) for family in families]
@@ -61,6 +65,7 @@ def _claim(axes: Axes, place: int, claim: pd.Series) -> None:
     colour, marker, fill = VERDICTS.get(claim["verdict"], (GREY, "s", "white"))
     axes.plot([low, high], [place, place], color=colour, linewidth=1.6, solid_capstyle="butt", clip_on=True)
     inside = float(np.clip(middle, -3.9, 7.9))
+    marker = marker if inside == middle else ">" if middle > 0 else "<"  # it lies outside the figure
     axes.plot([inside], [place], marker=marker, color=colour, markerfacecolor=fill, markersize=5)
     if claim["margin"]:
         for margin in (claim["margin"], -claim["margin"]) if claim["kind"] == "equivalent" else (claim["margin"],):
@@ -74,6 +79,7 @@ def row_differences(study: Study, table: str, columns: Sequence[str]) -> Figure:
     lines = study.table("comparisons")
     lines = lines[lines["table"] == table]
     lines = lines.assign(column=lines["metric"] + "/" + lines["part"])
+    columns, gone = study.measured(columns)
     columns = [column for column in columns if (lines["column"] == column).any()]
     methods = list(dict.fromkeys(lines["method"]))
     size = (2.6 * max(len(columns), 1) + 1.4, 0.25 * max(len(methods), 3) + 1.0)
@@ -92,7 +98,7 @@ def row_differences(study: Study, table: str, columns: Sequence[str]) -> Figure:
     all_axes[0].set_yticks(range(len(methods)), [study.label(method) for method in methods])
     all_axes[0].set_ylim(len(methods) - 0.5, -0.5)
     figure.suptitle(f"difference from {reference}; of |value - truth| where the arrow is →", fontsize=8)
-    name_missing(figure, study.absent(methods))
+    name_missing(figure, study.absent(methods, columns) + gone)
     return figure
 
 

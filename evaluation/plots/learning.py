@@ -26,16 +26,28 @@ def read_curve(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def journals(results: Path, row: str) -> dict[str, list[pd.DataFrame]]:
-    """Stage -> the journals of a row's seeds; a training of one stage calls it ''."""
-    found: dict[str, list[pd.DataFrame]] = {}
+def journals(results: Path, row: str) -> dict[str, dict[str, pd.DataFrame]]:
+    """Stage -> seed -> the journal of that training; a training of one stage calls it ''."""
+    found: dict[str, dict[str, pd.DataFrame]] = {}
     for seed in sorted((results / "checkpoints" / row).glob("seed*")):
         stages = [seed] if list(seed.glob("*.jsonl")) else sorted(path for path in seed.glob("*") if path.is_dir())
         for stage in stages:
             curve = read_curve(stage)
             if len(curve) and "step" in curve:
-                found.setdefault("" if stage == seed else stage.name, []).append(curve)
+                found.setdefault("" if stage == seed else stage.name, {})[seed.name] = curve
     return found
+
+
+def without(study: Study, row: str, curves: Mapping[str, pd.DataFrame], of: str = "") -> list[str]:
+    """What a figure of a row's trainings lacks: seeds that left weights and no journal, or one without `of`."""
+    trained = {path.stem for path in (study.results / "models" / row).glob("seed*.json")}
+    there = {seed for seed, curve in curves.items() if not of or of in curve}
+    gone = sorted(trained - there, key=lambda seed: (len(seed), seed))
+    numbers = ", ".join(seed.removeprefix("seed") for seed in gone)
+    said = f" with {of}" if of else ""
+    if gone:
+        return [f"{study.label(row)}, seed {numbers} (no journal{said})"]
+    return [] if there else [f"{study.label(row)}, every seed (no journal{said})"]
 
 
 def start_of(results: Path, row: str) -> str | None:
@@ -54,7 +66,7 @@ def curve_table(results: Path, row: str, part: str) -> pd.DataFrame:
     """Seeds as columns, steps as index: a row's smoothed curve, that of its stage 1 before it."""
     table, offset = pd.DataFrame(), 0
     for name in filter(None, (start_of(results, row), row)):
-        curves = [c for stage in journals(results, name).values() for c in stage if part in c]
+        curves = [c for stage in journals(results, name).values() for c in stage.values() if part in c]
         parts = [c.set_index("step")[part].rolling(SMOOTH, 1).mean() for c in curves]
         if parts:
             own = pd.concat(parts, axis=1)
@@ -64,20 +76,20 @@ def curve_table(results: Path, row: str, part: str) -> pd.DataFrame:
     return table
 
 
-def learning_curves(results: Path, labels: Mapping[str, str], parts: Sequence[str] = ("lips", "face")) -> Figure:
+def learning_curves(study: Study, rows: Sequence[str], parts: Sequence[str] = ("lips", "face")) -> Figure:
     """Training error of the clean latent over all optimiser steps, of lip tokens and of the rest of the face.
 
-    `labels`: row -> its name; a row's own stage 1 comes first. A band spans the seeds.
+    A row's own stage 1 comes first. A band spans the seeds.
     """
     figure = Figure(figsize=(4.6 * len(parts), 3.3), layout="constrained")
     all_axes, missing = figure.subplots(1, len(parts), squeeze=False)[0], []
     for axes, part in zip(all_axes, parts, strict=True):
-        for look, (row, label) in zip(LINES, labels.items(), strict=False):
-            table = curve_table(results, row, part)
-            if table.empty:
-                missing.append(f"{label} (no journal with {part})")
-            else:
-                _curve(axes, table, look, label)
+        for look, row in zip(LINES, rows, strict=False):
+            table = curve_table(study.results, row, part)
+            own = {seed: c for stage in journals(study.results, row).values() for seed, c in stage.items()}
+            missing += without(study, row, own, part)
+            if not table.empty:
+                _curve(axes, table, look, study.label(row))
         if not axes.lines:
             nothing(axes, "no training kept its log")
         axes.set_title(part)
@@ -104,9 +116,8 @@ def loss_curves(study: Study, rows: Sequence[str]) -> Figure:
     panels, missing = [], []
     for row in rows:
         stages = journals(study.results, row)
-        if not stages:
-            missing.append(f"{study.label(row)} (no journal)")
-        panels += [(row, stage, curves) for stage, curves in stages.items()]
+        missing += without(study, row, {seed: c for stage in stages.values() for seed, c in stage.items()}, "loss")
+        panels += [(row, stage, list(curves.values())) for stage, curves in stages.items()]
     across = min(4, max(len(panels), 1))
     down = -(-max(len(panels), 1) // across)
     figure = Figure(figsize=(2.5 * across, 1.75 * down + 0.3), layout="constrained")

@@ -9,16 +9,20 @@ from evaluation.plots.study import Study, read_study, save
 
 
 class Page:
-    """One notebook's page on the study in `results`; `study` is what the figures draw from."""
+    """One notebook's page on the study in `results`; `study` is what the figures draw from.
 
-    def __init__(self, results: str) -> None:
+    `figures`: folder of the pictures; '' for `figures/` of the results, where the report finds them.
+    """
+
+    def __init__(self, results: str, figures: str = "") -> None:
         self.study: Study = read_study(Path(results))
+        self.figures = Path(figures) if figures else self.study.results / "figures"
         if self.study.results.name == "smoke":
             display(Markdown("> **Smoke run: it shows that every stage works. The numbers mean nothing.**"))
 
     def show(self, name: str, figure: Figure, dpi: int = 160) -> None:
-        """Save a figure as PNG and PDF in `figures/`, and show the PNG."""
-        path = self.study.results / "figures" / name
+        """Save a figure as PNG and PDF, and show the PNG."""
+        path = self.figures / name
         save(figure, path, dpi)
         width, _ = figure.get_size_inches()
         display(Image(filename=str(path.with_name(f"{name}.png")), width=int(min(1000, 105 * width))))

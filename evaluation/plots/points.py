@@ -19,6 +19,7 @@ def metric_points(study: Study, columns: Sequence[str], rows: pd.DataFrame | Non
         rows: method, label, group, from top to bottom; default: all of the study.
     """
     rows = study.rows if rows is None else rows
+    columns, gone = study.measured(columns)
     across = min(4, max(len(columns), 1))
     down = max(math.ceil(len(columns) / across), 1)
     size = (2.7 * across + 1.2, down * (0.23 * len(rows) + 0.75) + 0.3)
@@ -32,11 +33,14 @@ def metric_points(study: Study, columns: Sequence[str], rows: pd.DataFrame | Non
             _points(axes, line, own[own["method"] == row.method], row.group)
         axes.set_title(study.title(column), fontsize=8)
         axes.grid(axis="x")
-    for axes in all_axes[len(columns) :]:
+    for axes in all_axes[max(len(columns), 1) :]:
         axes.set_visible(False)
-    all_axes[0].set_yticks(np.arange(len(rows)), rows["label"], fontsize=7)
-    all_axes[0].set_ylim(len(rows) - 0.5, -0.5)
-    name_missing(figure, study.absent(rows["method"]))
+    if not columns:
+        nothing(all_axes[0], "no metric was measured")
+    else:
+        all_axes[0].set_yticks(np.arange(len(rows)), rows["label"], fontsize=7)
+        all_axes[0].set_ylim(len(rows) - 0.5, -0.5)
+    name_missing(figure, study.absent(rows["method"], columns) + gone)
     return figure
 
 
@@ -75,7 +79,10 @@ def rank_points(study: Study, table: str, columns: Sequence[str]) -> Figure:
     for axes in all_axes[max(len(shown), 1) :]:
         axes.set_visible(False)
     left_out = ranks[ranks["column"].isin(shown) & (ranks["status"] == "too_few_values")]
-    gone = [f"{study.label(line.method)} in {line.column} ({line.status})" for line in left_out.itertuples()]
+    gone = [
+        f"{study.label(method)}: {' / '.join(map(study.title, own))} (too_few_values)"
+        for method, own in left_out.groupby("method", sort=False)["column"]
+    ]
     name_missing(figure, study.absent(methods) + gone)
     return figure
 

@@ -119,26 +119,39 @@ class Study:
         return float(self.of(f"{column}_truth")["value"].median())
 
     def columns(self, table: str) -> list[str]:
-        """The `metric/part` of a table's columns, those without any value left out."""
-        names = [name.removesuffix("_mean") for name in self.table(table) if name.endswith("_mean")]
-        return [name for name in names if self.of(name)["value"].notna().any()]
+        """The `metric/part` of a table's columns."""
+        return [name.removesuffix("_mean") for name in self.table(table) if name.endswith("_mean")]
 
-    def absent(self, methods: Iterable[str], column: str = "") -> list[str]:
-        """What is missing: rows and seeds that were not run and, with a `column`, values that are undefined."""
-        known = self.rows.set_index("method")["status"]
+    def measured(self, columns: Iterable[str]) -> tuple[list[str], list[str]]:
+        """The columns that some row has a value of, and of every other one its name and why."""
+        kept, gone = [], []
+        for column in columns:
+            own = self.of(column)
+            if own["value"].notna().any():
+                kept.append(column)
+            else:
+                why = ", ".join(sorted(set(own["reason"]) - {""})) or "not_run"
+                gone.append(f"{self.title(column)} of every row ({why})")
+        return kept, gone
+
+    def absent(self, methods: Iterable[str], columns: Iterable[str] = ()) -> list[str]:
+        """What is missing: rows and seeds that were not run, and values of `columns` that are undefined."""
+        known, columns = self.rows.set_index("method")["status"], list(columns)
         found = []
         for method in methods:
             status = known.get(method, "no row of this profile")
             if status != "ok":
                 found.append(f"{self.label(method)} ({status})")
-            elif column:
+            same: dict[tuple[str, str], list[str]] = {}  # (seeds, reason) -> columns
+            for column in columns:
                 own = self.of(column)
                 own = own[own["method"] == method]
-                gone = own[own["value"].isna()]
-                if own.empty or len(gone):
-                    seeds = ", ".join(map(str, gone["seed"])) or "all"
-                    why = gone["reason"].iloc[0] if len(gone) else "not_run"
-                    found.append(f"{self.label(method)} {column} seed {seeds} ({why})")
+                for reason, gone in own[own["value"].isna()].groupby("reason", sort=False):
+                    same.setdefault((", ".join(map(str, gone["seed"])), reason), []).append(self.title(column))
+            found += [
+                f"{self.label(method)}: {' / '.join(titles)}, seed {seeds} ({reason})"
+                for (seeds, reason), titles in same.items()
+            ]
         return found
 
 
@@ -162,6 +175,12 @@ def save(figure: Figure, path: Path, dpi: int = 160) -> None:
     for suffix, metadata in ((".png", {}), (".pdf", {"CreationDate": None})):
         with atomic_path(path.with_name(path.name + suffix)) as temporary:
             figure.savefig(temporary, dpi=dpi, metadata=metadata, bbox_inches="tight")
+
+
+def seed_of(path: Path) -> str:
+    """'seed 3' of `<row>/seed3` or `<row>/seed3.csv`; any other folder's name as it is."""
+    number = path.name.partition(".")[0].removeprefix("seed")
+    return f"seed {number}" if number.isdigit() else path.name
 
 
 def nothing(axes: Axes, text: str) -> None:

@@ -97,7 +97,7 @@ def context_sweep(
     grid[1][0].set_ylabel("answering frames\nwithin reach")
     rows = [method for method in expected if method not in set(study.values["method"]) or method not in seconds]
     gone = [f"{method} (no row of this profile)" for method in rows if method not in set(study.rows["method"])]
-    gone += study.absent([method for method in expected if method in set(study.rows["method"])], columns[0])
+    gone += study.absent([method for method in expected if method in set(study.rows["method"])], columns)
     name_missing(figure, gone)
     return figure
 

@@ -12,7 +12,7 @@ from dyads.contract import FPS, SAMPLES_PER_FRAME, Dyad, read_manifest
 from dyads.errors import DataError
 from dyads.media import read_audio
 from dyads.synthetic.coefficients import COEFFICIENTS
-from evaluation.plots.study import BLACK, BLUE, ORANGE, runs
+from evaluation.plots.study import BLACK, BLUE, ORANGE, runs, seed_of
 
 
 def mouth_trace(files: dict[str, Path], dialogues: list[str]) -> Figure:
@@ -126,13 +126,13 @@ def _draw(axes: Axes, lines: dict[str, np.ndarray]) -> None:
 def read_trace(path: Path, dialogue: str, name: str, oracle: bool) -> dict[str, np.ndarray] | str:
     """Series (T,) of one coefficient by what they show, or a short text on why there are none."""
     if not path.exists():
-        return "no features stored"
+        return f"{seed_of(path)}: no readings kept"
     try:
         with safe_open(str(path), "np") as file:
             names = json.loads((file.metadata() or {}).get("meta", "{}")).get("names", [])
             keys = {key.partition("/")[2] for key in file.keys() if key.partition("/")[0] == dialogue}
             if not keys:
-                return "no usable video"
+                return f"{seed_of(path)}: no usable video"
             if name not in names:
                 return f"the probe has no {name}"
             here = names.index(name)

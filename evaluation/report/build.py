@@ -16,7 +16,7 @@ from evaluation.report.findings import read_findings
 from evaluation.report.gallery import place_dialogues, place_videos, shown_first
 from evaluation.report.media import place, weight
 from evaluation.report.page import NAMES, facts, run_facts, run_links, script_data
-from evaluation.report.sheets import control_counts, read_sheets
+from evaluation.report.sheets import TIDY, control_counts, read_sheets
 from evaluation.report.study import Study, read_study
 from evaluation.summary import seed_values, summarise
 
@@ -116,6 +116,7 @@ def _fill(study: Study, folder: Path, options: ReportOptions, external: Mapping[
             study=study,
             facts=seen,
             sheets=sheets,
+            tidy=[f"{name}.csv" for name in TIDY if (results / "tables" / f"{name}.csv").is_file()],
             claims=claims,
             pictures=pictures,
             notebooks=notebooks,

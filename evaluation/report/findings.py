@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from evaluation.cards import OK
-from evaluation.claims import VERDICTS
+from evaluation.claims_shown import VERDICTS
 from evaluation.registry import cards
 from evaluation.report.study import Study, reason
 
@@ -16,7 +16,7 @@ NEEDED = {"text", "source", "metric", "part", "kind", "family", "better", "worse
 
 @dataclass(frozen=True)
 class Finding:
-    """One claim; `bar` holds positions in percent of low, high, estimate, zero and the margins, where measured."""
+    """One claim, at `anchor` on the page; `bar`: where low, high, estimate, zero and the margins lie, in percent."""
 
     text: str
     source: str
@@ -29,6 +29,7 @@ class Finding:
     pairs: str
     methods: tuple[str, ...]
     key: str
+    anchor: str
     bar: dict[str, float] = field(default_factory=dict)
     margins: tuple[float, ...] = ()
 
@@ -42,9 +43,9 @@ class Claims:
     notes: list[str] = field(default_factory=list)
     problem: str = ""
 
-    def said(self, verdict: str) -> list[str]:
-        """The claims with this verdict, as sentences."""
-        return [claim.text for family in self.families.values() for claim in family if claim.verdict == verdict]
+    def said(self, verdict: str) -> int:
+        """How many claims have this verdict."""
+        return self.counts.get(verdict, 0)
 
 
 def read_findings(study: Study) -> Claims:
@@ -63,15 +64,15 @@ def read_findings(study: Study) -> Claims:
         return Claims(problem=f"{path}: has no column {missing[0]!r}; judge the claims again.")
     labels = {method.name: method.label for method in study.methods}
     found = Claims(counts={verdict: int((table["verdict"] == verdict).sum()) for verdict in VERDICTS})
-    for line in table.to_dict("records"):
-        found.families.setdefault(str(line["family"]), []).append(_finding(line, labels))
+    for number, line in enumerate(table.to_dict("records"), 1):
+        found.families.setdefault(str(line["family"]), []).append(_finding(line, labels, number))
     page = path.with_suffix(".md")
     if page.exists():
         found.notes = [row[2:] for row in page.read_text(encoding="utf-8").splitlines() if row.startswith("- ")]
     return found
 
 
-def _finding(line: dict, labels: dict[str, str]) -> Finding:
+def _finding(line: dict, labels: dict[str, str], number: int) -> Finding:
     card = cards().get(line["metric"])
     metric = card.label if card else str(line["metric"])
     part = "" if card and len(card.parts) == 1 else f", {line['part']}"
@@ -79,6 +80,7 @@ def _finding(line: dict, labels: dict[str, str]) -> Finding:
     beyond = f", margin {margin:g}" if margin else ""
     better, worse = (str(line[side]) for side in ("better", "worse"))
     nearer = " (distance from the truth)" if card and card.direction == "truth" else ""
+    state = f", while {line['state']}" if isinstance(line.get("state"), str) and line["state"] else ""
     measured = line["status"] == OK
     bar, margins = _bar(line, margin) if measured else ({}, ())
     low, high, estimate = (_number(line, name) for name in ("low", "high", "estimate"))
@@ -86,7 +88,7 @@ def _finding(line: dict, labels: dict[str, str]) -> Finding:
     return Finding(
         text=str(line["text"]),
         source=str(line["source"]),
-        test=f"{metric}{part}{nearer}: {labels.get(better, better)} {SYMBOLS.get(line['kind'], line['kind'])} "
+        test=f"{metric}{part}{state}{nearer}: {labels.get(better, better)} {SYMBOLS.get(line['kind'], line['kind'])} "
         f"{labels.get(worse, worse)}{beyond}",
         verdict=str(line["verdict"]),
         why="" if measured else _why(line),
@@ -94,6 +96,7 @@ def _finding(line: dict, labels: dict[str, str]) -> Finding:
         p=_shown(line, "p_holm", ".2g"),
         detectable=_shown(line, "detectable", ".2g"),
         pairs=_pairs(line) + (f" ({dropped} left out)" if dropped else ""),
+        anchor=f"claim-{number}",
         methods=tuple(name for name in (better, worse) if name in labels),
         key=f"{line['metric']}/{line['part']}",
         bar=bar,
@@ -119,7 +122,10 @@ def _shown(line: dict, name: str, style: str) -> str:
 
 def _pairs(line: dict) -> str:
     dialogues, seeds = _number(line, "dialogues"), _number(line, "seeds")
-    return "" if dialogues is None or seeds is None else f"{int(dialogues)} dialogues × {int(seeds)} seeds"
+    if dialogues is None or seeds is None:
+        return ""
+    what = "whole set" if line.get("basis") == "seeds" else f"{int(dialogues)} dialogues"
+    return f"{what} × {int(seeds)} seeds"
 
 
 def _bar(line: dict, margin: float) -> tuple[dict[str, float], tuple[float, ...]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evaluation.cards import OK
-from evaluation.claims import VERDICTS
+from evaluation.claims_shown import VERDICTS
 from evaluation.registry import cards
 from evaluation.report.study import GROUPS, Run, Study, clip_values, reason, seed_summary
 from evaluation.tables import DEFAULT_COLUMNS

@@ -14,8 +14,10 @@ from readings_file import readings, write_readings
 from study_rows import constant, write_result
 
 from dyads.errors import ConfigError, DataError
-from evaluation.claims import Claim, as_table, chances, decide, judge, main, read_claims, shown, shown_tex
+from evaluation.claims import Claim, as_table, chances, decide, judge, main, read_claims
+from evaluation.claims_shown import shown, shown_tex
 from evaluation.pairing import differences, readings_of
+from evaluation.published import load
 from evaluation.stats import Mean, mean_crossed
 from evaluation.summary import read_rows, result_files
 
@@ -139,6 +141,36 @@ def test_readings_bring_the_dialogues_into_a_set_metric(tmp_path):
         readings_of(files, tmp_path / "none.csv")
 
 
+def test_a_claim_of_one_state_is_judged_on_its_frames(tmp_path):
+    """a is nearer to the truth while it listens, b while it talks; over all frames neither is."""
+    for method, quiet in (("a", 0.1), ("b", 1.0)):
+        for seed in range(3):
+            path = write_result(tmp_path, method, seed, constant(0.5), CLIPS)
+            rng = np.random.default_rng([seed, ord(method)])
+            clips = dict(zip(CLIPS, readings(rng, 12).values(), strict=True))
+            for clip in clips.values():
+                talks = clip["speaking"].astype(bool)[:, None]
+                noise = rng.standard_normal(clip["true"].shape) * np.where(talks, 1.1 - quiet, quiet)
+                clip["generated"] = (clip["true"] + noise).astype(np.float32)
+            write_readings(path.with_suffix(".features.safetensors"), clips, method, seed)
+    error = replace(GREATER, metric="motion_mse", part="expression", kind="less")
+    distance = replace(error, metric="motion_fd_pooled")
+    states = ("", "listening", "talking")
+    claims = [replace(c, state=state, family=f"{c.metric} {state}") for c in (error, distance) for state in states]
+    files = result_files([tmp_path])
+    findings = judge(read_rows(files), claims, readings_of(files))
+    assert [one.verdict for one in findings][1:3] == [one.verdict for one in findings][4:] == [
+        "supported", "contradicted",
+    ]  # fmt: skip
+    assert [one.basis for one in findings][1:3] == ["clips"] * 2 and {one.basis for one in findings[4:]} == {"set"}
+    assert findings[0].status == "all_zero"  # the rows as they were written
+    text = shown(as_table(claims, findings))
+    assert "motion_mse/expression, listening: a < b" in text and "motion_mse/expression: a < b" in text
+    silent = judge(read_rows(files), claims[1:2])[0]
+    assert (silent.verdict, silent.status) == ("not_measured", "no_readings: a")
+    assert "no readings were kept of a" in silent.missing
+
+
 def test_a_lucky_seed_does_not_support_a_claim(tmp_path):
     """Every one of 36 pairs favours a, yet its seeds differ too much to speak of other trainings."""
     planted(tmp_path, "a", 0.65, per_seed=0.3), planted(tmp_path, "b", 0.6)
@@ -184,7 +216,21 @@ def test_the_papers_claims_can_be_read_and_name_rows_that_exist():
     named = {method for claim in claims for method in claim.methods}
     assert named <= {*default["methods"], *full["methods"]}
     assert {"echo", "no_lcu", "no_lpe", "no_hbcu", "no_lau", "no_sdcm", "single_stage", "no_hfa"} <= named
-    assert len({(c.metric, c.part, c.methods, c.kind) for c in claims}) == len(claims) > 20
+    assert {"dim", "infp", "arig", "avatar_forcing"} <= named
+    assert len({(c.metric, c.part, c.methods, c.kind, c.state) for c in claims}) == len(claims) > 50
+
+
+def test_every_value_of_the_papers_ablations_has_its_claim():
+    """Of the metrics that the paper argues each ablation with."""
+    ours = {"rPCC": "rpcc", "SID": "sid", "Var": "var"}
+    ours |= {"FID": "fid_small", "FVD": "fvd_small", "LSE-D": "lse_d_small", "LSE-C": "lse_c_small"}
+    rows = {"ECHO w/o LPE": "no_lpe", "ECHO w/o HBCU": "no_hbcu", "ECHO w/o LAU": "no_lau", "ECHO w/o SDCM": "no_sdcm"}
+    printed = load()
+    printed = printed[printed["source"] == "ECHO 2603.17427 Table 1"].set_index(["method", "metric"])["value"]
+    claimed = {(claim.methods[1], claim.metric) for claim in read_claims(PAPER)}
+    for row, name in rows.items():
+        for metric in ("FID", "FVD", "LSE-D", "LSE-C") if name == "no_sdcm" else ("rPCC", "SID", "Var"):
+            assert printed[row, metric] != printed["ECHO", metric] and (name, ours[metric]) in claimed, (row, metric)
 
 
 def test_from_the_command_line_twice_the_same_files(tmp_path, capsys):

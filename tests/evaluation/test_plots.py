@@ -87,7 +87,7 @@ def test_filmstrip_shows_gaps_and_is_saved_twice(study, tmp_path):
     here = read_study(study)
     shown = pick_dialogues(here.data, 2)
     figure = filmstrip(here.data, {"ECHO": here.videos("echo", 0), "Other": here.videos("other", 0)}, shown, columns=4)
-    assert texts(figure).count("no video") == 2  # one for each dialogue
+    assert texts(figure).count("seed 0: no video") == 2  # one for each dialogue
     save(figure, tmp_path / "film")
     assert (tmp_path / "film.pdf").read_bytes()[:4] == b"%PDF"
     assert Image.open(tmp_path / "film.png").convert("L").getextrema()[0] < 50
@@ -114,8 +114,8 @@ def test_traces_say_what_is_missing(study):
     here = read_study(study)
     shown = pick_dialogues(here.data, 1)
     files = {"ECHO": here.features("echo", 0), "Other": here.features("other", 0)}
-    assert texts(expression_trace(files, shown)).count("no features stored") == 1
-    assert read_trace(files["ECHO"], "nobody", "smile", True) == "no usable video"
+    assert texts(expression_trace(files, shown)).count("seed 0: no readings kept") == 1
+    assert read_trace(files["ECHO"], "nobody", "smile", True) == "seed 0: no usable video"
     assert read_trace(files["ECHO"], shown[0], "wings", True) == "the probe has no wings"
 
 
@@ -189,11 +189,14 @@ def test_the_sweep_holds_rows_that_know_their_window_alone(sweep):
 
 
 def test_learning_curves_are_those_of_the_training_log(sweep):
-    figure = learning_curves(sweep, {"echo": "ECHO", "gone": "Gone"})
+    study = read_study(sweep)
+    figure = learning_curves(study, ["echo", "gone"])
     lips, face = (axes.lines for axes in figure.axes)
     assert len(lips) == 1 and list(lips[0].get_xdata()) == [50, 100, 150, 200, 250]
     assert list(face[0].get_ydata()) == pytest.approx([2 * y for y in lips[0].get_ydata()])
-    assert texts(learning_curves(sweep, {"gone": "Gone"})).count("no training kept its log") == 2
+    below = " ".join(figure.get_supxlabel().split())
+    assert "echo, seed 1 (no journal with lips)" in below and "gone, every seed (no journal with face)" in below
+    assert texts(learning_curves(study, ["gone"])).count("no training kept its log") == 2
     (sweep / "checkpoints/echo/seed0/train.jsonl").write_text("{")
     with pytest.raises(DataError, match="no JSON"):
-        learning_curves(sweep, {"echo": "ECHO"})
+        learning_curves(study, ["echo"])

@@ -75,6 +75,49 @@ def test_tables_show_what_the_csv_holds(results, report):
     assert "Not measured, no weights file" in page.select_one("#results details").text
 
 
+def test_sure_differences_carry_their_mark(results, report):
+    compared = pd.read_csv(results / "tables/comparisons.csv").query("table == 'ablations_table' and metric == 'psnr'")
+    assert list(compared["better"]) == ["worse"]
+    cells = {
+        row["data-method"]: row.select_one("a[data-key='psnr/frame']").parent
+        for row in soup(report).select("#sheet-ablations_table tbody tr")
+    }
+    assert cells["no_lcu"].select_one(".sign.down").text == "▼" and cells["echo"].select_one(".sign") is None
+
+
+def test_every_metric_of_every_row_leads_to_that_row(results, report):
+    page = soup(report)
+    link = page.select_one("#sheet-full_table a[data-methods=echo][data-key='sts/pose']")
+    full = pd.read_csv(results / "tables/full_table.csv", keep_default_na=False).set_index(["metric", "part"])
+    assert link.text.strip().split() == full.loc[("sts", "pose"), "echo"].split()
+    assert float(link.parent["data-v"]) == pytest.approx(LEVEL["echo"], abs=0.05)
+    assert "STS" in [cell.text.strip() for cell in page.select("#sheet-full_table td[title=sts]")]
+    heads = [head.text.strip() for head in page.select("#sheet-full_table th")]
+    assert {"ECHO", "w/o LCU", "DIM & Co"} <= set(heads)
+
+
+def test_costs_are_means_with_their_spread(results, report):
+    page = soup(report)
+    heads = [head.text.strip() for head in page.select("#sheet-efficiency_table th")]
+    assert heads[:2] == ["method", "seeds"] and {"train s", "frames/CPU s", "missing"} <= set(heads)
+    row = page.select_one("#sheet-efficiency_table tr[data-method=echo]")
+    assert "seed 0, 1, 2: frames/s" in row.text and "±" not in row.text  # nothing timed these videos
+
+
+def test_long_tables_are_folded_and_tidy_files_linked(report):
+    page = soup(report)
+    assert page.select_one("details.folded #sheet-comparisons") and page.select_one("#sheet-controls")
+    assert page.select_one("#sheet-values") is None and page.select_one("#tables a[href='tables/values.csv']")
+
+
+def test_verdicts_stand_at_the_top_and_lead_to_their_claims(report):
+    page = soup(report)
+    marks = page.select("header .verdict")
+    assert [mark["class"][1] for mark in marks] == ["supported", "contradicted", "not_measured"]
+    assert [page.select_one(mark["href"])["data-verdict"] for mark in marks] == [mark["class"][1] for mark in marks]
+    assert "supports 1 and contradicts" in " ".join(page.select_one("header").text.split())
+
+
 def test_rows_that_failed_stay_in_sight(report):
     page, known = soup(report), data(report)
     assert "not_run" in page.select_one("#row-broken").text and "Broken" in page.select_one("aside.missing").text

@@ -4,12 +4,14 @@ import csv
 import json
 import os
 import re
+import shutil
 import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import yaml
+from bs4 import BeautifulSoup
 from checkout import Checkout, copy_repository
 
 pytestmark = pytest.mark.slow
@@ -26,6 +28,7 @@ def smoke(tmp_path_factory) -> Checkout:
     checkout = copy_repository(tmp_path_factory.mktemp("smoke"))
     result = checkout.snakemake("--cores", "all", *PROFILE, timeout=3000)
     assert result.code == 0, result.text[-20_000:]
+    shutil.copytree(checkout.folder / "results/smoke/tables", checkout.folder / "first_tables")  # tests add rows
     return checkout
 
 
@@ -46,10 +49,44 @@ def test_every_row_is_measured_on_every_test_dialogue(smoke):
         assert json.loads((results / f"metrics/{name}/seed0.json").read_text())["seed"] == 0
 
 
+def test_two_independent_runs_give_identical_tables(smoke, tmp_path_factory):
+    """Another checkout, from nothing: every byte of every table, but for times and memory."""
+    other = copy_repository(tmp_path_factory.mktemp("again"))
+    wanted = [f"results/smoke/tables/{name}.csv" for name in ("main_table", "claims")]
+    result = other.snakemake("--cores", "all", *PROFILE, *wanted, timeout=3000)
+    assert result.code == 0, result.text[-20_000:]
+    first, second = smoke.folder / "first_tables", other.folder / "results/smoke/tables"
+    names = {path.name for path in first.iterdir()}
+    assert names == {path.name for path in second.iterdir()}
+    timed = {f"{name}.{kind}" for name in ("efficiency_table", "full_table") for kind in ("csv", "md", "tex")}
+    timed |= {"values.csv", "summary.csv"}  # they hold the speed of generation
+    assert {"main_table.csv", "ablations_table.md", "claims.csv", "ranks.csv"} <= names - timed
+    for name in sorted(names - timed):
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+    compared = other.folder / "compared"
+    shutil.copytree(first, compared / "tables")
+    command = ["-m", "evaluation.diff", str(compared), "results/smoke", "--only", "tables"]
+    result = other.run(sys.executable, *command)
+    assert result.code == 0, result.text
+
+
 def test_the_report_shows_its_pictures_and_no_error(smoke):
     page = (smoke.folder / "results/smoke/reports/main_results.html").read_text()
     assert "image/png" in page or "data:image/png" in page
     assert "Traceback" not in page
+
+
+def test_a_notebook_runs_alone_with_parameters(smoke):
+    command = ["-m", "paper_figures", "qualitative", "--results", "results/smoke", "--out", "alone"]
+    parameters = ["-p", "dialogues", "1", "-p", "methods", '["echo", "dim"]']
+    whole = (smoke.folder / "results/smoke/figures/filmstrip.png").read_bytes()
+    result = smoke.run(sys.executable, *command, *parameters)
+    assert result.code == 0, result.text
+    notebook = json.loads((smoke.folder / "alone/qualitative.ipynb").read_text())
+    assert any("dialogues = 1" in "".join(cell["source"]) for cell in notebook["cells"])
+    assert "data:image/png" in (smoke.folder / "alone/qualitative.html").read_text()
+    assert len((smoke.folder / "alone/figures/filmstrip.png").read_bytes()) < len(whole)
+    assert (smoke.folder / "results/smoke/figures/filmstrip.png").read_bytes() == whole  # the study's own stay
 
 
 def test_running_again_does_nothing(smoke):
@@ -61,7 +98,10 @@ def test_running_again_does_nothing(smoke):
 def test_snakemake_bundles_its_report(smoke):
     result = smoke.snakemake("--report", "report.html", *PROFILE)
     assert result.code == 0, result.text
-    assert (smoke.folder / "report.html").stat().st_size > 100_000
+    page = (smoke.folder / "report.html").read_text()
+    assert len(page) > 100_000
+    for name in ("main_table", "claims", "efficiency_table", *STUDY["notebooks"]):
+        assert f"/{name}." in page, name
 
 
 def test_a_row_trained_again_by_the_readmes_commands_gives_equal_videos(smoke):
@@ -108,3 +148,36 @@ def test_a_method_added_as_the_readme_says_finds_its_row(smoke):
     table = rows(smoke.folder / "results/smoke/tables/main_table.csv")
     mine = next(row for row in table if row["method"] == "my_method")
     assert float(mine["ssim/frame_mean"]) > 0 and int(mine["parameters"]) > 0
+
+
+def test_a_method_that_fails_leaves_its_row_and_everything_else(smoke):
+    """Really run: training raises; tables, claims, notebooks and report of the others stand, and tell of it."""
+    assert smoke.run(sys.executable, "-m", "training.scaffold", "broken").code == 0
+    code = smoke.folder / "baselines/broken.py"
+    start = '        """`dyads` is the training split.'
+    assert start in code.read_text()
+    code.write_text(code.read_text().replace(start, '        raise ValueError("this row fails on purpose")\n' + start))
+    results = smoke.folder / "results/smoke"
+    for old in [
+        *(results / "tables").glob("claims.*"),
+        *(results / "reports").iterdir(),
+        results / "report/index.html",
+    ]:
+        old.unlink()
+    files = ["workflow/config/smoke.yaml", "workflow/config/broken.yaml"]
+    result = smoke.snakemake("--cores", "all", "--configfile", *files, timeout=1200)
+    assert result.code != 0 and "ValueError: this row fails on purpose" in result.text
+    assert "What finished is shown in results/smoke/report/index.html." in result.text, result.text[-5000:]
+    table = {row["method"]: row for row in rows(results / "tables/main_table.csv")}
+    assert table["broken"]["status"] == "not_run; fit failed: ValueError: this row fails on purpose"
+    assert float(table["echo"]["ssim/frame_mean"]) > 0 and table["echo"]["status"] == "ok"
+    for name in ("main_table", "talking_table", "listening_table", "efficiency_table"):
+        for kind in ("md", "tex"):
+            assert "Broken" in (results / f"tables/{name}.{kind}").read_text(), (name, kind)
+    assert len(rows(results / "tables/claims.csv")) > 50
+    page = BeautifulSoup((results / "report/index.html").read_text(), "html.parser")
+    assert "Broken" in page.select_one("aside.missing").text and "not_run" in page.select_one("#row-broken").text
+    assert "this row fails on purpose" in page.select_one("#sheet-main_table tr[data-method=broken]").text
+    pages = {path.stem: path.read_text() for path in (results / "reports").glob("*.html")}
+    assert set(pages) == set(STUDY["notebooks"])
+    assert "this row fails on purpose" in pages["main_results"] and "Traceback" not in "".join(pages.values())

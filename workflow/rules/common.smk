@@ -111,6 +111,12 @@ LOGS = f"{RESULTS}/logs"
 GPU = int(bool(visible_gpus())) if config["gpus_per_job"] is None else config["gpus_per_job"]
 
 
+def in_report(paths):
+    """The same paths; `snakemake --report` shows those of CSV tables."""
+    shown = lambda path: report(path, category="Tables", labels={"table": Path(path).stem})
+    return [shown(path) if path.endswith(".csv") else path for path in paths]
+
+
 def one_of(names):
     """Wildcard constraint; of no names, one that nothing matches."""
     return "|".join(sorted(names)) or "(?!)"

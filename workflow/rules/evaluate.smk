@@ -60,7 +60,7 @@ rule tables:
         rows=[f"{RESULTS}/metrics/{name}/seed{seed}.csv" for name, seed in MEASURED],
         cards=[f"{RESULTS}/models/{name}/seed{seed}.json" for name, seed in MEASURED if name in TRAINED],
     output:
-        TABLES,
+        in_report(TABLES),
         TIDY,
     log:
         f"{LOGS}/tables.log",
@@ -82,7 +82,7 @@ rule claims:
         data=f"{DATA}/manifest.csv",
         rows=[f"{RESULTS}/metrics/{name}/seed{seed}.csv" for name, seed in MEASURED],
     output:
-        CLAIMS,
+        in_report(CLAIMS),
     log:
         f"{LOGS}/claims.log",
     conda:

@@ -5,12 +5,16 @@ rule run_notebook:
     input:
         notebook="paper_figures/{notebook}.ipynb",
         runner="paper_figures/__main__.py",
-        code=code_files("evaluation.plots"),
+        code=code_files("evaluation.plots.*"),
         tables=TABLES + TIDY + CLAIMS + ([SWAP_TABLE] if SWAPS else []),
         inspected=INSPECTED,
     output:
         notebook=f"{RESULTS}/reports/{{notebook}}.ipynb",
-        html=report(f"{RESULTS}/reports/{{notebook}}.html", category="Reports"),
+        html=report(
+            f"{RESULTS}/reports/{{notebook}}.html",
+            category="Notebooks",
+            labels={"notebook": "{notebook}"},
+        ),
     log:
         f"{LOGS}/reports/{{notebook}}.log",
     conda:
