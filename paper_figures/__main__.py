@@ -54,9 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m paper_figures", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="+", help=f"of {', '.join(notebooks())}")
     parser.add_argument("--results", required=True, type=Path, help="one profile's results, such as results/default")
-    parser.add_argument(
-        "--out", type=Path, help="folder of pages and figures; default: those of the results"
-    )
+    parser.add_argument("--out", type=Path, help="folder of pages and figures; default: those of the results")
     parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"),
                         help="of the notebook's first cell; VALUE is JSON or text")  # fmt: skip
     args = parser.parse_args(arguments)
