@@ -8,6 +8,8 @@ import torch
 
 from dyads.errors import ConfigError
 
+VOCABULARIES = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
+
 
 def model_type(path: Path) -> str:
     """`model_type` of the folder's config.json."""
@@ -37,12 +39,13 @@ def open_model(cls: Any, path: Path, device: torch.device | str) -> torch.nn.Mod
 
 def open_processor(cls: Any, path: Path) -> Any:
     """The tokenizer or processor that lies beside the weights."""
+    remedy = "copy the checkpoint's tokenizer and processor there."
+    if not any((path / name).is_file() for name in VOCABULARIES):  # else transformers makes one that knows no word
+        raise ConfigError(f"{path} has no vocabulary ({', '.join(VOCABULARIES)}); {remedy}")
     try:
         return cls.from_pretrained(path, local_files_only=True)
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise ConfigError(
-            f"{path} has no {cls.__name__} ({first_line(error)}); copy the checkpoint's tokenizer and processor there."
-        ) from error
+        raise ConfigError(f"{path} has no {cls.__name__} ({first_line(error)}); {remedy}") from error
 
 
 def first_line(error: Exception) -> str:

@@ -33,7 +33,7 @@ OPTIONS = {"model": MODEL, "sampling": {"steps": 1}}
 def study(tmp_path_factory):
     """Two short dialogues, an untrained autoencoder, and what the three random checkpoints make of the dialogues."""
     root = tmp_path_factory.mktemp("paper")
-    write_world(root / "data", WorldOptions(train=1, test=1, size=32, seconds=(3.0, 3.2), workers=1))
+    write_world(root / "data", WorldOptions(train=1, test=1, size=32, seconds=(4.0, 4.2), workers=1))
     torch.manual_seed(0)
     sizes = {"size": 32, "width": 16}
     save_weights(root / "vae.safetensors", FaceVAE(VAEOptions(**sizes)), {"options": sizes})

@@ -220,7 +220,7 @@ def test_a_checkpoint_without_some_weights_or_files_is_refused(folders, tmp_path
         T5(tmp_path, 6)
     for file in tmp_path.glob("*token*"):
         file.unlink()
-    with pytest.raises(ConfigError, match="copy the checkpoint's tokenizer"):
+    with pytest.raises(ConfigError, match="has no vocabulary .* copy the checkpoint's tokenizer"):
         T5(tmp_path, 6)
 
 
