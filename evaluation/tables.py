@@ -31,7 +31,7 @@ from training.options import from_dict, parse_json
 
 DEFAULT_COLUMNS = (
     *("mouth_opening_correlation/speech", "expression_correlation/all", "expression_amplitude/all"),
-    *("motion_mse/all", "motion_fd_pooled/all", "rpcc/expression", "sid/expression", "var/all"),
+    *("motion_mse/all", "motion_fd_clip/all", "motion_fd_pooled/all", "rpcc/expression", "sid/expression", "var/all"),
     *("fid_small/frame", "fvd_small/window", "csim_small/frame", "lse_d_small/speech", "lse_c_small/speech"),
     *("ssim/frame", "psnr/frame", "lpips_small/frame"),
     # By reference networks: shown where their weights are given, else named below the table.
