@@ -88,7 +88,8 @@ def test_a_column_nobody_can_fill_is_named_below(tmp_path):
     file = write_result(tmp_path, "echo", 0, lambda metric, *_: "weights_missing" if metric == "lse_d" else 0.3)
     tables, texts = made(tmp_path, file)
     assert cell(tables["main_table"], "echo", "lse_d/speech_status") == "weights_missing"
-    assert "LSE-D" not in texts["main_table.md"].splitlines()[2] and "LSE-C" in texts["main_table.md"].splitlines()[2]
+    heads = texts["main_table.md"].splitlines()[2]
+    assert "LSE-D ↓" not in heads and "LSE-D (small probe) ↓" in heads and "LSE-C ↑" in heads
     assert "Not measured, no weights file was given for this network: LSE-D" in texts["main_table.md"]
 
 
