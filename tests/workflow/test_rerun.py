@@ -99,15 +99,6 @@ def test_a_new_method_runs_only_its_own_jobs(finished, tmp_path):
     assert "fit_start" not in result.jobs
 
 
-@pytest.mark.parametrize(
-    ("file", "runs", "spared"),
-    [
-        ("baselines/controls.py", {"generate"}, {"fit", "fit_start", "train_vae", "train_probe"}),
-        ("evaluation/metrics/rpcc.py", {"evaluate"}, {"generate", "fit", "train_probe"}),
-        ("evaluation/networks/i3d.py", {"evaluate"}, {"generate", "fit", "train_probe"}),
-        ("echo_model/sdcm.py", {"fit", "fit_start"}, {"train_vae", "encode", "train_phi", "train_probe"}),
-    ],
-)
 def test_an_edited_probe_is_trained_again_and_the_others_are_not(finished):
     for probe in ("identity", "video"):
         path = finished.folder / f"evaluation/probes/{probe}.py"
@@ -122,6 +113,15 @@ def test_an_edited_probe_is_trained_again_and_the_others_are_not(finished):
         assert result.wildcards("train_probe") == {f"probe={probe}"} and "fit" not in result.jobs
 
 
+@pytest.mark.parametrize(
+    ("file", "runs", "spared"),
+    [
+        ("baselines/controls.py", {"generate"}, {"fit", "fit_start", "train_vae", "train_probe"}),
+        ("evaluation/metrics/rpcc.py", {"evaluate"}, {"generate", "fit", "train_probe"}),
+        ("evaluation/networks/i3d.py", {"evaluate"}, {"generate", "fit", "train_probe"}),
+        ("echo_model/sdcm.py", {"fit", "fit_start"}, {"train_vae", "encode", "train_phi", "train_probe"}),
+    ],
+)
 def test_an_edited_file_runs_the_stages_that_execute_it(finished, file, runs, spared):
     path = finished.folder / file
     before, times = path.read_text(), path.stat()

@@ -43,7 +43,7 @@ rule evaluate:
     params:
         data=subpath(input.data, parent=True),
         videos=folder_of,
-        probes=f"{RESULTS}/probes",
+        probes=lambda wildcards, input: Path(input.probes[0]).parent,
         weights=json.dumps(config["weights"], sort_keys=True),
         options=json.dumps(config["evaluation"], sort_keys=True),
     shell:
