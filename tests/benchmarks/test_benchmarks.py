@@ -60,11 +60,14 @@ def test_metrics_beside_one_peer():
 
 @pytest.mark.slow
 def test_metrics_beside_every_peer():
-    """The same weights give the same values; cd-fvd divides covariances by N, and syncnet-python reads JPEG files."""
+    """The same weights give the same values; syncnet-python reads JPEG files.
+
+    cd-fvd divides covariances by N, here 3 windows, so that ours may be up to N / (N - 1) of its value.
+    """
     found = last_line("benchmarks.metrics", "--clips", "3", "--frames", "20", "--frechet", "40", "16")
     gaps = found["relative_difference"]
     assert max(gaps[name] for name in ("ssim", "psnr", "lpips")) < 1e-4
-    assert gaps["fid"] < 1e-3 and gaps["fvd"] < 1 / 3 and gaps["lse_d"] < 1e-2
+    assert gaps["fid"] < 1e-3 and gaps["fvd"] < 1 / 2 and gaps["lse_d"] < 1e-2
     seen = found["samples"]
     assert seen["pytorch-fid"]["InceptionV3.forward"] == seen["ours"]["Inception.forward"] == 2 * 3 * 5
     assert seen["cd-fvd"]["InceptionI3d.forward"] == seen["ours"]["I3D.forward"] == 2 * 3
