@@ -12,9 +12,10 @@ NOTES = (
     "from the pooled ones in the main table.",
     "supported / contradicted: Holm's p within the family is below 0.05, for or against the claim; inconclusive: this "
     "study cannot tell. Not finding a difference is no proof that there is none.",
-    "Interval and p are those of a two-way analysis of variance with dialogues and seeds as samples; 95 %, and 90 % "
-    "(TOST) for equivalence. A margin below 0 asks for 'no loss of more than that'. A metric of the whole set "
-    "enters by jackknife pseudo-values, from readings kept of every dialogue; without those, by its value per seed.",
+    "Interval and p are those of a two-way analysis of variance with dialogues and seeds as samples (generalised p, "
+    "Tsui and Weerahandi 1989); 95 %, and 90 % (TOST) for equivalence. A margin below 0 asks for 'no loss of more than "
+    "that'. A metric of the whole set enters by jackknife pseudo-values, from readings kept of every dialogue; without "
+    "those, by its value per seed.",
     "Detectable: the smallest difference that this many dialogues and seeds see with 80 % power before Holm. "
     "claims.csv adds rank tests over dialogues, which speak of these trainings only, and a bootstrap.",
 )

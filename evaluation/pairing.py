@@ -10,6 +10,7 @@ import pandas as pd
 
 from dyads.errors import DataError
 from evaluation import resampling, stats
+from evaluation.bootstrap import Interval, hierarchical_bootstrap
 from evaluation.cards import OK, count_part, truth_part
 from evaluation.reading import read_features
 from evaluation.registry import cards
@@ -66,7 +67,7 @@ class Compared:
     basis: Literal["clips", "set", "seeds"] = "clips"
     mean: stats.Mean = stats.Mean(0, 0, "too_few_pairs")
     rank: stats.Paired = stats.Paired(0, "too_few_pairs")
-    boot: stats.Interval = stats.Interval("too_few_pairs")
+    boot: Interval = Interval("too_few_pairs")
     total: int = 0
 
 
@@ -125,17 +126,17 @@ def compare(
 
 def _by_clip(table: np.ndarray, clips: list[str], readings: Readings, resample: bool) -> Compared:
     rank = stats.compare(stats.by_dialogue(table), flips=9999 if resample else 999)
-    boot = stats.Interval("not_asked")
+    boot = Interval("not_asked")
     if resample:
         whole = np.isfinite(table[np.isfinite(table).any(axis=1)]).all(axis=0)  # as `stats.complete` keeps them
         kept = [clip for clip, good in zip(clips, whole, strict=True) if good]
-        boot = stats.hierarchical_bootstrap(stats.complete(table), readings.identities(kept))
+        boot = hierarchical_bootstrap(stats.complete(table), readings.identities(kept))
     return Compared(OK, "clips", stats.mean_crossed(table), rank, boot, table.shape[1])
 
 
 def _by_set(pairs: list[resampling.Pair], readings: Readings, resample: bool) -> Compared:
     clips = pairs[0][0].clips
-    mean, boot = resampling.crossed(pairs), stats.Interval("not_asked")
+    mean, boot = resampling.crossed(pairs), Interval("not_asked")
     rank = stats.Paired(mean.dialogues, mean.status)
     if resample:
         boot = resampling.bootstrap(pairs, readings.identities(clips))

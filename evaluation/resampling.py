@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from evaluation import stats
+from evaluation.bootstrap import Interval, draw_counts
 from evaluation.set_level import SetMetric
 
 Pair = tuple[SetMetric, SetMetric]  # of one seed: the first method's and the second's
@@ -67,19 +68,19 @@ def crossed(pairs: list[Pair]) -> stats.Mean:
 
 def bootstrap(
     pairs: list[Pair], identities: list[str] | None = None, level: float = 0.95, draws: int = 1000, seed: int = 0
-) -> stats.Interval:
+) -> Interval:
     """Percentile interval of the difference, drawing seeds, identities and their dialogues with replacement."""
     if len(pairs) < 2 or len(pairs[0][0].clips) < 2:
-        return stats.Interval("one_seed" if len(pairs) == 1 else "too_few_pairs")
+        return Interval("one_seed" if len(pairs) == 1 else "too_few_pairs")
     clips = pairs[0][0].clips
-    of_seed, of_clip = stats.draw_counts(len(pairs), list(clips) if identities is None else identities, draws, seed)
+    of_seed, of_clip = draw_counts(len(pairs), list(clips) if identities is None else identities, draws, seed)
     values = np.array([difference(pair, of_clip) for pair in pairs])  # (seeds, draws)
     means = (of_seed.T * values).sum(0) / len(pairs)
     means = means[np.isfinite(means)]
     if len(means) < 0.9 * draws:
-        return stats.Interval("undefined_draws")
+        return Interval("undefined_draws")
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return stats.Interval(stats.OK, plain(pairs), float(low), float(high))
+    return Interval(stats.OK, plain(pairs), float(low), float(high))
 
 
 def exchange(pairs: list[Pair], flips: int = 999, seed: int = 0) -> float:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from safetensors import SafetensorError, safe_open
 
@@ -16,6 +17,7 @@ from evaluation.plots.filmstrip import CUES
 from evaluation.plots.study import AMBER, BLACK, BLUE, GREEN, ORANGE, nothing, runs
 from evaluation.plots.sweeps import events
 
+FAINT = 1e-4  # of the largest weight: the darkest colour
 VIEWS = {"influence_audio": "user's voice", "influence_video": "user's face", "influence_phi": "S_usr (Phi)"}
 
 
@@ -97,8 +99,8 @@ def _band(axes: Axes, dyad: Dyad | None, seconds: float) -> None:
 def look_back(inspected: dict[str, dict[str, np.ndarray]], meta: dict, dyads: dict[str, Dyad], row: str) -> Figure:
     """Per dialogue, what the voice's scan holds of each earlier moment, and what moves f_pu of a clip how far back.
 
-    Left: |weight| of step j in step i of the scan's last layer, brighter is more, events as lines. Right: share of the
-    influence on f_pu by seconds before the clip's end, mean over clips; the dotted line is the clip's own start.
+    Left: |weight| of step j in step i of the scan's last layer, on a logarithmic scale, events as lines. Right: share
+    of the influence on f_pu by seconds before the clip's end, mean over clips; the dotted line is the clip's own start.
     `row`: whose it is, label and seed.
     """
     shown = {name: found for name, found in inspected.items() if "influence_audio" in found}
@@ -124,10 +126,11 @@ def _scan(axes: Axes, found: dict[str, np.ndarray], meta: dict, dyad: Dyad | Non
     lead = (meta["context"] - meta["clip"]) // meta["stride"]  # silence before the dialogue
     weights = found["scan_audio"][-1][lead:, lead:]
     end = len(weights) * step
-    top = np.quantile(weights[weights > 0], 0.98) if (weights > 0).any() else 1.0
-    axes.imshow(
-        weights, extent=(0, end, end, 0), vmin=0, vmax=top, cmap="cividis", interpolation="nearest", aspect="auto"
-    )
+    top = float(weights.max()) or 1.0
+    scale = LogNorm(top * FAINT, top)  # what is held falls off exponentially
+    look = {"cmap": "cividis", "interpolation": "nearest", "aspect": "auto"}
+    picture = axes.imshow(weights.clip(top * FAINT), extent=(0, end, end, 0), norm=scale, **look)
+    axes.figure.colorbar(picture, ax=axes, shrink=0.8, pad=0.02).set_label("|weight|, logarithmic", fontsize=7)
     for event in events(dyad) if dyad is not None else ():
         axes.axvspan(event["start"], event["end"], ymin=0.97, color=ORANGE, linewidth=0)
         axes.axvline(event["end"], color="white", linewidth=0.7, linestyle=":")

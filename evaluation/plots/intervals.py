@@ -92,6 +92,7 @@ def row_differences(study: Study, table: str, columns: Sequence[str]) -> Figure:
         for place, method in enumerate(methods):
             _difference(axes, place, lines[(lines["column"] == column) & (lines["method"] == method)])
         axes.axvline(0, color=BLACK, linewidth=0.8)
+        axes.locator_params(axis="x", nbins=5)
         axes.set_title(study.title(column), fontsize=8)
         axes.grid(axis="x")
     reference = study.label(lines["reference"].iloc[0])

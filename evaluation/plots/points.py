@@ -32,6 +32,7 @@ def metric_points(study: Study, columns: Sequence[str], rows: pd.DataFrame | Non
         for line, row in enumerate(rows.itertuples(index=False)):
             _points(axes, line, own[own["method"] == row.method], row.group)
         axes.set_title(study.title(column), fontsize=8)
+        axes.locator_params(axis="x", nbins=5)
         axes.grid(axis="x")
     for axes in all_axes[max(len(columns), 1) :]:
         axes.set_visible(False)

@@ -266,7 +266,7 @@ def test_captions_are_those_of_the_notebooks(tmp_path):
     ]
     (tmp_path / "main_results.ipynb").write_text(json.dumps({"cells": cells}))
     (tmp_path / "damaged.ipynb").write_text("{")
-    assert captions(tmp_path) == {"metric_points": ("Seeds", "Points are seeds.")}
+    assert captions(tmp_path) == {"metric_points": ("main_results", "Seeds", "Points are seeds.")}
 
 
 def test_notebooks_lose_what_they_would_load_from_the_network(tmp_path):
