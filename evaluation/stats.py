@@ -61,7 +61,7 @@ class Mean:
     estimate: float = NAN
     error: float = NAN
     freedom: float = NAN
-    share: float = 0.0
+    share: float = NAN
     others: float = NAN
 
 
@@ -210,7 +210,7 @@ def p_below(mean: Mean, threshold: float = 0.0) -> float:
 def _tail(mean: Mean, errors: float) -> float:
     """Chance that a true difference of zero lies so many standard errors below the estimate."""
     if not 0 < mean.share < 1:
-        return float(special.stdtr(mean.others if mean.share else mean.freedom, -errors))
+        return float(special.stdtr(mean.others if mean.share == 1 else mean.freedom, -errors))
     variances, weights = _variances(mean.freedom, mean.others, mean.share)
     return float(weights @ special.ndtr(-errors / np.sqrt(variances)))
 
@@ -218,7 +218,7 @@ def _tail(mean: Mean, errors: float) -> float:
 def _reach(mean: Mean, chance: float) -> float:
     """How many standard errors a tail of that chance begins at."""
     if not 0 < mean.share < 1:
-        return float(special.stdtrit(mean.others if mean.share else mean.freedom, 1 - chance))
+        return float(special.stdtrit(mean.others if mean.share == 1 else mean.freedom, 1 - chance))
     most = special.stdtrit(min(mean.freedom, mean.others), 1 - chance)
     return float(optimize.brentq(lambda errors: _tail(mean, errors) - chance, 0.0, 1.5 * most))
 
@@ -251,7 +251,7 @@ def power(mean: Mean, difference: float, level: float = 0.95) -> float:
     if 0 < mean.share < 1:
         variances, weights = _variances(mean.freedom, mean.others, mean.share, drawn=True)
     else:
-        variances, weights = _chi_squares(mean.others if mean.share else mean.freedom, 1000)
+        variances, weights = _chi_squares(mean.others if mean.share == 1 else mean.freedom, 1000)
     scaled = bound * np.sqrt(variances)  # scipy.stats.nct is NaN far out
     return float(weights @ (special.ndtr(shift - scaled) + special.ndtr(-shift - scaled)))
 

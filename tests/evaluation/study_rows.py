@@ -21,7 +21,10 @@ CLIPS = ("a", "b", "c")
 def write_result(
     metrics: Path, method: str, seed: int, value: Callable[[str, str, str], float | str], clips=CLIPS
 ) -> Path:
-    """One complete result file; `value(metric, part, clip)` gives a number, or the status of a failure."""
+    """One complete result file; `value(metric, part, clip)` gives a number, or the status of a failure.
+
+    Numbers of samples are the same whatever the values: only such distances are compared.
+    """
     path = metrics / method / f"seed{seed}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
@@ -34,6 +37,7 @@ def write_result(
             for part in card.all_parts:
                 for clip in places:
                     got = value(card.name, part, clip)
+                    got = 300 if card.estimate and part.endswith("_count") and not isinstance(got, str) else got
                     cells = ("", got) if isinstance(got, str) else (repr(float(got)), "ok")
                     writer.writerow([method, seed, "synthetic", "test", clip, card.name, part, *cells])
     return path
