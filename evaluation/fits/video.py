@@ -12,13 +12,13 @@ from training.options import TrainOptions
 
 @dataclass(frozen=True)
 class Options:
-    """The video probe: speed and, where the data has a truth, motion of windows of 16 frames."""
+    """The video probe: the speed of windows of 16 frames."""
 
     size: int = 32
     width: int = 16
     videos: int = 100
     per_video: int = 10
-    train: TrainOptions = field(default_factory=lambda: schedule(350, batch_size=32))
+    train: TrainOptions = field(default_factory=lambda: schedule(300, batch_size=32))
 
 
 def fit(job: Job, o: Options) -> None:
@@ -27,7 +27,7 @@ def fit(job: Job, o: Options) -> None:
     data = sample_windows(job.dyads(), **shape, videos=o.videos, per_video=o.per_video)
     if not len(data):
         raise DataError(f"{job.data} has no training video of {LONGEST} frames, which the video probe needs.")
-    build = {"size": o.size, "width": o.width, "targets": 0 if data.targets is None else data.targets.shape[2]}
+    build = {"size": o.size, "width": o.width}
     with seeded(job.seed, "video-probe-init"):
         task = VideoTask(VideoProbe(**build), data, o.train.batch_size)
     probe = job.trained(task, o.train, build).eval()

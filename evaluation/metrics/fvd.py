@@ -17,9 +17,9 @@ _REFERENCE = (
     f"keeping the aspect; covariance with N - 1; at least {MINIMUM} windows"
 )
 _SMALL = (
-    f"32-d features of the video probe, trained on training identities to tell the speed of a window and, where "
-    f"known, its motion; windows of {video.WINDOW} frames, {video.STRIDE} apart, of every test clip, pooled; frames at "
-    "32x32; covariance with N - 1; at least 33 windows"
+    "32-d features of the video probe, trained on training identities to tell at which speed (still, half, normal, "
+    f"double) a window is played; windows of {video.WINDOW} frames, {video.STRIDE} apart, of every test clip, pooled; "
+    "frames at 32x32; covariance with N - 1; at least 33 windows"
 )
 _DISAGREEMENTS = (
     "StyleGAN-V's FVD uses a TorchScript I3D, drops short videos and divides by N; cd-fvd squashes frames to a square; "

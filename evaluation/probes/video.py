@@ -1,4 +1,4 @@
-"""Video probe: 32 features of a window of 16 frames, trained to tell its speed and, where known, how the face moves."""
+"""Video probe: 32 features of a window of 16 frames, trained to tell at which speed true video is played."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +22,7 @@ LONGEST = 2 * WINDOW  # frames that a window of double speed is taken from
 class VideoProbe(nn.Module):
     """Windows in [-1, 1], (B, 3, 16, S, S), to features (B, 32): convolutions over space and over time in turn."""
 
-    def __init__(self, size: int = 32, width: int = 16, targets: int = 0) -> None:
+    def __init__(self, size: int = 32, width: int = 16) -> None:
         super().__init__()
         self.size, w = size, width
         layers: list[nn.Module] = []
@@ -33,7 +33,6 @@ class VideoProbe(nn.Module):
         self.stages = nn.Sequential(*layers)
         self.penultimate = nn.Linear(4 * w * 2 * 16, FEATURES)
         self.speed = nn.Linear(FEATURES, len(SPEEDS))
-        self.motion = nn.Linear(FEATURES, 2 * targets) if targets else None
 
     def forward(self, videos: Tensor) -> Tensor:
         change = F.pad(videos[:, :, 1:] - videos[:, :, :-1], (0, 0, 0, 0, 1, 0))
@@ -66,48 +65,26 @@ def at_speed(speed: Tensor) -> Tensor:
 
 @dataclass
 class VideoTask:
-    """Speed classification, and regression of the window's mean coefficients and their spread in time.
-
-    Speeds are made from the true frames; nothing but video is needed for them (`training.loop.Task`).
-    """
+    """At which of `SPEEDS` a window is played; needs nothing but video (`training.loop.Task`)."""
 
     module: VideoProbe
     data: WindowSet
     batch_size: int
 
-    def __post_init__(self) -> None:
-        if self.data.targets is not None:
-            own = _summary(self.data.targets[:, :WINDOW])
-            self.mean, self.scale = own.mean(0), own.std(0).clamp_min(0.02)
-
     def batch(self, step: int, generator: torch.Generator) -> dict[str, Any]:
         index = torch.randint(len(self.data), (self.batch_size,), generator=generator)
         speed = torch.randint(len(SPEEDS), (self.batch_size,), generator=generator)
-        shown = at_speed(speed)
-        chosen = {"frames": self.data.frames[index[:, None], shown], "speed": speed}
-        if self.data.targets is not None:
-            chosen["targets"] = (_summary(self.data.targets[index[:, None], shown]) - self.mean) / self.scale
-        return chosen
+        return {"frames": self.data.frames[index[:, None], at_speed(speed)], "speed": speed}
 
     def loss(self, batch: dict[str, Any], generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         videos = _videos(batch["frames"], self.module.size)
-        count, length = len(videos), videos.shape[2]
-        (strip,) = relight((rearrange(videos, "b c l h w -> b c (l h) w"),), generator)  # one light for a window
-        pictures = rearrange(strip, "b c (l h) w -> (b l) c h w", l=length)
-        pictures = soften(pictures, generator)
-        features = F.relu(self.module(rearrange(pictures, "(b l) c h w -> b c l h w", b=count)))
+        # one light and one codec for a window: what changes within it is motion
+        (strip,) = relight((rearrange(videos, "b c l h w -> b c (l h) w"),), generator)
+        strip = soften(strip, generator)
+        features = F.relu(self.module(rearrange(strip, "b c (l h) w -> b c l h w", l=videos.shape[2])))
         scores = self.module.speed(features)
-        loss = F.cross_entropy(scores, batch["speed"])
-        numbers = {"speed": (scores.argmax(1) == batch["speed"]).float().mean()}
-        if "targets" in batch:
-            motion = (self.module.motion(features) - batch["targets"]).square().mean()
-            loss, numbers["motion"] = loss + motion, motion.detach()
-        return loss, numbers
-
-
-def _summary(targets: Tensor) -> Tensor:
-    """Mean and spread in time of coefficients (B, L, D): (B, 2 D)."""
-    return torch.cat([targets.mean(1), targets.std(1)], 1)
+        accuracy = (scores.argmax(1) == batch["speed"]).float().mean()
+        return F.cross_entropy(scores, batch["speed"]), {"accuracy": accuracy}
 
 
 @torch.inference_mode()

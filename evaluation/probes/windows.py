@@ -9,7 +9,6 @@ from torch import Tensor
 from dyads.contract import Dyad
 from dyads.media import read_video
 from dyads.seeding import rng
-from evaluation.clips import read_truth
 from evaluation.probes.frames import spread_over_subjects, to_tensor
 
 
@@ -20,10 +19,9 @@ def windows(count: int, length: int, stride: int) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class WindowSet:
-    """Sampled stretches of true video."""
+    """Sampled stretches of true video: uint8 (N, L, 3, S, S)."""
 
-    frames: Tensor  # uint8 (N, L, 3, S, S)
-    targets: Tensor | None  # float32 (N, L, 17) true coefficients, None without truth
+    frames: Tensor
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -35,16 +33,10 @@ def sample_windows(dyads: list[Dyad], *, size: int, length: int, videos: int, pe
     Frames are scaled to `size` x `size`. Videos shorter than `length` are left out. The choice depends on
     (seed, dyad, role) only.
     """
-    frames, targets = [], []
+    frames = [torch.zeros(0, length, 3, size, size, dtype=torch.uint8)]
     for _, dyad, role in spread_over_subjects(dyads, videos, seed):
-        pictures, truth = read_video(dyad.side(role).video, size=size), read_truth(dyad)
+        pictures = to_tensor(read_video(dyad.side(role).video, size=size))
         starts = np.arange(len(pictures) - length + 1)
         starts = np.sort(rng(seed, "probe-windows", dyad.dyad_id, role).permutation(starts)[:per_video])
-        for start in starts:
-            frames.append(to_tensor(pictures[start : start + length]))
-            if truth is not None:
-                coefficients = truth.user if role == "user" else truth.avatar
-                targets.append(torch.from_numpy(coefficients[start : start + length]))
-    known = len(targets) == len(frames)
-    pictures = torch.stack(frames) if frames else torch.zeros(0, length, 3, size, size, dtype=torch.uint8)
-    return WindowSet(pictures, torch.stack(targets) if known and targets else None)
+        frames += [pictures[None, start : start + length] for start in starts]
+    return WindowSet(torch.cat(frames))

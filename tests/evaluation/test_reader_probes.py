@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 
 from dyads.contract import read_manifest
-from evaluation.clips import read_truth
+from dyads.media import read_video
 from evaluation.probes import identity, video
-from evaluation.probes.frames import FrameSet, spread_over_subjects
+from evaluation.probes.frames import FrameSet, spread_over_subjects, to_tensor
 from evaluation.probes.identity import IdentityProbe, IdentityTask, verification
 from evaluation.probes.video import VideoProbe, VideoTask, at_speed, speed_accuracy
 from evaluation.probes.windows import WindowSet, sample_windows, windows
@@ -80,18 +80,16 @@ def test_windows_lie_whole_in_the_video():
     assert windows(15, 16, 4) == [] and windows(0, 16, 4) == []
 
 
-def test_sampled_windows_are_consecutive_and_know_their_motion(world):
+def test_sampled_windows_are_consecutive_and_repeat(world):
     dyads = read_manifest(world, "train")
     found = sample_windows(dyads, size=32, length=32, videos=3, per_video=4, seed=0)
-    assert found.frames.shape == (12, 32, 3, 32, 32) and found.targets.shape == (12, 32, 17)
+    assert found.frames.shape == (12, 32, 3, 32, 32)
     again = sample_windows(list(reversed(dyads)), size=32, length=32, videos=3, per_video=4, seed=0)
     assert {w.numpy().tobytes() for w in found.frames} == {w.numpy().tobytes() for w in again.frames}
     _, dyad, role = spread_over_subjects(dyads, 3, 0)[0]
-    truth = read_truth(dyad)
-    whole = truth.user if role == "user" else truth.avatar
-    assert any(np.array_equal(whole[k : k + 32], found.targets[0].numpy()) for k in range(len(whole) - 31))
-    none = sample_windows(dyads, size=32, length=10_000, videos=3, per_video=4, seed=0)
-    assert len(none) == 0 and none.targets is None
+    whole = to_tensor(read_video(dyad.side(role).video))
+    assert any(torch.equal(whole[k : k + 32], found.frames[0]) for k in range(len(whole) - 31))
+    assert len(sample_windows(dyads, size=32, length=10_000, videos=3, per_video=4, seed=0)) == 0
 
 
 def test_speeds_show_the_frames_they_say():
@@ -102,35 +100,32 @@ def test_speeds_show_the_frames_they_say():
 
 
 def bars(count: int, seed: int = 0) -> WindowSet:
-    """A bar that moves down one row a frame, from a random row on; its row is the first coefficient."""
+    """A bar that moves down one row a frame, from a random row on."""
     rng = np.random.default_rng(seed)
     frames = np.full((count, video.LONGEST, 3, 32, 32), 60, np.uint8)
-    targets = np.zeros((count, video.LONGEST, 17), np.float32)
-    for window, target, start in zip(frames, targets, rng.integers(0, 32, count), strict=True):
+    for window, start in zip(frames, rng.integers(0, 32, count), strict=True):
         rows = (start + np.arange(video.LONGEST)) % 32
         window[np.arange(video.LONGEST), :, rows] = 220
-        target[:, 0] = rows / 32
-    return WindowSet(torch.from_numpy(frames), torch.from_numpy(targets))
+    return WindowSet(torch.from_numpy(frames))
 
 
 def test_video_probe_learns_speed():
     torch.manual_seed(0)
-    task = VideoTask(VideoProbe(32, 4, 17), bars(40), batch_size=16)
+    task = VideoTask(VideoProbe(32, 4), bars(40), batch_size=16)
     optimizer = torch.optim.AdamW(task.module.parameters(), lr=5e-3)
     for step in range(60):
         loss, numbers = task.loss(task.batch(step, generator(step)), generator(step))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert set(numbers) == {"speed", "motion"}
     assert speed_accuracy(task.module.eval(), bars(8, seed=9)) > 0.8
-    assert speed_accuracy(task.module, WindowSet(torch.zeros(0, 32, 3, 32, 32, dtype=torch.uint8), None)) is None
+    assert speed_accuracy(task.module, WindowSet(torch.zeros(0, 32, 3, 32, 32, dtype=torch.uint8))) is None
 
 
 def test_video_features_of_windows_and_of_too_short_a_clip():
     probe = VideoProbe(16, 2).eval()
     frames = np.random.default_rng(0).integers(0, 256, (40, 24, 24, 3), dtype=np.uint8)
     found = probe.features_of(frames)
-    assert found.shape == (2, video.FEATURES) and probe.motion is None
+    assert found.shape == (2, video.FEATURES)
     np.testing.assert_allclose(probe.features_of(frames[16:]), found[1:], rtol=1e-4, atol=1e-5)
     assert probe.features_of(frames[:15]).shape == (0, video.FEATURES)
