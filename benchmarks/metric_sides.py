@@ -1,8 +1,8 @@
 """One side of `benchmarks.metrics` in a process of its own: ours, or a peer as its users run it.
 
 `python -m benchmarks.metric_sides NAME FOLDER` prints one line of JSON last: seconds from loading the network to the
-last value, without imports; of these the seconds inside the networks' own forward passes; how many samples each
-network saw; peak memory; and the values.
+last value, without imports; of these the seconds of loading weights and inside the networks' own forward passes; how
+many samples each network saw; peak memory; and the values.
 """
 
 import contextlib
@@ -18,10 +18,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import soundfile
 
 from benchmarks.metric_clips import I3D, SYNCNET, WEIGHTS, Setting
 from benchmarks.report import peak_mib
-from dyads.media import read_audio, read_video
+from dyads.media import read_video
 from evaluation.frechet import frechet_distance
 from evaluation.networks.i3d import WINDOW
 from evaluation.networks.inception import STRIDE
@@ -32,10 +33,11 @@ CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 class Watch:
-    """Seconds, by the wall and by the processor, of a block, and those of it within the networks it was set on."""
+    """Seconds, by the wall and by the processor, of a block; of it, those of loading weights and of the networks."""
 
     def __init__(self) -> None:
         self.seconds: Counter[str] = Counter()
+        self.loading: Counter[str] = Counter()
         self.network: Counter[str] = Counter()
         self.samples: Counter[str] = Counter()
 
@@ -49,6 +51,11 @@ class Watch:
                 return plain(network, batch, *args, **options)
 
         setattr(owner, name, timed)
+
+    @contextlib.contextmanager
+    def reading_weights(self) -> Iterator[None]:
+        with self._counting(self.loading):
+            yield
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -77,14 +84,15 @@ def ours(folder: Path, setting: Setting, watch: Watch) -> Values:
 
     for owner, name in ((inception.Inception, "forward"), (i3d.I3D, "forward"), (lpips.LPIPS, "forward")):
         watch.set_on(owner, name)
-    for name in ("lips", "forward_aud"):
+    for name in ("along", "forward_aud"):
         watch.set_on(syncnet.SyncNet, name)
     slots = {"pytorch-fid": "inception", "cd-fvd": "i3d", "lpips": "lpips", "syncnet-python": "syncnet"}
     weights = {slots[peer]: folder / "weights" / WEIGHTS[peer] for peer in setting.peers if peer in slots}
     features: dict[str, list] = {"fid": [], "fvd": []}
     means: dict[str, list] = {"ssim": [], "psnr": [], "lpips": [], "lse_d": [], "lse_c": []}
     with watch.running():
-        networks = load_networks(weights, "cpu")
+        with watch.reading_weights():
+            networks = load_networks(weights, "cpu")
         for name in setting.names:
             true, generated = (read_video(folder / side / f"{name}.mp4") for side in SIDES_OF_CLIPS)
             if "scikit-image" in setting.peers:
@@ -96,7 +104,7 @@ def ours(folder: Path, setting: Setting, watch: Watch) -> Values:
                 if slot in networks:
                     features[value].append([networks[slot].features_of(side) for side in (generated, true)])
             if "syncnet" in networks:
-                sound = read_audio(folder / "true" / f"{name}.wav")
+                sound = soundfile.read(folder / "true" / f"{name}.wav", dtype="float32")[0]  # as dyads.contract does
                 lips, voice = networks["syncnet"].look(generated), networks["syncnet"].listen(sound)
                 distance, confidence, _ = lse(curve(reading(lips, voice, sound), [(0, len(generated))]))
                 means["lse_d"].append(distance)
@@ -118,6 +126,13 @@ def pytorch_fid(folder: Path, setting: Setting, watch: Watch) -> Values:
     found: Values = {}
     plain = fid_score.calculate_fid_given_paths
     fid_score.calculate_fid_given_paths = lambda *args: found.setdefault("fid", float(plain(*args)))
+
+    def loaded(*args):
+        with watch.reading_weights():
+            return InceptionV3(*args)
+
+    loaded.BLOCK_INDEX_BY_DIM = InceptionV3.BLOCK_INDEX_BY_DIM
+    fid_score.InceptionV3 = loaded
     with tempfile.TemporaryDirectory() as pictures, watch.running():
         for side in SIDES_OF_CLIPS:
             (Path(pictures) / side).mkdir()
@@ -154,7 +169,8 @@ def lpips(folder: Path, setting: Setting, watch: Watch) -> Values:
     watch.set_on(package.LPIPS)
     distances = []
     with watch.running(), torch.no_grad():
-        network = package.LPIPS(net="alex", verbose=False)
+        with watch.reading_weights():
+            network = package.LPIPS(net="alex", verbose=False)
         for name in setting.names:
             true, generated = (read_video(folder / side / f"{name}.mp4") for side in SIDES_OF_CLIPS)
             for a, b in zip(true, generated, strict=True):
@@ -172,8 +188,9 @@ def syncnet_python(folder: Path, setting: Setting, watch: Watch) -> Values:
     watch.set_on(SyncNetModel, "forward_aud")
     found = []
     with watch.running():
-        network = SyncNetModel()
-        network.load_state_dict(torch.load(folder / "weights" / SYNCNET, weights_only=True))
+        with watch.reading_weights():
+            network = SyncNetModel()
+            network.load_state_dict(torch.load(folder / "weights" / SYNCNET, weights_only=True))
         instance = SyncNetInstance(network, device="cpu")
         for name in setting.names:
             frames = read_video(folder / "generated" / f"{name}.mp4")
@@ -194,7 +211,8 @@ def cd_fvd(folder: Path, setting: Setting, watch: Watch) -> Values:
 
     watch.set_on(InceptionI3d)
     with watch.running():
-        scorer = fvd.cdfvd("i3d", n_fake="full", ckpt_path=str(folder / "weights" / I3D), device="cpu")
+        with watch.reading_weights():
+            scorer = fvd.cdfvd("i3d", n_fake="full", ckpt_path=str(folder / "weights" / I3D), device="cpu")
         true, generated = (
             np.stack([read_video(folder / side / f"{name}.mp4")[:WINDOW] for name in setting.names])
             for side in SIDES_OF_CLIPS

@@ -5,9 +5,11 @@ another as their users run them: pytorch-fid on dumped frames, scikit-image and 
 folders of JPEG files, cd-fvd on arrays. Each side is a process of its own; seconds run from loading the network to the
 last value, without imports. Decoding is by the suite's reader on both sides, so that the pixels are equal.
 
-`outside` is what is left of the seconds without the networks' own forward passes. `frechet` is the step from 256 x
-2,048 features to FID, by `benchmarks.frechet`. `cpu_` ratios are of processor times, which hold also on a busy machine.
-Weights are random, so the values mean nothing; their relative differences say whether both sides compute the same.
+`outside` is what is left of the seconds without loading weights and without the networks' own forward passes.
+`frechet` is the step from 256 x 2,048 features to FID, by `benchmarks.frechet`. `cpu_` ratios are of processor times,
+which hold also on a busy machine.
+Weights are random, so the values mean nothing; their relative differences say whether both sides compute the same
+(cd-fvd divides covariances by N, and syncnet-python reads JPEG files).
 """
 
 import argparse
@@ -50,12 +52,17 @@ def prepare(folder: Path, setting: Setting) -> None:
     (folder / "setting.json").write_text(json.dumps(asdict(setting)))
 
 
+def outside(told: dict, clock: str) -> float:
+    return told["seconds"][clock] - told["loading"].get(clock, 0.0) - told["network"].get(clock, 0.0)
+
+
 def line(name: str, told: dict) -> dict:
     return {
         "side": name,
         "s": told["seconds"]["wall"],
+        "loading s": told["loading"].get("wall", 0.0),
         "networks s": told["network"].get("wall", 0.0),
-        "outside s": told["seconds"]["wall"] - told["network"].get("wall", 0.0),
+        "outside s": outside(told, "wall"),
         "cpu s": told["seconds"]["cpu"],
         "peak MiB": told["peak_mib"],
     }
@@ -67,10 +74,11 @@ def compared(ours: dict, peers: dict[str, dict]) -> dict:
     for clock in CLOCKS:
         prefix = "" if clock == "wall" else f"{clock}_"
         total, network = (sum(told[key].get(clock, 0.0) for told in peers.values()) for key in ("seconds", "network"))
-        mine, my_network = (ours[key].get(clock, 0.0) for key in ("seconds", "network"))
-        figures[f"{prefix}total_ratio"] = round(total / mine, 2)
-        figures[f"{prefix}outside_ratio"] = round((total - network) / (mine - my_network), 2)
-        figures[f"{prefix}network_ratio"] = round(network / my_network, 2) if my_network else None
+        figures[f"{prefix}total_ratio"] = round(total / ours["seconds"][clock], 2)
+        others = sum(outside(told, clock) for told in peers.values())
+        figures[f"{prefix}outside_ratio"] = round(others / outside(ours, clock), 2)
+        mine = ours["network"].get(clock, 0.0)
+        figures[f"{prefix}network_ratio"] = round(network / mine, 2) if mine else None
     figures["memory_ratio"] = round(max(told["peak_mib"] for told in peers.values()) / ours["peak_mib"], 2)
     values = {name: value for told in peers.values() for name, value in told["values"].items()}
     gaps = {name: abs(ours["values"][name] - value) / abs(value) for name, value in values.items()}

@@ -54,16 +54,14 @@ ACROSS, DOWN = _band(COLUMNS), np.ascontiguousarray(_band(ROWS).T)
 def _smooth(images: np.ndarray, across: np.ndarray) -> np.ndarray:
     """Gaussian mean over the valid area of a strip: (..., h, W) -> (..., h - 10, W - 10), h - 10 <= ROWS.
 
-    `across` (..., h, W - 10) is scratch.
+    `across` (..., h, W - 10) is scratch; both are contiguous, so that all images' lines make one tall matrix.
     """
     height, width = images.shape[-2], across.shape[-1]
+    lines, means = images.reshape(-1, images.shape[-1]), across.reshape(-1, width)
     for start in range(0, width, COLUMNS):
         size = min(COLUMNS, width - start)
-        np.matmul(
-            images[..., start : start + size + 2 * RADIUS],
-            ACROSS[: size + 2 * RADIUS, :size],
-            out=across[..., start : start + size],
-        )
+        seen = lines[:, start : start + size + 2 * RADIUS]
+        np.matmul(seen, ACROSS[: size + 2 * RADIUS, :size], out=means[:, start : start + size])
     return DOWN[: height - 2 * RADIUS, :height] @ across
 
 
@@ -106,13 +104,11 @@ def ssim(generated: np.ndarray, true: np.ndarray) -> np.ndarray:
     height, width = (side - 2 * RADIUS for side in generated.shape[1:3])
     if min(height, width) < 1:
         raise ValueError(f"SSIM needs frames of at least 11 x 11 pixels, got {generated.shape[1:3]}")
-    tall = min(ROWS, height) + 2 * RADIUS
-    shapes = (4, 3, tall, width + 2 * RADIUS), (4, 3, tall, width)
-    images, across = (np.empty(shape, np.float32) for shape in shapes)  # fresh ones cost more
     sums = np.zeros(len(generated))
     for top in range(0, height, ROWS):
         rows = slice(top, min(top + ROWS, height) + 2 * RADIUS)
-        scratch = [array[:, :, : rows.stop - top] for array in (images, across)]
+        shapes = ((4, 3, rows.stop - top, columns) for columns in (width + 2 * RADIUS, width))
+        scratch = [np.empty(shape, np.float32) for shape in shapes]  # fresh ones for every frame cost more
         for t in range(len(generated)):
             sums[t] += _similarity(generated[t, rows], true[t, rows], *scratch)
     return sums / (3 * height * width)

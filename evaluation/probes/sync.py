@@ -37,6 +37,9 @@ class SyncProbe(SyncNet):
     def lips(self, windows: Tensor) -> Tensor:
         return F.normalize(super().lips(windows), dim=-1)
 
+    def along(self, pictures: Tensor) -> Tensor:
+        return F.normalize(super().along(pictures), dim=-1)
+
     def forward_aud(self, windows: Tensor) -> Tensor:
         return F.normalize(super().forward_aud(windows), dim=-1)
 

@@ -72,8 +72,7 @@ def test_metrics_beside_every_peer():
     assert seen["pytorch-fid"]["InceptionV3.forward"] == seen["ours"]["Inception.forward"] == 2 * 3 * 5
     assert seen["cd-fvd"]["InceptionI3d.forward"] == seen["ours"]["I3D.forward"] == 2 * 3
     assert seen["lpips"]["LPIPS.forward"] == seen["ours"]["LPIPS.forward"] == 3 * 20
-    # the original leaves out a clip's last window
-    assert seen["ours"]["SyncNet.lips"] == seen["syncnet-python"]["S.forward_lip"] + 3
+    assert seen["ours"]["SyncNet.along"] == 3 * 20 and seen["syncnet-python"]["S.forward_lip"] == 3 * (20 - 5)
 
 
 @pytest.mark.slow

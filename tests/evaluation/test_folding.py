@@ -21,6 +21,20 @@ class Block(nn.Module):
         return torch.relu(self.other(torch.relu(self.bn(getattr(self, self.name)(x)))))
 
 
+def test_neighbours_in_a_sequence_are_folded_and_others_are_not():
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.BatchNorm2d(4), nn.Linear(5, 6)
+    )
+    x = torch.randn(4, 3, 7, 7)
+    for _ in range(3):
+        network(x * 3 + 1)
+    with torch.no_grad():
+        wanted = network.eval()(x)
+        torch.testing.assert_close(folded(network)(x), wanted, rtol=1e-5, atol=1e-5)
+    assert [isinstance(layer, nn.Identity) for layer in network] == [False, False, True, False, False, False]
+
+
 @pytest.mark.parametrize("dims", [2, 3])
 def test_features_stay_and_normalisation_goes(dims):
     torch.manual_seed(0)
