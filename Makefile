@@ -15,6 +15,8 @@ export PATH := $(abspath $(BIN)):$(PATH)
 export OMP_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
+# A study is some 150 short processes: each module is compiled once, not by each of them.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help environment study smoke test lint lock clean-environment
 
