@@ -32,7 +32,7 @@ smoke: environment  ## the same workflow with tiny settings; its numbers mean no
 	@$(call show,smoke)
 
 test: environment  ## all tests, the smoke run among them
-	python -m pytest
+	python -m pytest --numprocesses logical --dist loadfile
 
 lint: environment  ## ruff (rules and format), snakefmt and Snakemake's own linter
 	python -m ruff check .
