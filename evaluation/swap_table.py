@@ -12,13 +12,20 @@ from evaluation.clips import GROUPS, columns
 from evaluation.reading import read_features
 from training.options import parse_json
 
-PARTS = ("lips", "expression", "pose")
+PARTS = {
+    "lips": GROUPS["lips"],
+    "opening": ("jaw_open",),  # of the mouth: unlike the lips' width, nothing but the voice moves it
+    "expression": GROUPS["expression"],
+    "pose": GROUPS["pose"],
+}
+VOICED = ("lips", "opening")
 
 
 def change(swapped: Path, own: Path) -> dict[str, float]:
     """RMS difference of two runs' motion per part, in standard deviations of the true motion over the test set.
 
-    Both are `.features.safetensors` of `evaluation.run` over the same clips; lips count while the avatar speaks.
+    Both are `.features.safetensors` of `evaluation.run` over the same clips; lips, and of them the mouth's opening,
+    count while the avatar speaks.
     """
     (a, meta), (b, _) = read_features(swapped), read_features(own)
     if set(a) != set(b):
@@ -26,9 +33,9 @@ def change(swapped: Path, own: Path) -> dict[str, float]:
     if not meta["names"]:
         raise DataError(f"{swapped}: the probe's dimensions have no names, so lips cannot be told from face.")
     found = {}
-    for part in PARTS:
-        here = columns(meta["names"], GROUPS[part])
-        frames = [a[clip]["speaking"].astype(bool) if part == "lips" else slice(None) for clip in a]
+    for part, names in PARTS.items():
+        here = columns(meta["names"], names)
+        frames = [a[clip]["speaking"].astype(bool) if part in VOICED else slice(None) for clip in a]
         delta = [(a[c]["generated"] - b[c]["generated"])[k][:, here] for c, k in zip(a, frames, strict=True)]
         true = [b[c]["true"][k][:, here] for c, k in zip(a, frames, strict=True)]
         spread = np.concatenate(true).std(0)
@@ -61,7 +68,8 @@ def shown(lines: pd.DataFrame, labels: dict[str, str]) -> str:
         text.append(cells)
     note = (
         "RMS change of the motion probe's readings against the same row with its own user, in standard deviations of "
-        "the true motion; lips while the avatar speaks. Noise, voice and reference are the same in both."
+        "the true motion; lips, and of them the mouth's opening, while the avatar speaks. Noise, voice and reference are "
+        "the same in both."
     )
     return f"## Swap tests\n\n{pd.DataFrame(text).to_markdown(index=False)}\n\n- {note}\n"
 

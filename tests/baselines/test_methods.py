@@ -12,7 +12,9 @@ from baselines.motion.renderer import MotionRenderer, RendererOptions
 from dyads.contract import Dyad, load_arrays, read_manifest
 from dyads.errors import ConfigError
 from dyads.features import read_features, write_features
-from dyads.synthetic.world import WorldOptions, write_world
+from dyads.synthetic.coefficients import EXPRESSION, POSE
+from dyads.synthetic.render import render_frames
+from dyads.synthetic.world import WorldOptions, read_truth, write_world
 from echo_model.backbones.phi import Phi, PhiOptions
 from echo_model.backbones.vae import FaceVAE, VAEOptions
 from echo_model.encode import encode_dyad, load_inputs
@@ -251,3 +253,21 @@ def test_a_swap_exchanges_the_user_and_nothing_else(study, what):
     assert not np.array_equal(swapped.generate(dyads[0], 0), make("echo", study).generate(dyads[0], 0))
     with pytest.raises(ConfigError, match="trains nothing"):
         swapped.fit(dyads, None)
+
+
+@pytest.mark.parametrize("part", ["expression", "pose"])
+def test_true_lips_are_rendered_in_the_face_of_another(study, part, monkeypatch):
+    dyad, other = read_manifest(study[1].data, "test")
+    method = load_method("baselines.other_face:TrueLips", "lips", {"exchange": part}, study[1])
+    drawn = []
+    monkeypatch.setattr("baselines.other_face.render_frames", lambda *args: drawn.append(args[1]) or render_frames(*args))
+    frames, truth = method.generate(dyad, 0), make("GroundTruth", study).generate(dyad, 0)
+    assert frames.shape == truth.shape and frames.dtype == np.uint8
+    own, theirs = (read_truth(one.truth_path)[0]["avatar_coefficients"] for one in (dyad, other))
+    shared, kept = min(len(own), len(theirs)), np.ones(own.shape[1], bool)
+    kept[{"expression": EXPRESSION, "pose": POSE}[part]] = False
+    np.testing.assert_array_equal(drawn[0][:, kept], own[:, kept])
+    np.testing.assert_array_equal(drawn[0][:shared, ~kept], theirs[:shared, ~kept])
+    alone = read_manifest(study[1].data, "test")[:1]
+    monkeypatch.setattr("baselines.other_face.read_manifest", lambda *_: alone)
+    assert method.generate(dyad, 0) is None

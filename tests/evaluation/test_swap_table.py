@@ -36,8 +36,10 @@ def features(path, shift=(0.0, 0.0), clips=("a", "b"), names=NAMES):
 
 def test_a_planted_change_is_found_in_its_part(tmp_path):
     own, swapped = features(tmp_path / "own.safetensors"), features(tmp_path / "swap.safetensors", (2.0, 0.5))
-    assert change(swapped, own) == pytest.approx({"expression": 2.0, "lips": 0.5, "pose": 0.0}, abs=1e-4)
-    assert change(own, own) == pytest.approx({"expression": 0, "lips": 0, "pose": 0})
+    assert change(swapped, own) == pytest.approx(
+        {"expression": 2.0, "lips": 0.5, "opening": 0.5, "pose": 0.0}, abs=1e-4
+    )
+    assert change(own, own) == pytest.approx({"expression": 0, "lips": 0, "opening": 0, "pose": 0})
 
 
 def test_other_clips_and_nameless_probes_are_refused(tmp_path):

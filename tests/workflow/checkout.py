@@ -40,7 +40,7 @@ class Checkout:
     folder: Path
 
     def run(self, *command: str, timeout: float = 300, **environment: str) -> Result:
-        env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", **environment}
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "", **environment}
         both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         done = subprocess.run(command, cwd=self.folder, env=env, text=True, timeout=timeout, **both)
         return Result(done.returncode, done.stdout)

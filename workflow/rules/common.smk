@@ -54,7 +54,7 @@ STARTS = sorted(
     {row["start"] for row in METHODS.values() if row["start"]}
 )  # stage-1 generators that others start from
 TRAINED = [name for name, row in METHODS.items() if not row["weights"]]
-SWAPS = {name: row["weights"] for name, row in METHODS.items() if row["group"] == "swap"}
+SWAPS = {name: row["weights"] for name, row in (METHODS | CONTROLS).items() if row["group"] == "swap"}
 ROWS = {name: row for name, row in METHODS.items() if row["group"] != "none"} | CONTROLS
 EXTERNAL = config["external"]  # row name -> folder of videos made elsewhere
 for name, folder in EXTERNAL.items():
@@ -173,7 +173,7 @@ def fit_options(wildcards):
     method = entry(wildcards)
     shared = {0: {}, 1: config["stage1"], 2: config["stage2"]}[method["stage"]]
     shared = merge({"model": config["model"]}, shared) if method["stage"] else {}
-    lender = METHODS[method["weights"]]["options"] if method["weights"] else {}
+    lender = METHODS.get(method["weights"], {}).get("options", {})  # a control borrows no weights
     options = merge(shared, lender, method["options"])
     options.pop("sampling", None)
     return json.dumps(options, sort_keys=True)
