@@ -68,8 +68,8 @@ def shown(lines: pd.DataFrame, labels: dict[str, str]) -> str:
         text.append(cells)
     note = (
         "RMS change of the motion probe's readings against the same row with its own user, in standard deviations of "
-        "the true motion; lips, and of them the mouth's opening, while the avatar speaks. Noise, voice and reference are "
-        "the same in both."
+        "the true motion; lips, and of them the mouth's opening, while the avatar speaks. Noise, voice and reference "
+        "are the same in both."
     )
     return f"## Swap tests\n\n{pd.DataFrame(text).to_markdown(index=False)}\n\n- {note}\n"
 

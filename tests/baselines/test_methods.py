@@ -260,7 +260,8 @@ def test_true_lips_are_rendered_in_the_face_of_another(study, part, monkeypatch)
     dyad, other = read_manifest(study[1].data, "test")
     method = load_method("baselines.other_face:TrueLips", "lips", {"exchange": part}, study[1])
     drawn = []
-    monkeypatch.setattr("baselines.other_face.render_frames", lambda *args: drawn.append(args[1]) or render_frames(*args))
+    draw = lambda *given: drawn.append(given[1]) or render_frames(*given)  # noqa: E731
+    monkeypatch.setattr("baselines.other_face.render_frames", draw)
     frames, truth = method.generate(dyad, 0), make("GroundTruth", study).generate(dyad, 0)
     assert frames.shape == truth.shape and frames.dtype == np.uint8
     own, theirs = (read_truth(one.truth_path)[0]["avatar_coefficients"] for one in (dyad, other))
