@@ -47,7 +47,7 @@ def page(browser, report):
     assert browser.get_log("browser") == []
 
 
-def wait(page, script: str, seconds: float = 10.0):
+def wait(page, script: str, seconds: float = 30.0):
     return WebDriverWait(page, seconds, 0.05).until(lambda browser: browser.execute_script(script))
 
 
@@ -91,6 +91,15 @@ def shown_frames(page) -> list[int]:
 
 def times(page) -> list[float]:
     return page.execute_script("return player.videos.map((video) => video.currentTime)")
+
+
+def settled(page, number: int) -> bool:
+    """Whether all videos come to show this frame, and stay there: on a busy machine a picture lags behind `seeked`."""
+    deadline = time.monotonic() + 10
+    while shown_frames(page) != [number] * SHOWN and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(0.2)
+    return shown_frames(page) == [number] * SHOWN
 
 
 def start(page):
@@ -140,23 +149,20 @@ def test_pausing_leaves_every_video_on_one_frame(page):
     click(page, "#play")
     wait(page, "return !player.playing && player.videos.every((video) => video.paused && !video.seeking)")
     frame = page.execute_script("return player.frame")
-    time.sleep(0.2)
-    assert frame > 3 and shown_frames(page) == [frame] * SHOWN
+    assert frame > 3 and settled(page, frame)
 
 
 def test_frames_step_by_button_and_key(page):
     for _ in range(3):
         click(page, "#forward")
     wait(page, "return player.frame === 3 && player.videos.every((video) => !video.seeking)")
-    time.sleep(0.2)
-    assert shown_frames(page) == [3] * SHOWN
+    assert settled(page, 3)
     click(page, "#back")
     page.execute_script("document.activeElement.blur()")
     keys = (Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_LEFT)
     ActionChains(page).send_keys(*keys).key_down(Keys.SHIFT).send_keys(Keys.ARROW_RIGHT).key_up(Keys.SHIFT).perform()
     wait(page, "return player.frame === 28 && player.videos.every((video) => !video.seeking)")
-    time.sleep(0.2)
-    assert shown_frames(page) == [28] * SHOWN
+    assert settled(page, 28)
     assert "1.12 s" in page.find_element(By.ID, "clock").text
     ActionChains(page).send_keys(" ").perform()
     wait(page, "return player.playing")
@@ -166,8 +172,7 @@ def test_it_stops_at_the_end_or_loops(page):
     page.execute_script(f"player.seek({FRAMES - 8})")
     start(page)
     wait(page, "return !player.playing && player.videos.every((video) => !video.seeking)")
-    time.sleep(0.2)
-    assert shown_frames(page) == [FRAMES - 1] * SHOWN
+    assert settled(page, FRAMES - 1)
     click(page, "#loop")
     page.execute_script(f"player.seek({FRAMES - 8})")
     start(page)
