@@ -117,7 +117,11 @@ def ours(folder: Path, setting: Setting, watch: Watch) -> Values:
 
 
 def pytorch_fid(folder: Path, setting: Setting, watch: Watch) -> Values:
-    """Frames as PNG files, then the command line of pytorch-fid."""
+    """Frames as PNG files, then the command line of pytorch-fid.
+
+    Its matrix root of rank-deficient covariances now and then comes out complex, and it gives up after all its work:
+    then there is no FID.
+    """
     import cv2
     from pytorch_fid import fid_score
     from pytorch_fid.inception import InceptionV3
@@ -142,7 +146,11 @@ def pytorch_fid(folder: Path, setting: Setting, watch: Watch) -> Values:
                     cv2.imwrite(f"{pictures}/{side}/{name}_{t:04d}.png", frames[t][..., ::-1])
         sys.argv = ["pytorch_fid", f"{pictures}/true", f"{pictures}/generated", "--device", "cpu"]
         with contextlib.redirect_stderr(io.StringIO()):
-            fid_score.main()
+            try:
+                fid_score.main()
+            except ValueError as error:
+                if "Imaginary component" not in str(error):
+                    raise
     return found
 
 

@@ -82,6 +82,7 @@ def compared(ours: dict, peers: dict[str, dict]) -> dict:
     figures["memory_ratio"] = round(max(told["peak_mib"] for told in peers.values()) / ours["peak_mib"], 2)
     values = {name: value for told in peers.values() for name, value in told["values"].items()}
     gaps = {name: abs(ours["values"][name] - value) / abs(value) for name, value in values.items()}
+    figures["peers_gave_up_on"] = [name for peer in peers for name in MEASURED[peer] if name not in values]
     figures["relative_difference"] = {name: float(f"{gap:.2g}") for name, gap in gaps.items()}
     figures["samples"] = {name: told["samples"] for name, told in {OURS: ours, **peers}.items() if told["samples"]}
     figures["seconds"] = {name: round(told["seconds"]["wall"], 2) for name, told in {OURS: ours, **peers}.items()}
