@@ -12,9 +12,9 @@ from safetensors import safe_open
 from baselines.motion.encode import load_avatar_motion
 from baselines.motion.method import render
 from baselines.motion.train_renderer import load_renderer
-from dyads.contract import Dyad, load_arrays, read_manifest
+from dyads.contract import Dyad, load_arrays
 from dyads.errors import ConfigError
-from dyads.seeding import rng
+from dyads.others import mirrored, other_dyad
 from dyads.synthetic.render import render_frames
 from echo_model.encode import AT_ONCE, load_inputs, load_targets, to_frames
 from echo_model.train_vae import load_vae
@@ -92,8 +92,7 @@ class WithVAE(Control):
         """The true motion of another dialogue's avatar on this dyad's reference, mirrored in time where it ends."""
         latents = load_targets(self.resources.features, other.dyad_id)
         frames = len(load_inputs(self.resources.features, dyad.dyad_id)["avatar_audio"])
-        place = np.arange(frames) % (2 * len(latents))
-        return self.decode(latents[np.where(place < len(latents), place, 2 * len(latents) - 1 - place)], dyad)
+        return self.decode(latents[mirrored(len(latents), frames)], dyad)
 
 
 class VaeRoundTrip(WithVAE):
@@ -120,11 +119,8 @@ class ShuffledPartner(WithVAE):
     """
 
     def generate(self, dyad: Dyad, seed: int) -> np.ndarray | None:
-        others = [other for other in read_manifest(self.resources.data, dyad.split) if other.dyad_id != dyad.dyad_id]
-        if not others:
-            return None
-        other = others[int(rng(seed, "shuffled-partner", dyad.dyad_id).integers(len(others)))]
-        return self.borrowed(other, dyad)
+        other = other_dyad(self.resources.data, dyad, seed, "shuffled-partner")
+        return self.borrowed(other, dyad) if other else None
 
 
 class OracleExpression(Control):

@@ -6,8 +6,8 @@ from typing import Any, Literal
 import numpy as np
 
 from baselines.controls import Control
-from dyads.contract import Dyad, read_manifest
-from dyads.seeding import rng
+from dyads.contract import Dyad
+from dyads.others import SWAP, mirrored, other_dyad
 from dyads.synthetic.coefficients import EXPRESSION, POSE
 from dyads.synthetic.render import render_frames
 from dyads.synthetic.world import read_truth
@@ -37,13 +37,10 @@ class TrueLips(Control):
         self.part = PARTS[from_dict(ExchangeOptions, options, "options").exchange]
 
     def generate(self, dyad: Dyad, seed: int) -> np.ndarray | None:
-        others = [one for one in read_manifest(self.resources.data, dyad.split) if one.dyad_id != dyad.dyad_id]
-        if not others or not dyad.truth_path.is_file():
+        other = other_dyad(self.resources.data, dyad, 0, SWAP)
+        if other is None or not dyad.truth_path.is_file():
             return None
-        other = others[int(rng(0, "swap", dyad.dyad_id).integers(len(others)))]
         (own, meta), (theirs, _) = read_truth(dyad.truth_path), read_truth(other.truth_path)
         values, borrowed = own["avatar_coefficients"].copy(), theirs["avatar_coefficients"]
-        place = np.arange(len(values)) % (2 * len(borrowed))
-        mirrored = borrowed[np.where(place < len(borrowed), place, 2 * len(borrowed) - 1 - place)]
-        values[:, self.part] = mirrored[:, self.part]
+        values[:, self.part] = borrowed[mirrored(len(borrowed), len(values))][:, self.part]
         return render_frames(meta["identity"]["avatar"], values, meta["size"], meta["world_seed"])

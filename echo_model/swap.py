@@ -3,13 +3,12 @@
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from dyads.contract import Dyad, read_manifest
+from dyads.contract import Dyad
 from dyads.errors import ConfigError
-from dyads.seeding import rng
+from dyads.others import SWAP, mirrored, other_dyad
 from echo_model.clips import Dialogue
 from echo_model.encode import load_inputs
 from echo_model.method import Echo
@@ -27,8 +26,7 @@ class SwapOptions:
 
 def fitted(x: Tensor, frames: int) -> Tensor:
     """As long as wanted: cut, or continued by its mirror image in time."""
-    place = np.arange(frames) % (2 * len(x))
-    return x[torch.from_numpy(np.where(place < len(x), place, 2 * len(x) - 1 - place))]
+    return x[torch.from_numpy(mirrored(len(x), frames))]
 
 
 class OtherUser(Echo):
@@ -47,10 +45,9 @@ class OtherUser(Echo):
         raise ConfigError("a swap test trains nothing; name the row whose weights it takes under `weights`.")
 
     def dialogue(self, dyad: Dyad) -> Dialogue:
-        others = [one for one in read_manifest(self.resources.data, dyad.split) if one.dyad_id != dyad.dyad_id]
-        if not others:
+        other = other_dyad(self.resources.data, dyad, 0, SWAP)
+        if other is None:
             return super().dialogue(dyad)
-        other = others[int(rng(0, "swap", dyad.dyad_id).integers(len(others)))]
         own, theirs = (load_inputs(self.resources.features, one.dyad_id) for one in (dyad, other))
         names = ("user_audio", "user_latents") if self.swap.what == "user" else ("user_audio",)
         inputs = own | {name: fitted(theirs[name], len(own[name])) for name in names}

@@ -16,15 +16,14 @@ ROWS = {
     "frozen": {"label": "Frozen", "group": "control", "class": "baselines.controls:FrozenReference"},
 }
 CLIPS = ("a", "b", "c")
-COUNTS = 1000  # samples at least; smaller values are scores
 
 
 def write_result(
-    metrics: Path, method: str, seed: int, value: Callable[[str, str, str], float | str], clips=CLIPS
+    metrics: Path, method: str, seed: int, value: Callable[[str, str, str], float | str], clips=CLIPS, count=300
 ) -> Path:
     """One complete result file; `value(metric, part, clip)` gives a number, or the status of a failure.
 
-    A number of samples below 1,000 is taken as 300: only distances of equal counts are compared.
+    Estimates from a sample say that it held `count`, whatever their value: only distances of equal counts are compared.
     """
     path = metrics / method / f"seed{seed}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,8 +37,7 @@ def write_result(
             for part in card.all_parts:
                 for clip in places:
                     got = value(card.name, part, clip)
-                    if card.estimate and part.endswith("_count") and not (isinstance(got, str) or got >= COUNTS):
-                        got = 300
+                    got = count if card.estimate and part.endswith("_count") and not isinstance(got, str) else got
                     cells = ("", got) if isinstance(got, str) else (repr(float(got)), "ok")
                     writer.writerow([method, seed, "synthetic", "test", clip, card.name, part, *cells])
     return path

@@ -3,12 +3,11 @@
 The networks' parity with pytorch-fid, lpips, cd-fvd and syncnet-python stands beside the tests of those networks.
 """
 
-import sys
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import pytest
+from clip_factory import REAL_CLIPS, needs_real_clips
 from scipy.linalg import sqrtm
 from scipy.stats import pearsonr
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
@@ -16,10 +15,6 @@ from sklearn.cluster import KMeans
 
 from dyads.media import iter_video
 from evaluation.metrics import motion_fd, motion_mse, paired_fd, psnr, rpcc, sid, ssim, sts, var
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "dyads"))
-
-from clip_factory import REAL_CLIPS, needs_real_clips  # noqa: E402
 
 CLOSE = 1e-4
 REAL = ("af_user.mp4", "af_avatar_generated.mp4", "hdtf_style_1.mp4")  # any two of them differ in every frame

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from clip_factory import REAL_CLIPS, needs_real_clips
 from noise_clips import measured, noise, pictures
 from PIL import Image
 
@@ -21,10 +22,8 @@ from evaluation.networks import s3fd, syncnet
 from evaluation.networks.syncnet import SyncNet, cepstra, lip_map, stacked
 from evaluation.probes.sync import SyncProbe
 
-REAL_CLIPS = Path(os.environ.get("REAL_CLIPS", Path(__file__).parents[3] / "shared/real_clips"))
 WEIGHTS = {slot: os.environ.get(f"ECHO_{slot.upper()}_WEIGHTS", "") for slot in ("syncnet", "s3fd")}
 PUBLISHED = {"offset": 1, "lse_c": 4.529, "lse_d": 9.237}  # of syncnet-python 0.2.3's own example
-needs_real_clips = pytest.mark.skipif(not REAL_CLIPS.is_dir(), reason=f"no real clips in {REAL_CLIPS}; set REAL_CLIPS")
 needs_weights = pytest.mark.skipif(
     not all(Path(path).is_file() for path in WEIGHTS.values()),
     reason="set ECHO_SYNCNET_WEIGHTS and ECHO_S3FD_WEIGHTS to syncnet_v2.model and sfd_face.pth",

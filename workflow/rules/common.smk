@@ -173,7 +173,8 @@ def fit_options(wildcards):
     method = entry(wildcards)
     shared = {0: {}, 1: config["stage1"], 2: config["stage2"]}[method["stage"]]
     shared = merge({"model": config["model"]}, shared) if method["stage"] else {}
-    lender = METHODS.get(method["weights"], {}).get("options", {})  # a control borrows no weights
+    lends = method["weights"] and wildcards.method in METHODS  # a control borrows no weights
+    lender = METHODS[method["weights"]]["options"] if lends else {}
     options = merge(shared, lender, method["options"])
     options.pop("sampling", None)
     return json.dumps(options, sort_keys=True)
