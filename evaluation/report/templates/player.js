@@ -31,6 +31,7 @@ class SyncPlayer {
     }
     this.videos = videos;
     this.frames = frames;
+    for (const video of videos) watch(video);
     await this.seek(this.frame);
     if (resume) await this.play();
   }
@@ -126,6 +127,15 @@ class SyncPlayer {
   setSound(audible) {
     for (const video of this.videos) video.muted = !audible.includes(video);
   }
+}
+
+/**
+ * Asks for every picture of `video`. A busy Chromium that nobody asks now and then leaves, after a pause and a seek
+ * back, a later picture on the screen for good.
+ */
+function watch(video) {
+  const next = () => video.requestVideoFrameCallback?.(next);
+  next();
 }
 
 /** Resolves when `video` shows what lies at `time`; also when it cannot, so that one bad file stops nothing. */
