@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from evaluation.networks import Network
 from evaluation.networks._folding import folded
 from evaluation.networks._state import fit_state, read_state
-from evaluation.probes.frames import to_tensor
 from evaluation.probes.windows import windows
 
 WANTED = "i3d_pretrained_400.pt"
@@ -114,9 +115,9 @@ class I3D(nn.Module):
         """Logits, float32 (N, 400), of the N windows of uint8 (T, H, W, 3) frames; frames after the last are unused."""
         device, found = self.logits["conv3d"].weight.device, [np.zeros((0, FEATURES), np.float32)]
         for start, end in windows(len(frames), WINDOW, STRIDE):
-            pictures = to_tensor(frames[start:end]).to(device).float()
-            pictures = F.interpolate(pictures, (SIZE, SIZE), mode="bilinear", align_corners=False)
-            found.append(self((pictures * 2 / 255 - 1).transpose(0, 1)[None]).cpu().numpy())
+            pictures = np.stack([cv2.resize(frame, (SIZE, SIZE)) for frame in frames[start:end].astype(np.float32)])
+            video = rearrange(torch.from_numpy(pictures), "t h w c -> 1 c t h w").to(device)
+            found.append(self(video * (2 / 255) - 1).cpu().numpy())
         return np.concatenate(found)
 
 

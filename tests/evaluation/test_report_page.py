@@ -94,7 +94,7 @@ def times(page) -> list[float]:
 
 
 def settled(page, number: int) -> list[int]:
-    """What the videos show once all show this frame, and stay there: on a busy machine a picture lags behind `seeked`."""
+    """What the videos show in the end: on a busy machine a picture lags behind `seeked`."""
     deadline = time.monotonic() + 10
     while shown_frames(page) != [number] * SHOWN and time.monotonic() < deadline:
         time.sleep(0.1)
