@@ -87,7 +87,7 @@ def test_stages_of_one_seed_are_shared_by_the_methods_that_start_there(default):
         (["--config", "stepz=3"], "unknown configuration key 'stepz'"),
         (["--config", "profile=smok"], "there is no profile 'smok'; there are default, full, gpu"),
         (["--config", "phi={kind: qwen}"], "configuration key 'phi.kind' is not valid: 'qwen' is not one of"),
-        (["--config", "seeds=[4,5]"], "configuration key 'seeds.0' is not valid"),
+        (["--config", "seeds=[4,x]"], "configuration key 'seeds.1' is not valid"),
     ],
 )
 def test_a_mistake_in_the_configuration_is_one_sentence(checkout, arguments, sentence):
@@ -95,6 +95,14 @@ def test_a_mistake_in_the_configuration_is_one_sentence(checkout, arguments, sen
     assert result.code == 1
     assert sentence in result.text
     assert "Traceback" not in result.text
+
+
+def test_lists_and_mappings_on_the_command_line(checkout):
+    """As full.yaml says it."""
+    result = checkout.snakemake("--dry-run", "--config", "profile=full", "seeds=[4,5]", "world={train: 32, test: 16}")
+    assert result.code == 0, result.text
+    seeds = {line.split("seed=")[1].split(",")[0] for line in result.wildcards("fit")}
+    assert seeds == {"4", "5"}
 
 
 def test_use_conda_without_conda_is_one_sentence(checkout, tmp_path):

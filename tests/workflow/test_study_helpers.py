@@ -10,13 +10,21 @@ from hypothesis import strategies as st
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
-from study import code_files, config_problem, load_schema, merge  # noqa: E402
+from study import code_files, config_problem, load_schema, merge, typed  # noqa: E402
 
 VALID = {"seeds": [0], "methods": {"echo": {"class": "echo_model.method:Echo"}}}
 
 
 def test_a_valid_configuration_has_no_problem():
     assert config_problem(VALID, load_schema()) is None
+
+
+def test_text_of_the_command_line_gets_its_type():
+    given = {"seeds": ["0", "1"], "world": {"train": "320", "noise": "0.5"}, "methods": {"a": "null", "b": {"c": "no"}}}
+    read = {"seeds": [0, 1], "world": {"train": 320, "noise": 0.5}, "methods": {"a": None, "b": {"c": False}}}
+    assert typed(given) == typed(read) == read
+    kept = ["smoke", "a: b", "[1]", "{x", "2026-01-02", "workflow/config/a.csv"]
+    assert typed(kept) == kept
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ from pathlib import Path
 import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
-from snakemake.utils import validate
+from snakemake.utils import update_config, validate
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 from on_gpu import visible_gpus
-from study import code_files, config_problem, load_schema, merge
+from study import code_files, config_problem, load_schema, merge, typed
 
 if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method and not shutil.which("conda"):
     raise WorkflowError(
@@ -37,6 +37,8 @@ elif not workflow.overwrite_configfiles:
         f"there is no profile '{config['profile']}'; there are {known}, or give --configfile FILE."
     )
 
+# Snakemake leaves text in the lists and mappings of --config 'seeds=[0,1]'.
+update_config(config, typed(workflow.config_settings.config))
 
 # Rows keep the order of default.yaml, wherever the differences come from; `no_sdcm: null` takes a row out.
 default = yaml.safe_load(Path("workflow/config/default.yaml").read_text(encoding="utf-8"))

@@ -47,6 +47,21 @@ def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def typed(value: Any) -> Any:
+    """`value` with the numbers, truths and nulls that are still text anywhere in it, read as YAML reads them."""
+    if isinstance(value, Mapping):
+        return {key: typed(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [typed(inner) for inner in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        read = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
+    return read if read is None or isinstance(read, bool | int | float) else value
+
+
 def code_files(*modules: str) -> list[str]:
     """The project's files behind `modules`: their own, and those they import, directly or not.
 
