@@ -107,6 +107,15 @@ def test_narrow_networks_take_small_pictures(size, width):
     assert network.listen(noise(7)).shape == (2, network.features) and network.listen(noise(5)).shape[0] == 0
 
 
+@pytest.mark.parametrize("side", [64, 256])
+def test_pictures_are_resized_as_pillow_does_it_and_turned_to_bgr(side):
+    frames = pictures(2, side)
+    wanted = [Image.fromarray(frame).resize((224, 224), Image.Resampling.BICUBIC) for frame in frames]
+    found = SyncNet(1 / 32).pictures(frames).permute(0, 2, 3, 1).flip(-1).numpy()
+    off = np.abs(found - np.stack(wanted))
+    assert off.max() <= 2 and (off > 0).mean() < 0.02  # the two round differently
+
+
 def test_too_small_a_picture_is_refused():
     assert lip_map(224) == 6 and lip_map(50) < 1
     with pytest.raises(ConfigError, match="picture size is 50, but must be at least 51"):
