@@ -138,12 +138,16 @@ def markdown(title: str, shown: pd.DataFrame, lines: list[str]) -> str:
 
 
 def latex(title: str, shown: pd.DataFrame, lines: list[str], label: str) -> str:
-    """A `table*` with booktabs rules, scaled to the text's width; needs booktabs and graphicx."""
+    """A `table*` with booktabs rules, scaled to the text's width; needs booktabs and graphicx.
+
+    The notes are a box in the caption: classes measure a caption as one line, and TeX knows none that long.
+    """
     body = [" & ".join(shown.columns), *(" & ".join(line) for line in shown.itertuples(index=False))]
     rules = [f"{body[0]} \\\\", "\\midrule", *(f"{line} \\\\" for line in body[1:])]
+    notes = rf"\protect\\ \protect\parbox[t]{{\linewidth}}{{\scriptsize {tex(' '.join(lines))}}}"
     return "\n".join(
         [
-            *(r"\begin{table*}", r"\centering", rf"\caption{{{tex(title)}. {tex(' '.join(lines))}}}"),
+            *(r"\begin{table*}", r"\centering", rf"\caption[{tex(title)}]{{{tex(title)}.{notes}}}"),
             *(rf"\label{{tab:{label}}}", r"\resizebox{\textwidth}{!}{%"),
             rf"\begin{{tabular}}{{l{'r' * (len(shown.columns) - 1)}}}",
             *(r"\toprule", *rules, r"\bottomrule", r"\end{tabular}}", r"\end{table*}", ""),

@@ -125,7 +125,7 @@ class SyncNet(nn.Module):
     def pictures(self, frames: np.ndarray) -> Tensor:
         """BGR float (N, 3, S, S) in 0..255 of uint8 RGB frames (N, H, W, 3): whole frames, resized."""
         pictures = rearrange(torch.from_numpy(frames), "n h w c -> n c h w")
-        if frames.shape[1:3] != (self.size, self.size):  # on bytes, as Pillow does it, and nine times as fast
+        if frames.shape[1:3] != (self.size, self.size):  # colours last, on bytes: as Pillow, nine times as fast
             pictures = F.interpolate(pictures, (self.size, self.size), mode="bicubic", antialias=True)
         return pictures.flip(1).float()
 

@@ -1,8 +1,6 @@
 """A tiny synthetic world for the tests of evaluation, made once, and the same without its truth."""
 
 import shutil
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,8 +13,6 @@ from evaluation.probes.motion import MotionProbe
 from evaluation.probes.store import save_probe
 from evaluation.probes.sync import SyncProbe
 from evaluation.probes.video import VideoProbe
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "dyads"))  # clip_factory
 
 
 @pytest.fixture(scope="session")

@@ -2,18 +2,14 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import yaml
+from clip_factory import make_data, numbered, numbers
 from study_rows import write_result
 
 from dyads.media import write_video
 from evaluation import claims, tables
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "dyads"))
-
-from clip_factory import make_data, numbered, numbers  # noqa: E402
 
 __all__ = ["make_results", "numbers"]
 

@@ -1,16 +1,12 @@
 """Every trained row of a profile sees as many steps and samples as ECHO, whatever it leaves out; one asks for more."""
 
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from study import merge
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
-
-from study import merge  # noqa: E402
-
 LONGER = "echo_longer"  # no ablation: as many steps of stage 2 as the single stage has
 
 

@@ -1,17 +1,13 @@
 """The rules' helpers: sentences about a configuration, merging, and which files a stage executes."""
 
-import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from study import code_files, config_problem, load_schema, merge, typed
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
-
-from study import code_files, config_problem, load_schema, merge, typed  # noqa: E402
-
 VALID = {"seeds": [0], "methods": {"echo": {"class": "echo_model.method:Echo"}}}
 
 
