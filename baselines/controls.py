@@ -14,10 +14,10 @@ from baselines.motion.method import render
 from baselines.motion.train_renderer import load_renderer
 from dyads.contract import Dyad, load_arrays
 from dyads.errors import ConfigError
-from dyads.others import mirrored, other_dyad
-from dyads.synthetic.render import render_frames
-from echo_model.encode import AT_ONCE, load_inputs, load_targets, to_frames
-from echo_model.train_vae import load_vae
+from dyads.other_dialogues import mirrored, other_dyad
+from dyads.synthetic.drawing.render import render_frames
+from echo_model.commands.encode import AT_ONCE, load_inputs, load_targets, to_frames
+from echo_model.commands.train_vae import load_vae
 from training.method import Method, Resources
 from training.options import from_dict
 

@@ -12,7 +12,7 @@ from baselines.controls import WithVAE
 from dyads.contract import Dyad, read_manifest
 from dyads.errors import ConfigError, DataError
 from dyads.seeding import rng
-from echo_model.encode import load_inputs, load_targets
+from echo_model.commands.encode import load_inputs, load_targets
 from training.method import Resources
 from training.options import from_dict
 

@@ -7,9 +7,9 @@ import numpy as np
 
 from baselines.controls import Control
 from dyads.contract import Dyad
-from dyads.others import SWAP, mirrored, other_dyad
+from dyads.other_dialogues import SWAP, mirrored, other_dyad
 from dyads.synthetic.coefficients import EXPRESSION, POSE
-from dyads.synthetic.render import render_frames
+from dyads.synthetic.drawing.render import render_frames
 from dyads.synthetic.world import read_truth
 from training.method import Resources
 from training.options import from_dict
@@ -28,8 +28,8 @@ class TrueLips(Control):
     """The true coefficients, but for those of expression or pose, which another avatar of the split had.
 
     Against the true video this row says how far readings of the lips change where only the face around them does: a
-    smile widens a mouth too, and a probe sees pictures. The other dialogue is the one of `echo_model.swap`; it exists
-    only in the synthetic world, and on other data this control gives no video.
+    smile widens a mouth too, and a probe sees pictures. The other dialogue is the one of `echo_model.commands.swap`;
+    it exists only in the synthetic world, and on other data this control gives no video.
     """
 
     def __init__(self, options: dict[str, Any], resources: Resources):

@@ -15,10 +15,10 @@ from tqdm import tqdm
 from benchmarks.report import show
 from dyads.contract import FPS, load_arrays, read_manifest
 from dyads.errors import DataError, run_cli
-from dyads.media import write_video
+from dyads.media.video import write_video
 from echo_model.backbones.audio import FRAME
 from echo_model.pretrained import Echo
-from evaluation.metrics.psnr import psnr
+from evaluation.metrics.pictures.psnr import psnr
 from evaluation.probes.frames import to_tensor
 from evaluation.probes.store import load_probe
 

@@ -11,8 +11,8 @@ from torch import nn
 
 from dyads.contract import FPS, SAMPLES_PER_FRAME
 from dyads.errors import ConfigError
-from dyads.media import write_video, write_wav
-from dyads.synthetic.render import render_frames
+from dyads.media.video import write_video, write_wav
+from dyads.synthetic.drawing.render import render_frames
 from dyads.synthetic.world import generate_dialogue
 from evaluation.networks.i3d import WINDOW
 

@@ -22,7 +22,7 @@ import soundfile
 
 from benchmarks.metric_clips import I3D, SYNCNET, WEIGHTS, Setting
 from benchmarks.report import peak_mib
-from dyads.media import read_video
+from dyads.media.video import read_video
 from evaluation.frechet import frechet_distance
 from evaluation.networks.i3d import WINDOW
 from evaluation.networks.inception import STRIDE
@@ -76,11 +76,11 @@ def ours(folder: Path, setting: Setting, watch: Watch) -> Values:
     import lpips
     import python_speech_features  # noqa: F401  # before the clock runs, as the peers'
 
-    from evaluation.listening import curve, lse, reading
-    from evaluation.metrics.perceptual import lpips_distance
-    from evaluation.metrics.psnr import psnr
-    from evaluation.metrics.ssim import ssim
+    from evaluation.metrics.pictures.perceptual import lpips_distance
+    from evaluation.metrics.pictures.psnr import psnr
+    from evaluation.metrics.pictures.ssim import ssim
     from evaluation.networks import i3d, inception, load_networks, syncnet
+    from evaluation.readings.lip_sync import curve, lse, reading
 
     for owner, name in ((inception.Inception, "forward"), (i3d.I3D, "forward"), (lpips.LPIPS, "forward")):
         watch.set_on(owner, name)

@@ -13,7 +13,7 @@ from mambapy.pscan import pscan
 from torch import Tensor
 
 from benchmarks.report import alternating, show
-from echo_model.ssm import scan_chunked
+from echo_model.model.ssm import scan_chunked
 
 BATCH, WIDTH, STATE, HEAD = 4, 128, 16, 32
 

@@ -14,9 +14,9 @@ from echo_model.backbones.audio import AUDIO_DIM
 from echo_model.backbones.phi import PHI_DIM
 from echo_model.backbones.text import TEXT_DIM, WORDS
 from echo_model.backbones.vae import CHANNELS, TOKENS
-from echo_model.generator import REFERENCE_DIM, EchoGenerator
-from echo_model.lcu import LCU
-from echo_model.options import ModelOptions, StageOptions
+from echo_model.model.generator import REFERENCE_DIM, EchoGenerator
+from echo_model.model.lcu import LCU
+from echo_model.model.options import ModelOptions, StageOptions
 from echo_model.stages import InteractiveTask
 
 NAMES = {"sdcm": True, "entangled": False}

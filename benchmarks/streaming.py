@@ -16,9 +16,9 @@ from dyads.contract import FPS, Turn
 from echo_model.backbones.audio import FRAME
 from echo_model.backbones.phi import Phi, PhiOptions
 from echo_model.backbones.vae import FaceVAE, VAEOptions
-from echo_model.generator import EchoGenerator
-from echo_model.lcu import LCU
-from echo_model.options import ModelOptions, SamplingOptions
+from echo_model.model.generator import EchoGenerator
+from echo_model.model.lcu import LCU
+from echo_model.model.options import ModelOptions, SamplingOptions
 from echo_model.pretrained import Echo
 from echo_model.stream import Networks
 

@@ -12,7 +12,7 @@ import soundfile
 
 from dyads.errors import DataError
 from dyads.manifest import Scan, file_sha256, scan, write_manifest
-from dyads.media import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, iter_video, probe, read_video
+from dyads.media.video import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, iter_video, probe, read_video
 from dyads.records import (
     COLUMNS,
     REMEDY_ADAPT,

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dyads.containers import FPS
 from dyads.files import write_text
+from dyads.media.containers import FPS
 from dyads.records import COLUMNS, REMEDY_ADAPT, ROLES, SPLITS, Dyad, Side, parse_turns
 
 

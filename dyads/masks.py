@@ -2,7 +2,7 @@
 
 Nothing here finds landmarks: no installable library brings a landmark model that works offline, so
 landmarks are an input (68 points in the order of iBUG 300-W) and without them the ellipses come from the
-box or from `DEFAULT`, which fits crops made by `dyads.face_crop`. A mask for a latent grid must be checked
+box or from `DEFAULT`, which fits crops made by `dyads.adapters.face_crop`. A mask for a latent grid must be checked
 against where the autoencoder keeps the mouth: one row too high costs half of the lip accuracy.
 """
 

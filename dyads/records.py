@@ -17,7 +17,7 @@ COLUMNS = (
     *("dataset", "split", "dyad_id", "role", "subject_id", "video", "audio", "audio_channel", "mixed_audio"),
     *("fps", "width", "height", "licence", "crop", "sha256"),
 )
-REMEDY_ADAPT = "convert the recordings with `python -m dyads.folder`"
+REMEDY_ADAPT = "convert the recordings with `python -m dyads.adapters.folder`"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dyads.contract import FPS, Dyad
 from echo_model.backbones.phi import Phi, steps_of
 from echo_model.backbones.psi import affect_sentence
 from echo_model.backbones.text import encode_text
-from echo_model.options import ModelOptions
+from echo_model.model.options import ModelOptions
 
 
 @dataclass

@@ -11,23 +11,23 @@ import torch
 from dyads.contract import Dyad
 from dyads.errors import ConfigError
 from echo_model.backbones.phi import Phi
+from echo_model.backbones.readers import Readers
 from echo_model.clips import Dialogue
-from echo_model.encode import AT_ONCE, load_inputs, load_targets, to_frames
-from echo_model.generator import EchoGenerator
-from echo_model.lcu import LCU
-from echo_model.lora import merge_lora
-from echo_model.options import ModelOptions, SamplingOptions, StageOptions
-from echo_model.readers import Readers
+from echo_model.commands.encode import AT_ONCE, load_inputs, load_targets, to_frames
+from echo_model.commands.train_phi import load_phi
+from echo_model.commands.train_vae import load_vae
+from echo_model.commands.understand import READERS, check_context, load_context
+from echo_model.model.generator import EchoGenerator
+from echo_model.model.lcu import LCU
+from echo_model.model.lora import merge_lora
+from echo_model.model.options import ModelOptions, SamplingOptions, StageOptions
 from echo_model.sampling import sample_dialogue
 from echo_model.stages import InteractiveTask, TalkingTask
-from echo_model.train_phi import load_phi
-from echo_model.train_vae import load_vae
-from echo_model.understand import READERS, check_context, load_context
-from training.checkpoint import fingerprint
-from training.loop import TrainOptions, read_summary, train
+from training.engine.checkpoint import fingerprint
+from training.engine.loop import TrainOptions, read_summary, train
+from training.engine.weights import load_weights, read_meta, save_weights
 from training.method import Method, Resources, Run
 from training.options import from_dict, parse_json
-from training.weights import load_weights, read_meta, save_weights
 
 SECTIONS = ("model", "stage", "train", "sampling")
 

@@ -16,14 +16,23 @@ from torch import nn
 
 from dyads.contract import Turn
 from dyads.errors import ConfigError, DataError
-from dyads.sound import fit_audio
+from dyads.media.sound import fit_audio
 from echo_model.backbones.audio import FRAME
 from echo_model.backbones.phi import Phi, PhiOptions
+from echo_model.backbones.readers import (
+    ClipPhi,
+    Psi,
+    Readers,
+    TextEncoder,
+    load_clip_phi,
+    load_psi,
+    load_text,
+    recorded,
+)
 from echo_model.backbones.vae import TOKENS, FaceVAE, VAEOptions
-from echo_model.generator import EchoGenerator
-from echo_model.lcu import LCU
-from echo_model.options import ModelOptions, SamplingOptions
-from echo_model.readers import ClipPhi, Psi, Readers, TextEncoder, load_clip_phi, load_psi, load_text, recorded
+from echo_model.model.generator import EchoGenerator
+from echo_model.model.lcu import LCU
+from echo_model.model.options import ModelOptions, SamplingOptions
 from echo_model.stream import EchoStream, Networks
 from training.options import from_dict, plain
 

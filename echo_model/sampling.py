@@ -6,10 +6,10 @@ from torch import Tensor
 from dyads.seeding import torch_generator
 from echo_model.backbones.vae import CHANNELS, TOKENS
 from echo_model.clips import Dialogue, clip_inputs, pack, unpack, user_steps
-from echo_model.flow import integrate
-from echo_model.generator import EchoGenerator
-from echo_model.lcu import LCU, Perceived
-from echo_model.options import ModelOptions, SamplingOptions
+from echo_model.model.flow import integrate
+from echo_model.model.generator import EchoGenerator
+from echo_model.model.lcu import LCU, Perceived
+from echo_model.model.options import ModelOptions, SamplingOptions
 
 
 def branches(options: SamplingOptions, user: bool) -> tuple[Tensor, list[float]]:

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from echo_model.backbones.vae import FaceVAE
 from echo_model.clips import Dialogue, clip_inputs, clip_latents, stack, unpack
-from echo_model.flow import flow_loss, interpolate, sample_times
-from echo_model.generator import EchoGenerator
-from echo_model.lcu import LCU
-from echo_model.lora import add_lora
-from echo_model.options import ModelOptions, StageOptions
+from echo_model.model.flow import flow_loss, interpolate, sample_times
+from echo_model.model.generator import EchoGenerator
+from echo_model.model.lcu import LCU
+from echo_model.model.lora import add_lora
+from echo_model.model.options import ModelOptions, StageOptions
 
 GATES = ("alpha", "beta")  # of GCA: learn ten times as fast, a few hundred steps must open them
 

@@ -12,14 +12,14 @@ from dyads.errors import ConfigError, DataError
 from echo_model.backbones.audio import AUDIO_DIM, FRAME, encode_audio
 from echo_model.backbones.phi import Phi, steps_of
 from echo_model.backbones.psi import Lexicon
+from echo_model.backbones.readers import ClipPhi, Psi, TextEncoder, read_clip
 from echo_model.backbones.text import encode_text
 from echo_model.backbones.vae import CHANNELS, TOKENS, FaceVAE
 from echo_model.clips import pack, slice_padded, unpack, user_steps, voice_windows
-from echo_model.encode import encode_video, to_frames, to_tensor
-from echo_model.generator import EchoGenerator
-from echo_model.lcu import LCU, Perceived, PerceptionState
-from echo_model.options import ModelOptions, SamplingOptions
-from echo_model.readers import ClipPhi, Psi, TextEncoder, read_clip
+from echo_model.commands.encode import encode_video, to_frames, to_tensor
+from echo_model.model.generator import EchoGenerator
+from echo_model.model.lcu import LCU, Perceived, PerceptionState
+from echo_model.model.options import ModelOptions, SamplingOptions
 from echo_model.sampling import before_the_first, clip_noise, sample_clip
 
 EAR = 2  # frames of sound kept, so that the next frame's analysis windows are whole

@@ -1,6 +1,6 @@
 """What a metric owes its reader: a card with definition, direction, range, protocol, source, and what controls show.
 
-docs/metrics.md is written from the cards: `python -m evaluation.document`.
+docs/metrics.md is written from the cards: `python -m reporting.metrics_page`.
 """
 
 import math

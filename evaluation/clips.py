@@ -10,7 +10,7 @@ from safetensors import safe_open
 from dyads.contract import FPS, SAMPLES_PER_FRAME, Dyad
 from dyads.errors import DataError
 from dyads.synthetic.coefficients import COEFFICIENTS, EXPRESSION, EYES, LIPS, POSE
-from evaluation.beside import Rating, Timing
+from evaluation.readings.sidecars import Rating, Timing
 
 GROUPS = {
     "expression": COEFFICIENTS[EXPRESSION],

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from dyads.contract import Dyad, file_sha256, read_manifest
 from dyads.errors import ConfigError, DataError, run_cli
 from dyads.files import write_json
-from evaluation.beside import RATINGS, on_scale, read_ratings
+from evaluation.readings.sidecars import RATINGS, on_scale, read_ratings
 from training.method import load_class
 from training.options import options_hash, parse_json
 

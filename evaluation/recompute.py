@@ -15,9 +15,10 @@ import numpy as np
 from dyads.errors import DataError, run_cli
 from evaluation.cards import OK, Value
 from evaluation.clips import Clip, Truth
-from evaluation.reading import Tools, read_features
+from evaluation.readings.clip import Tools
+from evaluation.readings.stored import read_features
+from evaluation.rows import read_rows
 from evaluation.run import measure, write_rows
-from evaluation.summary import read_rows
 
 MOTION = {"generated", "true", "user", "reference"}  # `motion_...` of a Clip
 TRUTH = {"truth", "expected", "emotion", "cue"}

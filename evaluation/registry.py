@@ -1,4 +1,4 @@
-"""Finds the metrics: every module of `evaluation.metrics` that has cards."""
+"""Finds the metrics: every module in the groups of `evaluation.metrics` that has cards."""
 
 import importlib
 import pkgutil
@@ -7,6 +7,8 @@ from types import ModuleType
 
 import evaluation.metrics
 from evaluation.cards import MetricCard
+
+PLACE = evaluation.metrics.__path__, "evaluation.metrics."
 
 
 @cache
@@ -17,10 +19,14 @@ def modules() -> dict[str, ModuleType]:
     `set_values(clips, tools)`, called once with every measured clip's features. Both yield `Value` rows.
     """
     found = {}
-    for info in sorted(pkgutil.iter_modules(evaluation.metrics.__path__), key=lambda info: info.name):
-        module = importlib.import_module(f"evaluation.metrics.{info.name}")
-        if hasattr(module, "CARDS"):
-            found[info.name] = module
+    files = ((info.name.rpartition(".")[2], info.name) for info in pkgutil.walk_packages(*PLACE))
+    for name, full in sorted(files):
+        module = importlib.import_module(full)
+        if not hasattr(module, "CARDS"):
+            continue
+        if name in found:
+            raise ValueError(f"two files of metrics are called {name}.py")
+        found[name] = module
     return found
 
 

@@ -16,12 +16,13 @@ from pathlib import Path
 from dyads.contract import file_sha256, read_manifest
 from dyads.errors import ConfigError, run_cli
 from dyads.files import write_text
-from evaluation.beside import read_beside
 from evaluation.cards import OK, MetricCard, Value, undefined
 from evaluation.clips import Clip
 from evaluation.metrics._series import Undefined
 from evaluation.probes.store import probe_files
-from evaluation.reading import Tools, load_tools, read_clip, write_features
+from evaluation.readings.clip import Tools, load_tools, read_clip
+from evaluation.readings.sidecars import read_beside
+from evaluation.readings.stored import write_features
 from evaluation.registry import modules
 from training.device import limit_threads
 from training.options import from_dict, parse_json

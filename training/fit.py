@@ -13,9 +13,9 @@ from dyads.errors import run_cli
 from dyads.files import atomic_path
 from training.command import method_from, method_parser
 from training.device import is_main_process
+from training.engine.weights import write_tensors
 from training.method import Run
 from training.provenance import write_provenance
-from training.weights import write_tensors
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -15,11 +15,11 @@ import numpy as np
 from dyads.contract import FPS, Dyad, file_sha256, read_manifest
 from dyads.errors import run_cli
 from dyads.files import write_text
-from dyads.media import probe, read_audio, write_video
-from training.checkpoint import lock, notice
+from dyads.media.video import probe, read_audio, write_video
 from training.command import method_from, method_parser
+from training.engine.checkpoint import lock, notice
+from training.engine.journal import Bar, append_line, keep_lines
 from training.errors import MethodError
-from training.journal import Bar, append_line, keep_lines
 from training.method import Method
 from training.options import options_hash
 from training.provenance import content_hash, write_provenance

@@ -10,9 +10,9 @@ import numpy as np
 
 from dyads.errors import ConfigError
 from dyads.records import ROLES, Dyad
+from training.engine.weights import load_weights, read_meta, save_weights
 from training.options import options_hash
 from training.provenance import content_hash
-from training.weights import load_weights, read_meta, save_weights
 
 __all__ = [
     "Method",
@@ -79,7 +79,7 @@ class Method(ABC):
         """The avatar's video, uint8 (T, H, W, 3), as long and large as the dyad's; None: it has no answer."""
 
     def identity(self, dyads: list[Dyad]) -> dict[str, Any]:
-        """What a training on `dyads` depends on, for `training.loop.train(identity=...)`.
+        """What a training on `dyads` depends on, for `training.engine.loop.train(identity=...)`.
 
         Options, recordings, features and backbones: a change of any of them starts the training afresh.
         """

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from dyads.files import write_json
-from training.checkpoint import sha256_file
+from training.engine.checkpoint import sha256_file
 from training.options import options_hash, plain
 from training.source import PROJECT
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
-ENGINE = ("loop", "optim", "batches", "device")  # of this package only what decides a result
+ENGINE = ("engine/loop", "engine/optim", "engine/batches", "device")  # of this package only what decides a result
 
 
 def source_hash(classes: Iterable[type]) -> str:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.motion.noise import levels
-from echo_model.layers import time_embedding
+from echo_model.model.layers import time_embedding
 
 
 class MLPBlock(nn.Module):

@@ -15,7 +15,7 @@ from baselines.arig.understanding import ChunkSummary, ContextLayer
 from baselines.motion.renderer import DIRECTIONS
 from dyads.errors import ConfigError
 from echo_model.backbones.audio import AUDIO_DIM
-from echo_model.layers import FFN, Attention
+from echo_model.model.layers import FFN, Attention
 
 
 @dataclass(frozen=True)

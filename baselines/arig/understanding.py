@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from echo_model.layers import FFN, modulate
+from echo_model.model.layers import FFN, modulate
 
 
 class Modulation(nn.Sequential):

@@ -14,7 +14,7 @@ from baselines.avatar_forcing.stages import INPUTS, ForcingTask, PreferenceTask,
 from baselines.motion.method import MotionDialogue, MotionMethod
 from baselines.motion.renderer import DIRECTIONS
 from training.device import pick_device
-from training.loop import Task, TrainOptions
+from training.engine.loop import Task, TrainOptions
 
 
 class AvatarForcing(MotionMethod):

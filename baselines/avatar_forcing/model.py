@@ -11,7 +11,7 @@ from baselines.avatar_forcing.options import ModelOptions
 from baselines.motion.attention import RotaryAttention, rotation
 from baselines.motion.renderer import DIRECTIONS
 from echo_model.backbones.audio import AUDIO_DIM
-from echo_model.layers import FFN, modulate, time_embedding
+from echo_model.model.layers import FFN, modulate, time_embedding
 
 ROPE_BASE = 200.0  # theirs 10,000; a window has 50 frames
 

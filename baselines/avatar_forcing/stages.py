@@ -38,7 +38,8 @@ def kept(batch: int, options: StageOptions, generator: torch.Generator) -> Tenso
 def errors(x_hat: Tensor, x_1: Tensor, t: Tensor, there: Tensor, options: StageOptions) -> Tensor:
     """||v_hat - v|| per sample, (b,), of estimates (b, n, 20) at times t (b, n); `there` (b, n) is 0 past the end.
 
-    ||v_hat - v||_1 = ||x_hat - x_1||_1 / (1 - t), its weight capped at `sharpest`; see `echo_model.flow.flow_loss`.
+    ||v_hat - v||_1 = ||x_hat - x_1||_1 / (1 - t), its weight capped at `sharpest`;
+    see `echo_model.model.flow.flow_loss`.
     """
     error = (x_hat - x_1).abs() if options.norm == "l1" else (x_hat - x_1).square()
     error = error.mean(-1) / (1 - t.clamp_max(options.sharpest)) ** (1 if options.norm == "l1" else 2)

@@ -7,7 +7,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from baselines.motion.attention import RotaryAttention, rotation
-from echo_model.layers import FFN
+from echo_model.model.layers import FFN
 
 
 def sliding(frames: int, window: int, causal: bool = True, device: torch.device | None = None) -> Tensor:

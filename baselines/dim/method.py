@@ -14,7 +14,7 @@ from baselines.dim.stages import CodesTask, ListenerTask, PretrainTask, record
 from baselines.motion.method import MotionDialogue, MotionMethod
 from dyads.contract import Dyad
 from dyads.errors import ConfigError
-from training.loop import Task, TrainOptions
+from training.engine.loop import Task, TrainOptions
 
 
 class DIM(MotionMethod):

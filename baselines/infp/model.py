@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from baselines.infp.options import ModelOptions
 from baselines.motion.renderer import DIRECTIONS
 from echo_model.backbones.audio import AUDIO_DIM
-from echo_model.layers import FFN, Attention, position_embedding, time_embedding
+from echo_model.model.layers import FFN, Attention, position_embedding, time_embedding
 
 
 class MemoryBank(nn.Module):

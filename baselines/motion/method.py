@@ -16,12 +16,12 @@ from baselines.motion.train_renderer import load_renderer
 from dyads.contract import Dyad
 from dyads.errors import ConfigError
 from dyads.seeding import torch_generator
-from echo_model.encode import AT_ONCE, load_inputs, to_frames
-from training.checkpoint import fingerprint
-from training.loop import Task, TrainOptions, read_summary, train
+from echo_model.commands.encode import AT_ONCE, load_inputs, to_frames
+from training.engine.checkpoint import fingerprint
+from training.engine.loop import Task, TrainOptions, read_summary, train
+from training.engine.weights import load_weights, read_meta, save_weights
 from training.method import Method, Resources, Run
 from training.options import from_dict
-from training.weights import load_weights, read_meta, save_weights
 
 
 @dataclass
@@ -69,7 +69,7 @@ class MotionMethod(Method):
 
     @abstractmethod
     def task(self, module: nn.Module, dialogues: list[MotionDialogue]) -> Task:
-        """What `training.loop.train` trains."""
+        """What `training.engine.loop.train` trains."""
 
     @abstractmethod
     def sample(self, module: nn.Module, dialogue: MotionDialogue, generator: torch.Generator) -> Tensor:

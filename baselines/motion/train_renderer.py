@@ -4,7 +4,7 @@ from pathlib import Path
 
 from baselines.motion.renderer import MotionRenderer, RendererOptions
 from dyads.errors import run_cli
-from echo_model.train_vae import load_on_frames, train_on_frames
+from echo_model.commands.train_vae import load_on_frames, train_on_frames
 
 
 def load_renderer(path: Path) -> MotionRenderer:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dyads.errors import ConfigError, run_cli
 from dyads.records import SPLITS
-from dyads.synthetic.preview import write_preview
+from dyads.synthetic.drawing.preview import write_preview
 from dyads.synthetic.world import WorldOptions, write_world
 
 

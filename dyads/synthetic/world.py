@@ -12,13 +12,13 @@ from tqdm import tqdm
 from dyads.contract import ROLES, SPLITS, Turn, file_sha256, write_manifest, write_turns
 from dyads.errors import ConfigError, DataError
 from dyads.files import atomic_path, write_json
-from dyads.media import write_video, write_wav
+from dyads.media.video import write_video, write_wav
 from dyads.seeding import rng
 from dyads.synthetic.coefficients import COEFFICIENTS, EMOTIONS, STATES
 from dyads.synthetic.conversation import Conversation, phrases, plan, states
+from dyads.synthetic.drawing.render import render_frames
 from dyads.synthetic.expression import Faces, faces
 from dyads.synthetic.identities import identities_of, person
-from dyads.synthetic.render import render_frames
 from dyads.synthetic.voice import mix, speak
 
 VERSION = 2  # raise when the same options give other bytes

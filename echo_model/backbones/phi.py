@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from echo_model.backbones.audio import AUDIO_DIM
 from echo_model.backbones.vae import CHANNELS, TOKENS
-from echo_model.layers import FFN, Attention
+from echo_model.model.layers import FFN, Attention
 
 PHI_DIM = 64  # width of S_usr
 EMOTIONS = 5  # classes of the emotion head; used where the data set has labels

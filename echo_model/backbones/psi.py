@@ -38,7 +38,7 @@ def reading(text: str) -> str | None:
 
 
 class Lexicon:
-    """This reasoner as one may be exchanged for another (`echo_model.readers`)."""
+    """This reasoner as one may be exchanged for another (`echo_model.backbones.readers`)."""
 
     def write(self, history: Sequence[Turn], now: float) -> str:
         """y_emo at time `now` in seconds."""

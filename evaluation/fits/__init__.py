@@ -1,6 +1,6 @@
 """Training the probes on true frames of training identities; every file has `Options` and `fit(job, options)`.
 
-`python -m evaluation.train_probes --probe NAME` runs the file of that name, and the workflow one job for each file.
+`python -m evaluation.fits --probe NAME` runs the file of that name, and the workflow one job for each file.
 """
 
 import time
@@ -14,7 +14,7 @@ from dyads.contract import Dyad, file_sha256, read_manifest
 from evaluation.probes.frames import FrameSet, sample_frames
 from evaluation.probes.store import save_probe
 from training.device import pick_device
-from training.loop import Task, train
+from training.engine.loop import Task, train
 from training.options import TrainOptions
 from training.provenance import write_provenance
 

@@ -7,12 +7,12 @@ import numpy as np
 
 from dyads.contract import SAMPLES_PER_FRAME, Dyad, read_wav
 from dyads.errors import DataError
-from dyads.media import read_video
+from dyads.media.video import read_video
 from evaluation.clips import avatar_speaking, read_truth
 from evaluation.fits import Job, schedule
-from evaluation.listening import curve, lse, reading, scored
 from evaluation.metrics._series import Undefined
 from evaluation.probes.sync import SyncProbe, SyncTask, sample_voices
+from evaluation.readings.lip_sync import curve, lse, reading, scored
 from training.device import seeded
 from training.options import TrainOptions
 

@@ -9,7 +9,7 @@ from einops import rearrange
 from torch import Tensor
 
 from dyads.contract import ROLES, Dyad
-from dyads.media import read_video
+from dyads.media.video import read_video
 from dyads.seeding import rng
 from evaluation.clips import read_truth
 

@@ -61,7 +61,7 @@ def margin_loss(features: Tensor, subjects: Tensor, subject: Tensor) -> Tensor:
 
 @dataclass
 class IdentityTask:
-    """Who is it, whatever the light, the codec and the side it is seen from (`training.loop.Task`)."""
+    """Who is it, whatever the light, the codec and the side it is seen from (`training.engine.loop.Task`)."""
 
     module: IdentityProbe
     data: FrameSet

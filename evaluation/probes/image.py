@@ -43,7 +43,7 @@ class ImageProbe(nn.Module):
 
 @dataclass
 class ImageTask:
-    """Identity classification and regression of standardised coefficients (`training.loop.Task`)."""
+    """Identity classification and regression of standardised coefficients (`training.engine.loop.Task`)."""
 
     module: ImageProbe
     data: FrameSet

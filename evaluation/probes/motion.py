@@ -126,7 +126,7 @@ def _composed(motion: Tensor, zoom: Tensor) -> Tensor:
 
 @dataclass
 class MotionTask:
-    """Regression of standardised coefficients on degraded true frames (`training.loop.Task`)."""
+    """Regression of standardised coefficients on degraded true frames (`training.engine.loop.Task`)."""
 
     module: MotionProbe
     data: FrameSet

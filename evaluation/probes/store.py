@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from dyads.errors import ConfigError, DataError
-from training.weights import load_weights, read_meta, save_weights
+from training.engine.weights import load_weights, read_meta, save_weights
 
 KINDS = {  # file in this package -> its class
     "motion": "MotionProbe",
@@ -48,7 +48,7 @@ def probe_files(given: list[str]) -> dict[str, Path]:
         if name not in found:
             raise ConfigError(
                 f"--probes {' '.join(given)} has no {name} probe; train it with "
-                f"`python -m evaluation.train_probes --probe {name}`."
+                f"`python -m evaluation.fits --probe {name}`."
             )
     return found
 
@@ -59,7 +59,7 @@ def load_probe(path: Path | str, kinds: tuple[str, ...]) -> tuple[nn.Module, dic
     if meta.get("kind") not in kinds:
         raise DataError(
             f"{path}: holds a probe of kind {meta.get('kind')!r}, but {' or '.join(kinds)} is needed; "
-            "train it with `python -m evaluation.train_probes`."
+            "train it with `python -m evaluation.fits`."
         )
     # by name, so that training one probe does not depend on the code of the others
     kind = getattr(importlib.import_module(f"evaluation.probes.{meta['kind']}"), KINDS[meta["kind"]])

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from dyads.contract import ROLES, Dyad, read_wav
 from dyads.errors import ConfigError
-from dyads.media import read_video
+from dyads.media.video import read_video
 from dyads.seeding import rng
 from evaluation.clips import voiced
-from evaluation.listening import SHIFT
 from evaluation.networks.syncnet import WINDOW, SyncNet, cepstra, sound_windows, stacked
 from evaluation.probes.frames import relight, soften, to_tensor
+from evaluation.readings.lip_sync import SHIFT
 
 TOP, LEFT, SIDE = 0.44, 0.25, 0.5  # the mouth's square, in picture sides
 MARGIN = 1 / 16  # of that square on every side, for training crops that are displaced
@@ -104,7 +104,7 @@ def sample_voices(dyads: list[Dyad], *, size: int, videos: int, seed: int) -> Vo
 
 @dataclass
 class SyncTask:
-    """Own sound against other moments, nothing and another clip: cross-entropy of distances (`training.loop.Task`)."""
+    """Own sound against other moments, none, another clip: cross-entropy of distances (`training.engine.loop.Task`)."""
 
     module: SyncProbe
     data: VoiceSet

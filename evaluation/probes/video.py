@@ -65,7 +65,7 @@ def at_speed(speed: Tensor) -> Tensor:
 
 @dataclass
 class VideoTask:
-    """At which of `SPEEDS` a window is played; needs nothing but video (`training.loop.Task`)."""
+    """At which of `SPEEDS` a window is played; needs nothing but video (`training.engine.loop.Task`)."""
 
     module: VideoProbe
     data: WindowSet

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dyads.contract import Dyad
-from dyads.media import read_video
+from dyads.media.video import read_video
 from dyads.seeding import rng
 from evaluation.probes.frames import spread_over_subjects, to_tensor
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from dyads.errors import DataError
 from evaluation.frechet import Moments
 from evaluation.metrics._series import CONSTANT_SD, Undefined, require_frames
-from evaluation.metrics.expression import LEAST_SLOPE
+from evaluation.metrics.expression.expression import LEAST_SLOPE
 from evaluation.torch_metrics.base import Metric, join, moments_of, motion_clips, no_moments
 
 

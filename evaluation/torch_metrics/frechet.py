@@ -9,7 +9,7 @@ from torch import Tensor
 from dyads.errors import DataError
 from evaluation.frechet import Moments, moments_distance
 from evaluation.metrics._series import Undefined, require_frames
-from evaluation.metrics.motion_fd import MINIMUM_PER_DIMENSION
+from evaluation.metrics.motion.motion_fd import MINIMUM_PER_DIMENSION
 from evaluation.torch_metrics.base import Metric, join, moments_of, no_moments, require_same_shape, to_numpy
 
 

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from dyads.errors import DataError
 from evaluation.frechet import Moments
-from evaluation.metrics import lip_opening, motion_fd, motion_mse, mouth, paired_fd, rpcc, sid, sts, var
 from evaluation.metrics._series import CONSTANT_SD, Undefined, pearson, require_frames
+from evaluation.metrics.lips import lip_opening, mouth
+from evaluation.metrics.motion import motion_fd, motion_mse, paired_fd, rpcc, sid, sts, var
 from evaluation.torch_metrics.base import (
     ClipMean,
     Metric,

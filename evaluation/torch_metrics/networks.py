@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from dyads.contract import SAMPLES_PER_FRAME
 from dyads.errors import DataError
-from evaluation.listening import curve, lse, reading, scored
 from evaluation.metrics._series import Undefined, require_frames
-from evaluation.metrics.perceptual import lpips_distance
+from evaluation.metrics.pictures.perceptual import lpips_distance
+from evaluation.readings.lip_sync import curve, lse, reading, scored
 from evaluation.torch_metrics.base import ClipMean, Metric
 from evaluation.torch_metrics.frechet import FrechetDistance
 from evaluation.torch_metrics.pictures import PictureMetric, eight_bit

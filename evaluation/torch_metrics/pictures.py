@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from dyads.errors import DataError
-from evaluation.metrics import psnr, ssim
 from evaluation.metrics._series import require_frames
+from evaluation.metrics.pictures import psnr, ssim
 from evaluation.torch_metrics.base import Metric, require_same_shape
 
 
@@ -52,12 +52,12 @@ def eight_bit(frames: Tensor, channels_last: bool = False) -> np.ndarray:
 
 
 class SSIM(PictureMetric):
-    """Structural similarity, -1 to 1, Gaussian window of 11 pixels: `evaluation.metrics.ssim`."""
+    """Structural similarity, -1 to 1, Gaussian window of 11 pixels: `evaluation.metrics.pictures.ssim`."""
 
     per_frame = staticmethod(ssim.ssim)
 
 
 class PSNR(PictureMetric):
-    """Peak signal-to-noise ratio in dB, per frame and then averaged, at most 100: `evaluation.metrics.psnr`."""
+    """Peak signal-to-noise ratio in dB, per frame, then averaged, at most 100: `evaluation.metrics.pictures.psnr`."""
 
     per_frame = staticmethod(psnr.psnr)

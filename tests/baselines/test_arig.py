@@ -16,9 +16,9 @@ from baselines.motion.method import MotionDialogue
 from baselines.motion.renderer import MotionRenderer, RendererOptions
 from baselines.motion.voice import HANGOVER, voice_activity
 from dyads.errors import ConfigError
-from training.loop import TrainOptions, train
+from training.engine.loop import TrainOptions, train
+from training.engine.weights import save_weights
 from training.method import Resources
-from training.weights import save_weights
 
 TINY = {"d": 16, "heads": 2, "capacity": 3, "context": 2, "width": 16, "blocks": 2}
 STAGE = {"window": 26, "frames": 4}

@@ -14,8 +14,8 @@ from baselines.avatar_forcing.stages import INPUTS, ForcingTask, PreferenceTask,
 from baselines.motion.method import MotionDialogue
 from baselines.motion.renderer import MotionRenderer, RendererOptions
 from dyads.errors import ConfigError
+from training.engine.weights import save_weights
 from training.method import Resources, Run
-from training.weights import save_weights
 
 SMALL = {"d": 32, "heads": 2, "layers": 2, "window": 20, "block": 5}
 

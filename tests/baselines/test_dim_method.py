@@ -16,8 +16,8 @@ from baselines.motion.renderer import MotionRenderer, RendererOptions
 from dyads.errors import ConfigError
 from dyads.features import write_features
 from dyads.files import write_text
+from training.engine.weights import save_weights
 from training.method import Resources, Run
-from training.weights import save_weights
 
 
 @pytest.fixture(scope="module")

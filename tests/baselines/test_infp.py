@@ -20,8 +20,8 @@ from baselines.motion.voice import above_own_quiet
 from dyads.errors import ConfigError
 from echo_model.backbones.audio import AUDIO_DIM
 from echo_model.clips import stack
+from training.engine.weights import save_weights
 from training.method import Resources, Run
-from training.weights import save_weights
 
 TINY = {"d": 32, "blocks": 2, "heads": 2, "entries": 16, "style": 4, "window": 12, "previous": 4}
 MODEL = ModelOptions(**TINY)

@@ -13,16 +13,16 @@ from dyads.contract import Dyad, load_arrays, read_manifest
 from dyads.errors import ConfigError
 from dyads.features import read_features, write_features
 from dyads.synthetic.coefficients import EXPRESSION, POSE
-from dyads.synthetic.render import render_frames
+from dyads.synthetic.drawing.render import render_frames
 from dyads.synthetic.world import WorldOptions, read_truth, write_world
 from echo_model.backbones.phi import Phi, PhiOptions
 from echo_model.backbones.vae import FaceVAE, VAEOptions
-from echo_model.encode import encode_dyad, load_inputs
-from echo_model.package import package
+from echo_model.commands.encode import encode_dyad, load_inputs
+from echo_model.commands.package import package
+from echo_model.commands.understand import understand
 from echo_model.pretrained import Echo
-from echo_model.understand import understand
+from training.engine.weights import save_weights
 from training.method import Resources, Run, load_method
-from training.weights import save_weights
 
 SMALL = {"model": {"d": 32, "blocks": 1, "context": 48}, "sampling": {"steps": 1}}
 LEARNED = {"echo": "Echo", "no_lcu": "Echo", "talking": "Talking"}
@@ -239,7 +239,7 @@ def test_a_packaged_echo_makes_the_same_video(study, tmp_path):
 def test_a_swap_exchanges_the_user_and_nothing_else(study, what):
     learned("echo", study)
     dyads = read_manifest(study[1].data)
-    swapped = load_method("echo_model.swap:OtherUser", "swap", SMALL | {"swap": {"what": what}}, study[1])
+    swapped = load_method("echo_model.commands.swap:OtherUser", "swap", SMALL | {"swap": {"what": what}}, study[1])
     swapped.load(study[0] / "echo.safetensors")
     own, other = make("echo", study).dialogue(dyads[0]), swapped.dialogue(dyads[0])
     changed = {
@@ -270,5 +270,5 @@ def test_true_lips_are_rendered_in_the_face_of_another(study, part, monkeypatch)
     np.testing.assert_array_equal(drawn[0][:, kept], own[:, kept])
     np.testing.assert_array_equal(drawn[0][:shared, ~kept], theirs[:shared, ~kept])
     alone = read_manifest(study[1].data, "test")[:1]
-    monkeypatch.setattr("dyads.others.read_manifest", lambda *_: alone)
+    monkeypatch.setattr("dyads.other_dialogues.read_manifest", lambda *_: alone)
     assert method.generate(dyad, 0) is None

@@ -12,7 +12,7 @@ from baselines.motion.attention import RotaryAttention, rotate, rotation
 from baselines.motion.noise import levels, noised
 from baselines.motion.renderer import MotionRenderer, RendererOptions
 from dyads.features import write_features
-from echo_model.layers import modulate
+from echo_model.model.layers import modulate
 from training.method import Resources
 
 

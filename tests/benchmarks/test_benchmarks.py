@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.report import alternating, resident_mib
 from benchmarks.streaming import untrained
-from dyads.media import read_video
+from dyads.media.video import read_video
 from dyads.synthetic.world import WorldOptions, write_world
 from evaluation.probes.image import ImageProbe
 from evaluation.probes.store import save_probe

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from dyads.check import check, main
 from dyads.contract import Turn, write_turns
 from dyads.features import write_features
-from dyads.media import write_video, write_wav
+from dyads.media.video import write_video, write_wav
 
 ROOT = Path(__file__).parents[2]
 

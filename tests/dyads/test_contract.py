@@ -22,7 +22,7 @@ from dyads.contract import (
     write_turns,
 )
 from dyads.errors import DataError
-from dyads.media import write_video, write_wav
+from dyads.media.video import write_video, write_wav
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +71,7 @@ def test_one_channel_of_a_stereo_file_is_picked(data: Path):
     dyad = read_manifest(data)[0]
     left, right = noise(6400, 8), noise(6400, 9)
     soundfile.write(dyad.user.audio, np.stack([left, right], 1), 16000, subtype="PCM_16")
-    with pytest.raises(DataError, match="user.wav.*mono at 16000 Hz.*dyads.folder"):
+    with pytest.raises(DataError, match="user.wav.*mono at 16000 Hz.*dyads.adapters.folder"):
         load_arrays(dyad)
     edit(data, 0, audio_channel="1")
     assert np.abs(load_arrays(read_manifest(data)[0]).user_audio - right).max() < 1e-4

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from skimage import data as pictures
 
+from dyads.adapters.face_crop import Crop, agree, apply_crop, choose_crop, detect_faces
 from dyads.errors import DataError
-from dyads.face_crop import Crop, agree, apply_crop, choose_crop, detect_faces
 
 FACE = np.array([175, 65, 95, 120])  # the astronaut's brow to chin, by eye
 

@@ -12,12 +12,12 @@ from clip_factory import REAL_CLIPS, lag, needs_real_clips, noise, numbered, num
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dyads.adapters.folder import FolderOptions, adapt, cut_turns, main, parse_options, segments
+from dyads.adapters.pairs import read_pairs
 from dyads.check import check
 from dyads.contract import Turn, load_arrays, read_manifest, read_turns, write_turns
 from dyads.errors import ConfigError, DataError
-from dyads.folder import FolderOptions, adapt, cut_turns, main, parse_options, segments
-from dyads.media import write_video
-from dyads.pairs import read_pairs
+from dyads.media.video import write_video
 
 PROJECT = Path(__file__).parents[2]
 SMALL = FolderOptions(size=32)

@@ -12,7 +12,7 @@ from skimage import data as pictures
 from skimage.transform import resize
 
 from dyads.errors import DataError
-from dyads.media import iter_video, probe, read_audio, read_video, write_video
+from dyads.media.video import iter_video, probe, read_audio, read_video, write_video
 
 UNHURRIED = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

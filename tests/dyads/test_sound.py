@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dyads.errors import DataError
-from dyads.media import fit_audio, read_audio, resample, write_video, write_wav
+from dyads.media.video import fit_audio, read_audio, resample, write_video, write_wav
 
 
 def test_our_files_keep_sound_and_picture_together(tmp_path: Path):

@@ -5,8 +5,8 @@ import pytest
 
 from dyads.errors import ConfigError, DataError
 from dyads.synthetic.coefficients import COEFFICIENTS, INDEX, neutral
+from dyads.synthetic.drawing.render import face_regions, render_frames
 from dyads.synthetic.identities import PARAMETERS, person
-from dyads.synthetic.render import face_regions, render_frames
 
 
 def _frames(size=64, identity=14, **values) -> np.ndarray:

@@ -12,7 +12,7 @@ import pytest
 from dyads.contract import load_arrays, read_manifest
 from dyads.errors import ConfigError, DataError
 from dyads.features import read_features
-from dyads.media import read_audio, read_video
+from dyads.media.video import read_audio, read_video
 from dyads.synthetic.__main__ import main
 from dyads.synthetic.coefficients import COEFFICIENTS, EMOTIONS, neutral
 from dyads.synthetic.identities import identities_of

@@ -9,7 +9,7 @@ from echo_model.backbones.audio import AUDIO_DIM
 from echo_model.backbones.phi import PHI_DIM
 from echo_model.backbones.text import encode_text
 from echo_model.clips import Dialogue
-from echo_model.options import ModelOptions
+from echo_model.model.options import ModelOptions
 
 
 @pytest.fixture

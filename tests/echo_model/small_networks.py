@@ -4,9 +4,9 @@ import torch
 
 from echo_model.backbones.phi import Phi, PhiOptions
 from echo_model.backbones.vae import FaceVAE, VAEOptions
-from echo_model.generator import EchoGenerator
-from echo_model.lcu import LCU
-from echo_model.options import SamplingOptions
+from echo_model.model.generator import EchoGenerator
+from echo_model.model.lcu import LCU
+from echo_model.model.options import SamplingOptions
 from echo_model.stream import Networks
 
 SAMPLING = SamplingOptions(steps=2, guide_user=2.0, guide_emotion=1.5, guide_audio=1.5)

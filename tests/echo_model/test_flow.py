@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from echo_model.flow import flow_loss, integrate, interpolate, sample_times, velocity
+from echo_model.model.flow import flow_loss, integrate, interpolate, sample_times, velocity
 
 
 def test_path_has_its_ends_and_a_constant_velocity():

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 from small_networks import SAMPLING, networks
 
-from dyads.containers import probe
 from dyads.errors import DataError
-from dyads.media import read_video, write_video
+from dyads.media.containers import probe
+from dyads.media.sound import read_audio, write_wav
+from dyads.media.video import read_video, write_video
 from dyads.records import Turn, write_turns
-from dyads.sound import read_audio, write_wav
-from echo_model.generate import main
+from echo_model.commands.generate import main
 from echo_model.pretrained import Echo
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from small_networks import SAMPLING, networks
 
-from echo_model.inspect import inspect_dialogue, scan_kernel, scan_weights
-from echo_model.ssm import Mamba, scan_sequential
+from echo_model.commands.inspect import inspect_dialogue, scan_kernel, scan_weights
+from echo_model.model.ssm import Mamba, scan_sequential
 
 
 def method(options):

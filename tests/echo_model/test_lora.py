@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from echo_model.generator import EchoGenerator
-from echo_model.lcu import LCU
-from echo_model.lora import add_lora, merge_lora
-from echo_model.options import StageOptions
+from echo_model.model.generator import EchoGenerator
+from echo_model.model.lcu import LCU
+from echo_model.model.lora import add_lora, merge_lora
+from echo_model.model.options import StageOptions
 from echo_model.stages import InteractiveTask
 
 

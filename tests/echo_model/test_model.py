@@ -12,11 +12,11 @@ from echo_model.backbones.phi import Phi, PhiOptions
 from echo_model.backbones.psi import affect_sentence
 from echo_model.backbones.text import encode_text
 from echo_model.clips import clip_inputs, clip_latents, pack, slice_padded, stack, unpack
-from echo_model.generator import EchoGenerator
-from echo_model.lcu import HBCU, LCU
-from echo_model.options import ModelOptions, SamplingOptions, StageOptions
+from echo_model.model.generator import EchoGenerator
+from echo_model.model.lcu import HBCU, LCU
+from echo_model.model.options import ModelOptions, SamplingOptions, StageOptions
+from echo_model.model.sdcm import SDCM, EntangledFusion
 from echo_model.sampling import sample_dialogue
-from echo_model.sdcm import SDCM, EntangledFusion
 from echo_model.stages import InteractiveTask, TalkingTask
 
 ABLATIONS = {"use_lcu": False, "use_lpe": False, "use_hbcu": False, "use_lau": False, "use_sdcm": False}

@@ -14,13 +14,13 @@ from dyads.contract import load_arrays, read_manifest
 from dyads.errors import ConfigError
 from dyads.features import read_features, write_features
 from dyads.synthetic.world import WorldOptions, write_world
-from echo_model import package, understand
 from echo_model.backbones.vae import FaceVAE, VAEOptions
-from echo_model.encode import encode_dyad
+from echo_model.commands import package, understand
+from echo_model.commands.encode import encode_dyad
 from echo_model.pretrained import Echo
 from training import fit, generate
+from training.engine.weights import save_weights
 from training.method import Resources, load_method
-from training.weights import save_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 PAPER = yaml.safe_load((ROOT / "workflow/config/paper.yaml").read_text())

@@ -17,16 +17,16 @@ from test_stream import TURNS, recording, streamed
 
 from dyads.contract import Turn
 from dyads.errors import ConfigError
-from echo_model import understand
 from echo_model.backbones.causal_lm import NOTHING, CausalLM
 from echo_model.backbones.phi import PHI_DIM
 from echo_model.backbones.qwen_omni import QwenOmni, pooled, shown
+from echo_model.backbones.readers import PhiReader, PsiReader, Readers, load_clip_phi, load_psi, load_text, recorded
 from echo_model.backbones.t5 import T5
 from echo_model.backbones.text import TEXT_DIM, WORDS
 from echo_model.clips import Dialogue, clip_inputs, read_by_phi
-from echo_model.encode import encode_inputs
-from echo_model.options import ModelOptions
-from echo_model.readers import PhiReader, PsiReader, Readers, load_clip_phi, load_psi, load_text, recorded
+from echo_model.commands import understand
+from echo_model.commands.encode import encode_inputs
+from echo_model.model.options import ModelOptions
 from echo_model.sampling import sample_dialogue
 from training.options import from_dict
 
@@ -67,7 +67,8 @@ def read(monkeypatch, given, *readers, turns=TURNS, every=24):
 def test_the_small_ones_are_the_default_and_load_no_transformers():
     assert (MODEL.phi_width, ModelOptions().phi_width) == (64, PHI_DIM)
     assert (ModelOptions().text_width, ModelOptions().words) == (TEXT_DIM, WORDS)
-    stages = "echo_model.understand, echo_model.method, echo_model.package, echo_model.generate, training.fit"
+    commands = (f"echo_model.commands.{name}" for name in ("understand", "package", "generate"))
+    stages = ", ".join((*commands, "echo_model.method", "training.fit"))
     code = f"import sys, {stages}; sys.exit('transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 

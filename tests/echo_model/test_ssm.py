@@ -4,8 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from echo_model import ssm
-from echo_model.ssm import Mamba, scan_chunked, scan_sequential
+from echo_model.model import ssm
+from echo_model.model.ssm import Mamba, scan_chunked, scan_sequential
 
 
 def inputs(length, seed):

@@ -11,11 +11,11 @@ from small_networks import SAMPLING, networks
 from dyads.contract import Turn
 from dyads.errors import ConfigError, DataError
 from echo_model.clips import Dialogue
-from echo_model.encode import encode_inputs
+from echo_model.commands.encode import encode_inputs
+from echo_model.commands.understand import understand
 from echo_model.pretrained import Echo
 from echo_model.sampling import sample_dialogue
 from echo_model.stream import EchoStream
-from echo_model.understand import understand
 
 TURNS = (
     Turn(start=0.2, end=1.1, role="user", text="I am so happy, this is wonderful"),

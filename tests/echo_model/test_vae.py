@@ -6,7 +6,7 @@ import torch
 from dyads.errors import ConfigError
 from echo_model.backbones.vae import CHANNELS, GRID, TOKENS, FaceVAE, VAEOptions
 from echo_model.backbones.warping import affine_grid, warp
-from echo_model.train_vae import FrameOptions, FrameSample, VAETask, latent_masks
+from echo_model.commands.train_vae import FrameOptions, FrameSample, VAETask, latent_masks
 
 
 def test_posing_undoes_unposing():

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from analysis.study_rows import Row
 from dyads.errors import DataError
 from evaluation.efficiency import budgets, efficiency_table, hardware_note, shown
-from evaluation.study_rows import Row
 
 HARDWARE = {"cpu": "a CPU", "threads": 1, "gpus": []}
 

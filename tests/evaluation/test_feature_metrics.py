@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from evaluation.clips import Clip
-from evaluation.metrics import csim, fid, fvd
 from evaluation.metrics._features import cosines, feature_frechet, features
 from evaluation.metrics._series import Undefined
-from evaluation.reading import Tools
+from evaluation.metrics.pictures import csim, fid, fvd
+from evaluation.readings.clip import Tools
 from evaluation.registry import cards
 
 

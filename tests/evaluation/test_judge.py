@@ -8,10 +8,12 @@ import pytest
 
 from dyads.contract import file_sha256, read_manifest
 from dyads.errors import ConfigError, DataError
-from evaluation import beside, judge, run
+from evaluation import judge, run
 from evaluation.clips import Clip
-from evaluation.metrics import e_consis, speed
 from evaluation.metrics._series import Undefined
+from evaluation.metrics.expression import e_consis
+from evaluation.metrics.motion import speed
+from evaluation.readings import sidecars
 
 
 class Generous:
@@ -48,7 +50,7 @@ def timed(folder, dyads, **changes) -> None:
         sha256 = file_sha256(folder / f"{dyad.dyad_id}.mp4")
         entry = {"dyad_id": dyad.dyad_id, "frames": 50, "wall_seconds": 2.0, "cpu_seconds": 4.0, "sha256": sha256}
         lines.append(json.dumps(entry | changes) + "\n")
-    (folder / beside.TIMES).write_text("".join(lines))
+    (folder / sidecars.TIMES).write_text("".join(lines))
 
 
 # Speed
@@ -56,8 +58,8 @@ def timed(folder, dyads, **changes) -> None:
 
 def test_speed_is_frames_over_seconds(videos, dyads):
     timed(videos, dyads)
-    timing, rating = beside.read_beside(videos).of(dyads[0].dyad_id)
-    assert timing == beside.Timing(50, 2.0, 4.0) and rating is None
+    timing, rating = sidecars.read_beside(videos).of(dyads[0].dyad_id)
+    assert timing == sidecars.Timing(50, 2.0, 4.0) and rating is None
     clip = Clip("a", 50, "ok", None, timing=timing)
     rows = {(row.metric, row.part): row.value for row in speed.clip_values(clip, None)}
     assert rows == {
@@ -69,17 +71,17 @@ def test_speed_is_frames_over_seconds(videos, dyads):
 
 def test_another_video_or_no_time_is_not_timed(videos, dyads):
     timed(videos, dyads, sha256="of another video")
-    assert beside.read_beside(videos).of(dyads[0].dyad_id)[0] is None
+    assert sidecars.read_beside(videos).of(dyads[0].dyad_id)[0] is None
     timed(videos, dyads, wall_seconds=0.0)  # faster than the clock's step: no rate, and above all not infinity
-    assert beside.read_beside(videos).of(dyads[0].dyad_id)[0] is None
+    assert sidecars.read_beside(videos).of(dyads[0].dyad_id)[0] is None
     with pytest.raises(Undefined, match="not_timed"):
         list(speed.clip_values(Clip("a", 50, "ok", None), None))
     timed(videos, dyads, cpu_seconds="soon")
     with pytest.raises(DataError, match="lacks times"):
-        beside.read_beside(videos).of(dyads[0].dyad_id)
-    (videos / beside.TIMES).write_text('{"dyad_id": ')
+        sidecars.read_beside(videos).of(dyads[0].dyad_id)
+    (videos / sidecars.TIMES).write_text('{"dyad_id": ')
     with pytest.raises(DataError, match="is not JSON"):
-        beside.read_beside(videos)
+        sidecars.read_beside(videos)
 
 
 # Ratings
@@ -104,26 +106,26 @@ def test_a_judge_sees_both_videos_and_its_ratings_reach_the_rows(world, videos, 
 
 
 def test_without_a_judge_there_is_no_value(videos, dyads):
-    assert beside.read_beside(videos).of(dyads[0].dyad_id) == (None, None)
+    assert sidecars.read_beside(videos).of(dyads[0].dyad_id) == (None, None)
     with pytest.raises(Undefined, match="no_judge"):
         list(e_consis.clip_values(Clip("a", 5, "ok", None), None))
     with pytest.raises(Undefined, match="no_rating"):
-        list(e_consis.clip_values(Clip("a", 5, "ok", None, rating=beside.Rating(None)), None))
+        list(e_consis.clip_values(Clip("a", 5, "ok", None, rating=sidecars.Rating(None)), None))
 
 
 def test_a_rating_of_another_version_does_not_count(videos, dyads):
     judge.rate_folder(videos, dyads, Generous(), "critic")
     first, second = (dyad.dyad_id for dyad in dyads)
     shutil.copy(videos / f"{second}.mp4", videos / f"{first}.mp4")
-    found = beside.read_beside(videos)
-    assert found.of(first)[1] == beside.Rating(None) and found.of(second)[1] == beside.Rating(4.0)
+    found = sidecars.read_beside(videos)
+    assert found.of(first)[1] == sidecars.Rating(None) and found.of(second)[1] == sidecars.Rating(4.0)
 
 
 @pytest.mark.parametrize("rating", [0, -1, 7.0, float("nan")])
 def test_a_judge_that_fails_gives_no_rating(videos, dyads, rating, capsys):
     ratings = judge.rate_folder(videos, dyads, Generous(rating), "critic")
     assert [entry["rating"] for entry in ratings.values()] == [None, None]
-    assert beside.read_beside(videos).of(dyads[0].dyad_id)[1] == beside.Rating(None)
+    assert sidecars.read_beside(videos).of(dyads[0].dyad_id)[1] == sidecars.Rating(None)
     reason = ratings[dyads[0].dyad_id].get("reason", "")
     assert ("is busy" in reason) == (rating == 0) and ("is no rating" in reason) == (not rating <= 0)
     assert reason in capsys.readouterr().out
@@ -149,9 +151,9 @@ def test_ratings_from_elsewhere_are_bound_to_the_videos(world, videos, dyads, tm
     common = ["--videos", str(videos), "--data", str(world)]
     judge.main([*common, "--ratings", str(given)])
     assert "1 of 2 videos rated" in capsys.readouterr().out
-    found = beside.read_beside(videos)
-    assert found.of(first)[1] == beside.Rating(5.0) and found.of(second)[1] == beside.Rating(None)
-    assert json.loads((videos / beside.RATINGS).read_text())["judge"] == "people.json"
+    found = sidecars.read_beside(videos)
+    assert found.of(first)[1] == sidecars.Rating(5.0) and found.of(second)[1] == sidecars.Rating(None)
+    assert json.loads((videos / sidecars.RATINGS).read_text())["judge"] == "people.json"
     for content, message in (
         ({first: 6}, "is no rating"),
         ({first: True}, "is no rating"),
@@ -169,7 +171,7 @@ def test_ratings_from_elsewhere_are_bound_to_the_videos(world, videos, dyads, tm
 def test_the_command_makes_a_judge_of_its_class(world, videos, dyads):
     common = ["--videos", str(videos), "--data", str(world)]
     judge.main([*common, "--judge", f"{__name__}:Generous", "--options", '{"rating": 2.5}'])
-    assert beside.read_beside(videos).of(dyads[0].dyad_id)[1] == beside.Rating(2.5)
+    assert sidecars.read_beside(videos).of(dyads[0].dyad_id)[1] == sidecars.Rating(2.5)
     for name, options, message in (
         (f"{__name__}:Nobody", "{}", "no class 'Nobody'"),
         (f"{__name__}:Generous", '{"mood": 1}', "cannot be made of --options"),
@@ -185,6 +187,6 @@ def test_the_command_makes_a_judge_of_its_class(world, videos, dyads):
     "content", ['{"ratings": 5}', '{"ratings": {"a": 5}}', "[]", '{"ratings": {"a": {"rating": 9}}}']
 )
 def test_a_damaged_file_of_ratings_is_refused(videos, content):
-    (videos / beside.RATINGS).write_text(content)
+    (videos / sidecars.RATINGS).write_text(content)
     with pytest.raises(DataError, match="ratings.json"):
-        beside.read_beside(videos)
+        sidecars.read_beside(videos)

@@ -8,10 +8,10 @@ import torch
 from noise_clips import heard, make_clip, measured, noise, values
 
 from dyads.contract import SAMPLES_PER_FRAME
-from evaluation import listening
-from evaluation.metrics import sync
+from evaluation.metrics.lips import sync
 from evaluation.networks import s3fd
 from evaluation.probes.sync import SyncProbe
+from evaluation.readings import lip_sync
 
 
 def statuses(found, *metrics: str) -> set[str]:
@@ -88,7 +88,7 @@ def test_lse_of_a_face_is_that_of_its_crops():
     torch.manual_seed(0)
     clip, track = make_clip(), s3fd.Track(20, np.tile([8.0, 6, 24, 24], (75, 1)))
     network, known = SyncProbe(1 / 32, 64).eval(), SimpleNamespace(get=lambda dyad_id: None, path=None)
-    listening.listen(clip, "syncnet", network, Finder(track), known)
+    lip_sync.listen(clip, "syncnet", network, Finder(track), known)
     found = values(clip)
     assert found["lse_coverage_face", "speech"] == (70 / 120, "ok")  # speech and track overlap in frames 20 .. 89
     squares = s3fd.crops(clip.generated[:90], track)[:70]

@@ -9,19 +9,11 @@ from hypothesis import strategies as st
 from pytorch_fid.fid_score import calculate_frechet_distance
 from skimage.metrics import structural_similarity
 
-from evaluation.metrics import (
-    expression,
-    fid_small,
-    motion_fd,
-    motion_mse,
-    mouth,
-    psnr,
-    rpcc,
-    sid,
-    ssim,
-    var,
-)
 from evaluation.metrics._series import Undefined, frechet, pearson, slope
+from evaluation.metrics.expression import expression
+from evaluation.metrics.lips import mouth
+from evaluation.metrics.motion import motion_fd, motion_mse, rpcc, sid, var
+from evaluation.metrics.pictures import fid_small, psnr, ssim
 
 seeds = st.integers(0, 2**32 - 1)
 

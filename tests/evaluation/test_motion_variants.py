@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from dyads.synthetic.coefficients import COEFFICIENTS
 from evaluation.cards import OK
 from evaluation.clips import MOTION_PARTS, Clip
-from evaluation.metrics import lip_opening, motion_fd, paired_fd, rpcc, sid, sts, var
 from evaluation.metrics._parts import motion, part_value
 from evaluation.metrics._series import Undefined
+from evaluation.metrics.lips import lip_opening
+from evaluation.metrics.motion import motion_fd, paired_fd, rpcc, sid, sts, var
 
 seeds = st.integers(0, 2**32 - 1)
 PLAIN = {"speaking": np.zeros(0, bool), "status": OK}

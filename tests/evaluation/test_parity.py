@@ -13,8 +13,9 @@ from scipy.stats import pearsonr
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from sklearn.cluster import KMeans
 
-from dyads.media import iter_video
-from evaluation.metrics import motion_fd, motion_mse, paired_fd, psnr, rpcc, sid, ssim, sts, var
+from dyads.media.video import iter_video
+from evaluation.metrics.motion import motion_fd, motion_mse, paired_fd, rpcc, sid, sts, var
+from evaluation.metrics.pictures import psnr, ssim
 
 CLOSE = 1e-4
 REAL = ("af_user.mp4", "af_avatar_generated.mp4", "hdtf_style_1.mp4")  # any two of them differ in every frame

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dyads.contract import read_manifest
 from dyads.errors import ConfigError, DataError
 from dyads.synthetic.coefficients import COEFFICIENTS, neutral
-from evaluation import train_probes
+from evaluation.fits import __main__ as train_probes
 from evaluation.probes.frames import FrameSet, relight, sample_frames, scaled, soften
 from evaluation.probes.image import FEATURES, ImageProbe
 from evaluation.probes.motion import MotionProbe, MotionTask, _composed, _sample, r_squared, warp_grid

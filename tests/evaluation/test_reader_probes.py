@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from dyads.contract import read_manifest
-from dyads.media import read_video
+from dyads.media.video import read_video
 from evaluation.probes import identity, video
 from evaluation.probes.frames import FrameSet, spread_over_subjects, to_tensor
 from evaluation.probes.identity import IdentityProbe, IdentityTask, verification

@@ -9,8 +9,9 @@ from safetensors.numpy import save_file
 
 from dyads.contract import load_arrays, read_manifest
 from dyads.errors import DataError
-from dyads.media import write_video
-from evaluation import reading, recompute, run
+from dyads.media.video import write_video
+from evaluation import recompute, run
+from evaluation.readings import clip
 from evaluation.registry import cards
 
 KEY = ["clip", "metric", "part"]
@@ -42,7 +43,7 @@ def test_the_same_values_come_out_without_decoding(world, probes, tmp_path, monk
     rows, features = measured(world, probes, tmp_path / "first")
     shutil.rmtree(tmp_path / "first" / "videos")
     for name in ("read_video", "load_arrays"):
-        monkeypatch.setattr(reading, name, None)
+        monkeypatch.setattr(clip, name, None)
     old = pd.read_csv(rows, keep_default_na=False)
     new = again(features, tmp_path / "again.csv")
     needed = {card.name for card in cards().values() if card.per == "set" or card.from_readings}

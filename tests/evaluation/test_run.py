@@ -10,14 +10,15 @@ import torch
 
 from dyads.contract import SAMPLES_PER_FRAME, Turn, load_arrays, read_manifest
 from dyads.errors import ConfigError, DataError
-from dyads.media import write_video
-from evaluation import reading, run
+from dyads.media.video import write_video
+from evaluation import run
 from evaluation.clips import avatar_speaking, read_truth
-from evaluation.metrics.perceptual import lpips_distance, map_distance
+from evaluation.metrics.pictures.perceptual import lpips_distance, map_distance
 from evaluation.networks import arcface
 from evaluation.networks import lpips as lpips_network
 from evaluation.probes.pca import PcaProbe
 from evaluation.probes.store import save_probe
+from evaluation.readings import clip, stored
 from evaluation.registry import cards
 
 
@@ -62,7 +63,7 @@ def test_the_truth_scores_as_the_truth(world, videos, probes, tmp_path):
     assert said["clips"] == 2 and said["frames"] == frames and said["failed_clips"] == {}
     assert set(said["protocol"]) == set(cards()) and len(said["weights"]["motion_probe"]) == 64
 
-    clips, meta = reading.read_features(tmp_path / "out" / "seed3.features.safetensors")
+    clips, meta = stored.read_features(tmp_path / "out" / "seed3.features.safetensors")
     assert meta["method"] == "copy" and meta["seed"] == 3 and "jaw_open" in meta["names"]
     count = len(clips[clip]["speaking"])
     assert clips[clip]["generated"].shape == clips[clip]["expected"].shape == (count, 17)
@@ -116,7 +117,7 @@ def test_true_readings_are_kept_for_the_next_method(world, videos, probes, tmp_p
         assert frames == ("avatar",), "the user's video must not be decoded again"
         return load_arrays(dyad, frames)
 
-    monkeypatch.setattr(reading, "load_arrays", only_generated)
+    monkeypatch.setattr(clip, "load_arrays", only_generated)
     again = evaluate(world, videos, probes, tmp_path / "two" / "seed3.csv")
     pd.testing.assert_frame_equal(first, again)
     for path in kept:
@@ -158,7 +159,7 @@ def test_recorded_data_without_names_or_oracle(recorded, videos, probes, tmp_pat
     statuses = rows.set_index(["clip", "metric", "part"])["status"]
     assert statuses[clip, "motion_mse", "all"] == "ok" and statuses[clip, "motion_mse", "pose"] == "no_truth"
     assert statuses["*", "expression_correlation", "all"] == "no_truth"
-    clips, meta = reading.read_features(tmp_path / "out" / "seed3.features.safetensors")
+    clips, meta = stored.read_features(tmp_path / "out" / "seed3.features.safetensors")
     assert meta["names"] == [] and "expected" not in clips[clip]
 
 
@@ -184,7 +185,7 @@ def test_a_missing_folder_of_videos_is_named(world, probes, tmp_path):
 
 def test_features_of_another_kind_are_refused(probes):
     with pytest.raises(DataError, match="no probe readings"):
-        reading.read_features(probes / "motion.safetensors")
+        stored.read_features(probes / "motion.safetensors")
 
 
 # Who speaks

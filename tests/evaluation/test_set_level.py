@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from readings_file import META, readings
 
-from evaluation.reading import Tools
+from evaluation.readings.clip import Tools
+from evaluation.readings.set_level import METRICS, set_metric
+from evaluation.readings.talking_listening import cut
 from evaluation.registry import cards, modules
-from evaluation.set_level import METRICS, set_metric
-from evaluation.states import cut
 
 
 def as_clips(found):

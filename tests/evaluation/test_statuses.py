@@ -7,15 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from analysis.summary import seed_values, summarise
 from dyads.synthetic.coefficients import COEFFICIENTS, EMOTIONS
-from evaluation.beside import Rating, Timing
 from evaluation.cards import OK, STATUSES, MetricCard, Value
 from evaluation.clips import Clip, Truth
 from evaluation.metrics._series import Undefined
-from evaluation.reading import Tools
+from evaluation.readings.clip import Tools
+from evaluation.readings.sidecars import Rating, Timing
 from evaluation.registry import cards
+from evaluation.rows import read_rows
 from evaluation.run import collect, measure, promised, write_rows
-from evaluation.summary import read_rows, seed_values, summarise
 
 T, D = 120, len(COEFFICIENTS)
 TOOLS = Tools()

@@ -15,12 +15,12 @@ from PIL import Image
 
 from dyads.contract import SAMPLES_PER_FRAME
 from dyads.errors import ConfigError
-from dyads.media import read_audio, read_video, write_wav
+from dyads.media.video import read_audio, read_video, write_wav
 from evaluation.fits.sync import shifted
-from evaluation.listening import NORM, SHIFT, curve, distances, lse, reading, stretches
 from evaluation.networks import s3fd, syncnet
 from evaluation.networks.syncnet import SyncNet, cepstra, lip_map, stacked
 from evaluation.probes.sync import SyncProbe
+from evaluation.readings.lip_sync import NORM, SHIFT, curve, distances, lse, reading, stretches
 
 WEIGHTS = {slot: os.environ.get(f"ECHO_{slot.upper()}_WEIGHTS", "") for slot in ("syncnet", "s3fd")}
 PUBLISHED = {"offset": 1, "lse_c": 4.529, "lse_d": 9.237}  # of syncnet-python 0.2.3's own example

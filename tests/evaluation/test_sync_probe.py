@@ -11,7 +11,7 @@ from evaluation.clips import voiced
 from evaluation.fits import schedule
 from evaluation.fits.sync import Options, planted_offsets
 from evaluation.probes.sync import MARGIN, ROWS, SHIFT, SyncProbe, SyncTask, VoiceSet, displaced, mouth, sample_voices
-from training.loop import train
+from training.engine.loop import train
 
 
 def generator(seed: int) -> torch.Generator:

@@ -10,7 +10,9 @@ import torch
 from dyads.errors import DataError
 from evaluation.cards import OK, STATUSES
 from evaluation.frechet import frechet_distance
-from evaluation.metrics import motion_fd, mouth, psnr, ssim
+from evaluation.metrics.lips import mouth
+from evaluation.metrics.motion import motion_fd
+from evaluation.metrics.pictures import psnr, ssim
 from evaluation.torch_metrics import PSNR, SSIM, FrechetDistance, Metric, MotionFD, PairedCorrelation
 
 

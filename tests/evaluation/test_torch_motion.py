@@ -13,7 +13,8 @@ from dyads.errors import DataError
 from dyads.synthetic.coefficients import COEFFICIENTS
 from evaluation.cards import OK
 from evaluation.clips import Clip
-from evaluation.metrics import expression, motion_fd, motion_mse, paired_fd, rpcc, sid, sts, var
+from evaluation.metrics.expression import expression
+from evaluation.metrics.motion import motion_fd, motion_mse, paired_fd, rpcc, sid, sts, var
 from evaluation.torch_metrics import (
     RPCC,
     SID,

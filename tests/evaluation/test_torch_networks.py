@@ -13,10 +13,10 @@ from dyads.contract import SAMPLES_PER_FRAME
 from dyads.errors import DataError
 from evaluation.cards import OK
 from evaluation.frechet import frechet_distance
-from evaluation.listening import curve, lse, reading, scored
-from evaluation.metrics.perceptual import lpips_distance
+from evaluation.metrics.pictures.perceptual import lpips_distance
 from evaluation.networks import inception
 from evaluation.networks.syncnet import SyncNet
+from evaluation.readings.lip_sync import curve, lse, reading, scored
 from evaluation.torch_metrics import CSIM, FID, FVD, LPIPS, LSE
 
 

@@ -14,9 +14,9 @@ from toy_training import ToyMethod, run
 
 from dyads.contract import COLUMNS, file_sha256, read_manifest, write_manifest
 from dyads.errors import ConfigError, DataError
-from dyads.media import probe, read_video, write_video, write_wav
+from dyads.media.video import probe, read_video, write_video, write_wav
 from training import fit, generate
-from training.checkpoint import lock
+from training.engine.checkpoint import lock
 from training.errors import MethodError, TrainingError
 from training.method import Method, Resources, load_class
 

@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 from toy_training import LinearTask, options, run_rank, start
 
 from dyads.seeding import torch_generator
-from training import checkpoint
-from training.optim import build_optimizer, learning_rate
+from training.engine import checkpoint
+from training.engine.optim import build_optimizer, learning_rate
 
 
 def run_pair(folder, out, kill_at=None, linear=False):

@@ -10,10 +10,10 @@ from toy_training import LinearTask, ToyTask, options
 
 from dyads.errors import ConfigError
 from dyads.seeding import derive, torch_generator
-from training.batches import Batches
+from training.engine.batches import Batches
+from training.engine.loop import train
+from training.engine.optim import build_optimizer, learning_rate, update_ema
 from training.errors import TrainingError
-from training.loop import train
-from training.optim import build_optimizer, learning_rate, update_ema
 from training.options import TrainOptions
 
 PLAIN = {

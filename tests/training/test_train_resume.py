@@ -9,9 +9,9 @@ import time
 import pytest
 from toy_training import ToyTask, options, run, run_toy, start
 
-from training import checkpoint
+from training.engine import checkpoint
+from training.engine.loop import read_summary, train
 from training.errors import TrainingError
-from training.loop import read_summary, train
 
 CLOCKS = {"seconds", "samples_per_second", "max_memory_gib"}
 
@@ -163,10 +163,10 @@ def test_changed_code_starts_afresh_unless_accepted(tmp_path, monkeypatch, capsy
         return capsys.readouterr().err
 
     step(tmp_path)
-    monkeypatch.setattr("training.loop.source_hash", lambda classes: "edited")
+    monkeypatch.setattr("training.engine.loop.source_hash", lambda classes: "edited")
     monkeypatch.setenv("ECHO_ACCEPT_CODE", "1")
     assert "going on" in step(tmp_path)
-    monkeypatch.setattr("training.loop.source_hash", lambda classes: "edited again")
+    monkeypatch.setattr("training.engine.loop.source_hash", lambda classes: "edited again")
     monkeypatch.delenv("ECHO_ACCEPT_CODE")
     assert "differs in code" in step(tmp_path)
 

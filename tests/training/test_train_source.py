@@ -9,7 +9,7 @@ from training import source
 
 CODE = '''"""Docstring."""
 from shapes import shape
-from training.loop import train  # the engine is always in
+from training.engine.loop import train  # the engine is always in
 
 
 class Task:
@@ -24,7 +24,7 @@ class Task:
 @pytest.fixture
 def hash_of(tmp_path, monkeypatch):
     monkeypatch.setattr(source, "PROJECT", tmp_path)
-    (tmp_path / "training").mkdir()
+    (tmp_path / "training/engine").mkdir(parents=True)
     (tmp_path / "package").mkdir()
 
     def write(**edits):
@@ -35,8 +35,8 @@ def hash_of(tmp_path, monkeypatch):
             "package/inner.py": "from . import deep\ndef lazily():\n    return deep.VALUE\n",
             "package/deep.py": "VALUE = 1\n",
             "unrelated.py": "x = 1\n",
-            "training/loop.py": "rate = 1\n",
-            "training/journal.py": "lines = 1\n",
+            "training/engine/loop.py": "rate = 1\n",
+            "training/engine/journal.py": "lines = 1\n",
         }
         for name, text in {**files, **edits.get("files", {})}.items():
             (tmp_path / name).write_text(text)
@@ -55,7 +55,7 @@ def test_sees_code_that_runs(hash_of):
         "shapes.py": "shape = 4\n",
         "package/__init__.py": "y = 1\n",
         "package/deep.py": "VALUE = 2\n",
-        "training/loop.py": "rate = 2\n",
+        "training/engine/loop.py": "rate = 2\n",
     }.items():
         assert hash_of(files={name: text}) != before, name
     assert hash_of() == before
@@ -66,7 +66,7 @@ def test_passes_over_what_cannot_matter(hash_of):
     for name, text in {
         "task.py": CODE.replace("comment", "other").replace("Docstring", "Words").replace("\n\n\n", "\n\n"),
         "unrelated.py": "x = 2\n",
-        "training/journal.py": "lines = 2\n",
+        "training/engine/journal.py": "lines = 2\n",
     }.items():
         assert hash_of(files={name: text}) == before, name
 

@@ -5,9 +5,9 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from training import checkpoint
+from training.engine import checkpoint
+from training.engine.weights import load_weights, read_meta, save_weights
 from training.errors import MethodError
-from training.weights import load_weights, read_meta, save_weights
 
 
 def network(width=4):

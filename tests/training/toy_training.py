@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from training import checkpoint
 from training.device import seeded
-from training.loop import train
+from training.engine import checkpoint
+from training.engine.loop import train
+from training.engine.weights import load_weights
 from training.method import Method, save_weights
 from training.options import TrainOptions, from_dict
-from training.weights import load_weights
 
 OPTIONS = {
     "steps": 30,

@@ -45,7 +45,7 @@ def test_the_papers_profile_reads_with_pretrained_models_and_trains_no_small_one
     result = checkout.snakemake("--dry-run", "--config", "profile=paper", own)
     assert result.code == 0, result.text
     assert result.jobs["understand"] == result.jobs["adapt_videos"] == 1 and "train_phi" not in result.jobs
-    command = next(line for line in result.text.splitlines() if "python -m echo_model.understand" in line)
+    command = next(line for line in result.text.splitlines() if "python -m echo_model.commands.understand" in line)
     assert all(name in command for name in ("qwen_omni", "causal_lm", '"t5"', '"phi_width": 3584'))
     assert "phi.safetensors" not in result.text
 

@@ -26,7 +26,7 @@ def test_a_failed_row_leaves_a_report_of_the_others(tmp_path):
     assert (results / "metrics/echo/seed0.csv").exists() and not (results / "metrics/dim/seed0.csv").exists()
     assert (results / "report/index.html").exists(), done.text[-3000:]
     assert "What finished is shown in results/smoke/report/index.html." in done.text
-    told = [line.split(" --rows ")[1] for line in calls.read_text().splitlines() if " evaluation.report " in line]
+    told = [line.split(" --rows ")[1] for line in calls.read_text().splitlines() if " reporting.page " in line]
     assert len(told) == 1
     rows = json.JSONDecoder().raw_decode(told[0])[0]
     assert rows["dim"]["seeds"] == [0] and rows["echo"]["label"] == "ECHO"

@@ -65,7 +65,7 @@ def test_two_independent_runs_give_identical_tables(smoke, tmp_path_factory):
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
     compared = other.folder / "compared"
     shutil.copytree(first, compared / "tables")
-    command = ["-m", "evaluation.diff", str(compared), "results/smoke", "--only", "tables"]
+    command = ["-m", "analysis.diff", str(compared), "results/smoke", "--only", "tables"]
     result = other.run(sys.executable, *command)
     assert result.code == 0, result.text
 

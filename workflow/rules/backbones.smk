@@ -3,7 +3,7 @@
 
 rule train_vae:
     input:
-        code=code_files("echo_model.train_vae"),
+        code=code_files("echo_model.commands.train_vae"),
         data=f"{DATA}/manifest.csv",
     output:
         VAE,
@@ -22,13 +22,13 @@ rule train_vae:
         options=json.dumps(config["vae"], sort_keys=True),
         checkpoints=f"{RESULTS}/checkpoints/vae",  # no output: survives a kill
     shell:
-        "python workflow/scripts/on_gpu.py python -m echo_model.train_vae --data {params.data} --options {params.options:q}"
+        "python workflow/scripts/on_gpu.py python -m echo_model.commands.train_vae --data {params.data} --options {params.options:q}"
         " --checkpoints {params.checkpoints} --out {output} > {log} 2>&1"
 
 
 rule encode:
     input:
-        code=code_files("echo_model.encode"),
+        code=code_files("echo_model.commands.encode"),
         data=f"{DATA}/manifest.csv",
         vae=VAE,
     output:
@@ -49,13 +49,13 @@ rule encode:
     # Features of another autoencoder would be kept, so the folder goes first.
     shell:
         "rm -rf {params.folder}"
-        " && python workflow/scripts/on_gpu.py python -m echo_model.encode --data {params.data} --vae {input.vae}"
+        " && python workflow/scripts/on_gpu.py python -m echo_model.commands.encode --data {params.data} --vae {input.vae}"
         " --out {params.folder} --workers {threads} > {log} 2>&1"
 
 
 rule train_phi:
     input:
-        code=code_files("echo_model.train_phi"),
+        code=code_files("echo_model.commands.train_phi"),
         data=f"{DATA}/manifest.csv",
         features=f"{FEATURES}/index.csv",
     output:
@@ -76,13 +76,13 @@ rule train_phi:
         options=json.dumps(PHI_TRAINING, sort_keys=True),
         checkpoints=f"{RESULTS}/checkpoints/phi",
     shell:
-        "python workflow/scripts/on_gpu.py python -m echo_model.train_phi --data {params.data} --features {params.features}"
+        "python workflow/scripts/on_gpu.py python -m echo_model.commands.train_phi --data {params.data} --features {params.features}"
         " --options {params.options:q} --checkpoints {params.checkpoints} --out {output} > {log} 2>&1"
 
 
 rule understand:
     input:
-        code=code_files("echo_model.understand"),
+        code=code_files("echo_model.commands.understand"),
         pretrained=pretrained_files(),
         prompt="echo_model/prompts/affect.json",
         data=f"{DATA}/manifest.csv",
@@ -105,7 +105,7 @@ rule understand:
         model=json.dumps(config["model"] if PRETRAINED else {}, sort_keys=True),
         folder=subpath(output[0], parent=True),
     shell:
-        "python workflow/scripts/on_gpu.py python -m echo_model.understand --data {params.data} --features {params.features}"
+        "python workflow/scripts/on_gpu.py python -m echo_model.commands.understand --data {params.data} --features {params.features}"
         " {params.phi} --readers {params.readers:q} --model {params.model:q} --out {params.folder} > {log} 2>&1"
 
 
@@ -163,7 +163,7 @@ rule encode_motion:
 # Measuring networks wait while the chain above has work: nothing but `evaluate` needs them.
 rule train_probe:
     input:
-        code=lambda wildcards: code_files("evaluation.train_probes", f"evaluation.fits.{wildcards.probe}"),
+        code=lambda wildcards: code_files("evaluation.fits", f"evaluation.fits.{wildcards.probe}"),
         data=f"{DATA}/manifest.csv",
     output:
         f"{RESULTS}/probes/{{probe}}.safetensors",
@@ -182,5 +182,5 @@ rule train_probe:
         options=probe_options,
         checkpoints=f"{RESULTS}/checkpoints/probes/{{probe}}",
     shell:
-        "python workflow/scripts/on_gpu.py python -m evaluation.train_probes --probe {wildcards.probe} --data {params.data}"
+        "python workflow/scripts/on_gpu.py python -m evaluation.fits --probe {wildcards.probe} --data {params.data}"
         " --options {params.options:q} --checkpoints {params.checkpoints} --out {output} > {log} 2>&1"

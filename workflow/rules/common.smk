@@ -273,10 +273,10 @@ def show_what_finished():
     measured = f"--metrics {RESULTS}/metrics --manifest {DATA}/manifest.csv --out {RESULTS}/tables"
     try:
         shell(
-            "python -m evaluation.tables {measured} --rows {rows:q} --options {tables:q} > {log} 2>&1"
-            " && {{ python -m evaluation.claims {measured} --claims {CLAIMS_FILE} >> {log} 2>&1 || true; }}"
+            "python -m reporting.tables {measured} --rows {rows:q} --options {tables:q} > {log} 2>&1"
+            " && {{ python -m reporting.claims {measured} --claims {CLAIMS_FILE} >> {log} 2>&1 || true; }}"
             " && {{ python -m paper_figures {notebooks} --results {RESULTS} >> {log} 2>&1 || true; }}"
-            " && python -m evaluation.report --results {RESULTS} --rows {rows:q} --external {external:q}"
+            " && python -m reporting.page --results {RESULTS} --rows {rows:q} --external {external:q}"
             " --options {report:q} --out {RESULTS}/report >> {log} 2>&1"
         )
         print(f"What finished is shown in {REPORT}.", file=sys.stderr)

@@ -23,7 +23,7 @@ else:
 
     rule adapt_videos:
         input:
-            code=code_files("dyads.folder"),
+            code=code_files("dyads.adapters.folder"),
             pairs=config["dataset"]["pairs"],
         output:
             f"{DATA}/manifest.csv",
@@ -38,5 +38,5 @@ else:
                 {"dataset": config["dataset"]["name"], **config["dataset"]["options"]}, sort_keys=True
             ),
         shell:
-            "python -m dyads.folder --pairs {input.pairs} --root {params.root:q} --out {params.folder}"
+            "python -m dyads.adapters.folder --pairs {input.pairs} --root {params.root:q} --out {params.folder}"
             " --options {params.options:q} > {log} 2>&1"

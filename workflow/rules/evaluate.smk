@@ -55,7 +55,7 @@ rule evaluate:
 
 rule tables:
     input:
-        code=code_files("evaluation.tables", "evaluation.metrics.*"),
+        code=code_files("reporting.tables", "evaluation.metrics.*"),
         data=f"{DATA}/manifest.csv",
         rows=[f"{RESULTS}/metrics/{name}/seed{seed}.csv" for name, seed in MEASURED],
         cards=[f"{RESULTS}/models/{name}/seed{seed}.json" for name, seed in MEASURED if name in TRAINED],
@@ -71,13 +71,13 @@ rule tables:
         options=json.dumps(config["tables"], sort_keys=True),
         folder=subpath(output[0], parent=True),
     shell:
-        "python -m evaluation.tables --metrics {input.rows} --rows {params.rows:q} --manifest {input.data}"
+        "python -m reporting.tables --metrics {input.rows} --rows {params.rows:q} --manifest {input.data}"
         " --options {params.options:q} --out {params.folder} > {log} 2>&1"
 
 
 rule claims:
     input:
-        code=code_files("evaluation.claims", "evaluation.metrics.*"),
+        code=code_files("reporting.claims", "evaluation.metrics.*"),
         claims=CLAIMS_FILE,
         data=f"{DATA}/manifest.csv",
         rows=[f"{RESULTS}/metrics/{name}/seed{seed}.csv" for name, seed in MEASURED],
@@ -91,13 +91,13 @@ rule claims:
         metrics=lambda wildcards, input: Path(input.rows[0]).parents[1],
         folder=subpath(output[0], parent=True),
     shell:
-        "python -m evaluation.claims --metrics {params.metrics} --claims {input.claims} --manifest {input.data}"
+        "python -m reporting.claims --metrics {params.metrics} --claims {input.claims} --manifest {input.data}"
         " --out {params.folder} > {log} 2>&1"
 
 
 rule swap_table:
     input:
-        code=code_files("evaluation.swap_table"),
+        code=code_files("analysis.swap_table"),
         swapped=[f"{RESULTS}/metrics/{name}/seed{seed}.csv" for name, seed in MEASURED if name in SWAPS],
         own=[f"{RESULTS}/metrics/{name}/seed{seed}.csv" for name, seed in MEASURED if name in SWAPS.values()],
     output:
@@ -111,5 +111,5 @@ rule swap_table:
         pairs=json.dumps(SWAPS),
         labels=json.dumps({name: table_row(name)["label"] for name in SWAPS}),
     shell:
-        "python -m evaluation.swap_table --metrics {params.metrics} --pairs {params.pairs:q} --labels {params.labels:q}"
+        "python -m analysis.swap_table --metrics {params.metrics} --pairs {params.pairs:q} --labels {params.labels:q}"
         " --out {output} > {log} 2>&1"

@@ -84,7 +84,7 @@ rule generate:
 # One folder to load, share and stream from: the first seed of a row that is ECHO's own.
 rule package:
     input:
-        code=code_files("echo_model.package"),
+        code=code_files("echo_model.commands.package"),
         card_template="echo_model/cards/echo.md",
         vae=VAE,
         phi=small_phi(),
@@ -104,14 +104,14 @@ rule package:
         readers=(f"--phi {PHI}" if small_phi() else "")
         + (f" --readers @{CONTEXT}/readers.json" if PRETRAINED else ""),
     shell:
-        "python -m echo_model.package --weights {input.weights} --class {params.method} --options {params.options:q}"
+        "python -m echo_model.commands.package --weights {input.weights} --class {params.method} --options {params.options:q}"
         " --label {params.label:q} --vae {input.vae} {params.readers} --metrics {input.metrics} --out {output} > {log} 2>&1"
 
 
 # What an ECHO looks at, for the figures; measurements never import a model.
 rule inspect:
     input:
-        code=code_files("echo_model.inspect"),
+        code=code_files("echo_model.commands.inspect"),
         data=f"{DATA}/manifest.csv",
         features=f"{FEATURES}/index.csv",
         context=f"{CONTEXT}/index.csv",
@@ -133,6 +133,6 @@ rule inspect:
         features=subpath(input.features, parent=True),
         backbones=backbones,
     shell:
-        "python workflow/scripts/on_gpu.py python -m echo_model.inspect --method {wildcards.method}"
+        "python workflow/scripts/on_gpu.py python -m echo_model.commands.inspect --method {wildcards.method}"
         " --class {params.method} --options {params.options:q} --data {params.data} --features {params.features}"
         " --backbones {params.backbones:q} --seed {wildcards.seed} --weights {input.weights} --out {output} > {log} 2>&1"

@@ -5,7 +5,7 @@ rule run_notebook:
     input:
         notebook="paper_figures/{notebook}.ipynb",
         runner="paper_figures/__main__.py",
-        code=code_files("evaluation.plots.*"),
+        code=code_files("reporting.plots.*"),
         tables=TABLES + TIDY + CLAIMS + ([SWAP_TABLE] if SWAPS else []),
         inspected=INSPECTED,
     output:
@@ -28,10 +28,10 @@ rule run_notebook:
 # The results themselves are read through `params.results`: what is there is shown, with or without an input here.
 rule report_page:
     input:
-        code=code_files("evaluation.report", "evaluation.metrics.*"),
+        code=code_files("reporting.page", "evaluation.metrics.*"),
         templates=[
-            f"evaluation/report/templates/{name}"
-            for name in sorted(os.listdir(f"{workflow.basedir}/evaluation/report/templates"))
+            f"reporting/page/templates/{name}"
+            for name in sorted(os.listdir(f"{workflow.basedir}/reporting/page/templates"))
         ],
         data=f"{DATA}/manifest.csv",
         rows=[f"{RESULTS}/metrics/{name}/seed{seed}.csv" for name, seed in MEASURED],
@@ -50,5 +50,5 @@ rule report_page:
         external=json.dumps(EXTERNAL),
         options=json.dumps(config["report"], sort_keys=True),
     shell:
-        "python -m evaluation.report --results {params.results} --rows {params.rows:q} --external {params.external:q}"
+        "python -m reporting.page --results {params.results} --rows {params.rows:q} --external {params.external:q}"
         " --options {params.options:q} --out {params.folder} > {log} 2>&1"

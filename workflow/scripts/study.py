@@ -11,7 +11,17 @@ import yaml
 from jsonschema import Draft202012Validator
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("dyads", "training", "echo_model", "baselines", "evaluation")
+PACKAGES = (
+    "dyads",
+    "faces",
+    "training",
+    "echo_model",
+    "baselines",
+    "evaluation",
+    "analysis",
+    "reporting",
+    "user_study",
+)
 
 
 def config_problem(config: Mapping[str, Any], schema: Mapping[str, Any]) -> str | None:
@@ -83,7 +93,7 @@ def _named(module: str) -> list[Path]:
     place = ROOT.joinpath(*module.removesuffix(".*").split("."))
     if not (place.is_dir() or place.with_suffix(".py").is_file()):
         raise FileNotFoundError(f"module {module} has no file in this repository; check its name.")
-    return sorted(place.glob("*.py")) if module.endswith(".*") else list(_files_of(module))
+    return sorted(place.rglob("*.py")) if module.endswith(".*") else list(_files_of(module))
 
 
 @cache

@@ -1,0 +1,1 @@
+"""Analysing: statistics, claims, ranks, published numbers, comparison of runs; from rows and readings alone."""

@@ -1,0 +1,112 @@
+"""Every row of a table against its reference row: differences with intervals, by column, Holm within a column."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from analysis import stats
+from analysis.pairing import Readings, compare, repeated
+from evaluation.cards import OK, MetricCard, truth_part
+
+LEVEL = 0.05
+COLUMNS = (
+    *("method", "reference", "metric", "part", "basis", "estimate", "low", "high", "p", "p_holm", "better"),
+    *("hodges_lehmann", "wilcoxon_p", "rank_biserial", "detectable", "dialogues", "seeds", "status"),
+)
+MARKS = {"better": "▲", "worse": "▼"}
+
+
+def compare_rows(
+    rows: pd.DataFrame,
+    reference: str,
+    methods: Sequence[str],
+    columns: Sequence[tuple[MetricCard, str]],
+    readings: Readings,
+    fixed: Sequence[str] = (),
+) -> pd.DataFrame:
+    """One line per method and column: its difference from the reference, in the metric's unit.
+
+    Args:
+        rows: tidy result rows; set metrics by their value of the whole set, as the tables show them.
+        reference: the row that all others stand against.
+        fixed: rows that no seed changes; they are paired with every seed of the reference.
+    """
+    seeds = sorted(set(rows.loc[rows["method"] == reference, "seed"]))
+    rows, readings = repeated(rows, fixed, seeds), _for_every_seed(readings, fixed, seeds)
+    lines = []
+    for card, part in columns:
+        here = rows[(rows["metric"] == card.name) & rows["part"].isin([part, truth_part(part)])]
+        for method in methods:
+            if method != reference:
+                lines.append(_line(here, card, part, (method, reference), readings))
+    table = pd.DataFrame(lines, columns=[name for name in COLUMNS if name not in ("p_holm", "better")])
+    table["p_holm"] = table.groupby(["metric", "part"], sort=False)["p"].transform(lambda p: stats.holm(p.to_numpy()))
+    directions = {card.name: card.direction for card, _ in columns}
+    higher = table["metric"].map(directions).eq("higher")
+    sure = table["p_holm"] <= LEVEL
+    gain = (table["estimate"] > 0) == higher  # of a distance to the truth, less is better too
+    table["better"] = ["" if not s else "better" if g else "worse" for s, g in zip(sure, gain, strict=True)]
+    return table[list(COLUMNS)]
+
+
+def _for_every_seed(readings: Readings, fixed: Sequence[str], seeds: Sequence[int]) -> Readings:
+    files: dict[tuple[str, int], Path] = dict(readings.files)
+    for method in fixed:
+        own = [path for (name, _), path in readings.files.items() if name == method]
+        if len(own) == 1:
+            files |= {(method, seed): own[0] for seed in seeds}
+    return Readings(files, readings.subjects, readings.cut, readings._known)
+
+
+def _line(rows: pd.DataFrame, card: MetricCard, part: str, methods: tuple[str, str], readings: Readings) -> dict:
+    found = compare(rows, card.name, part, methods, readings, card.per == "set", resample=False)
+    mean, rank = found.mean, found.rank
+    line = {"method": methods[0], "reference": methods[1], "metric": card.name, "part": part, "basis": found.basis}
+    line |= {"dialogues": mean.dialogues, "seeds": mean.seeds}
+    line["status"] = mean.status if found.status == OK else found.status
+    low, high = stats.limits(mean)
+    p = min(1.0, 2 * min(stats.p_above(mean), stats.p_below(mean))) if mean.status == OK else stats.NAN
+    line |= {"estimate": mean.estimate, "low": low, "high": high, "p": p, "detectable": stats.detectable(mean)}
+    return line | {
+        "hodges_lehmann": rank.estimate,
+        "wilcoxon_p": rank.wilcoxon_p,
+        "rank_biserial": rank.effect,
+    }
+
+
+def marks(table: pd.DataFrame) -> dict[tuple[str, str, str], str]:
+    """(method, metric, part) -> the mark of a difference from the reference that chance does not explain."""
+    sure = table[table["better"] != ""]
+    keys = zip(sure["method"], sure["metric"], sure["part"], strict=True)
+    return dict(zip(keys, sure["better"].map(MARKS), strict=True))
+
+
+def note(table: pd.DataFrame, label: str) -> str:
+    """How to read the marks, and how many differences they are about."""
+    tested = table["p"].notna()
+    families = table.loc[tested, ["metric", "part"]].drop_duplicates()
+    if not tested.any():
+        reasons = ", ".join(sorted({stats.STATUSES.get(s.partition(":")[0], s) for s in table["status"]}))
+        return f"No row could be tested against {label}: {reasons or 'there is no other row'}."
+    return (
+        f"▲ better, ▼ worse than {label}: p below {LEVEL:g} after Holm over the rows of a column ({int(tested.sum())} "
+        f"differences in {len(families)} columns), seeds and dialogues both as samples; comparisons.csv has every "
+        "difference with its interval. Rows that no seed changes stand against each of its seeds."
+    )
+
+
+def power_note(table: pd.DataFrame, columns: Sequence[tuple[MetricCard, str]]) -> str:
+    """How small a difference each column sees; empty where nothing was tested."""
+    found = []
+    for card, part in columns:
+        here = table[(table["metric"] == card.name) & (table["part"] == part)]["detectable"].median()
+        if math.isfinite(here):
+            found.append(f"{card.label}{f', {part}' if len(card.parts) > 1 else ''} {here:.2g}")
+    if not found:
+        return ""
+    return (
+        "Smallest difference that this many clips and seeds see with 80 % power, before Holm, median over rows: "
+        f"{'; '.join(found)}."
+    )

@@ -1,0 +1,90 @@
+"""How far lips and face move when the user is exchanged: `python -m analysis.swap_table --help`."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dyads.errors import ConfigError, DataError, run_cli
+from dyads.files import write_text
+from evaluation.clips import GROUPS, columns
+from evaluation.readings.stored import read_features
+from training.options import parse_json
+
+PARTS = {
+    "lips": GROUPS["lips"],
+    "opening": ("jaw_open",),  # of the mouth: unlike the lips' width, nothing but the voice moves it
+    "expression": GROUPS["expression"],
+    "pose": GROUPS["pose"],
+}
+VOICED = ("lips", "opening")
+
+
+def change(swapped: Path, own: Path) -> dict[str, float]:
+    """RMS difference of two runs' motion per part, in standard deviations of the true motion over the test set.
+
+    Both are `.features.safetensors` of `evaluation.run` over the same clips; lips, and of them the mouth's opening,
+    count while the avatar speaks.
+    """
+    (a, meta), (b, _) = read_features(swapped), read_features(own)
+    if set(a) != set(b):
+        raise DataError(f"{swapped} and {own} hold different clips; measure both on the same test set.")
+    if not meta["names"]:
+        raise DataError(f"{swapped}: the probe's dimensions have no names, so lips cannot be told from face.")
+    found = {}
+    for part, names in PARTS.items():
+        here = columns(meta["names"], names)
+        frames = [a[clip]["speaking"].astype(bool) if part in VOICED else slice(None) for clip in a]
+        delta = [(a[c]["generated"] - b[c]["generated"])[k][:, here] for c, k in zip(a, frames, strict=True)]
+        true = [b[c]["true"][k][:, here] for c, k in zip(a, frames, strict=True)]
+        spread = np.concatenate(true).std(0)
+        found[part] = float(np.sqrt(np.mean(np.square(np.concatenate(delta) / spread))))
+    return found
+
+
+def swap_rows(metrics: Path, pairs: dict[str, str]) -> pd.DataFrame:
+    """One line per swapped row and seed: row, of, seed, and the change of each part."""
+    lines = []
+    for row, base in pairs.items():
+        for path in sorted((metrics / row).glob("seed*.features.safetensors")):
+            own = metrics / base / path.name
+            if own.exists():
+                seed = int(path.name.split(".")[0].removeprefix("seed"))
+                lines.append({"row": row, "of": base, "seed": seed, **change(path, own)})
+    if not lines:
+        raise ConfigError(f"{metrics} holds no pair of measured rows among {', '.join(pairs)}; run them first.")
+    return pd.DataFrame(lines)
+
+
+def shown(lines: pd.DataFrame, labels: dict[str, str]) -> str:
+    """Markdown: mean ± sd over seeds."""
+    text = []
+    for row, own in lines.groupby("row", sort=False):
+        cells = {"row": labels.get(row, row), "seeds": len(own)}
+        for part in PARTS:
+            sd = f" ± {own[part].std():.3f}" if len(own) > 1 else ""
+            cells[part] = f"{own[part].mean():.3f}{sd}"
+        text.append(cells)
+    note = (
+        "RMS change of the motion probe's readings against the same row with its own user, in standard deviations of "
+        "the true motion; lips, and of them the mouth's opening, while the avatar speaks. Noise, voice and reference "
+        "are the same in both."
+    )
+    return f"## Swap tests\n\n{pd.DataFrame(text).to_markdown(index=False)}\n\n- {note}\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m analysis.swap_table", description=__doc__)
+    parser.add_argument("--metrics", type=Path, required=True, help="folder with <row>/seed<k>.features.safetensors")
+    parser.add_argument("--pairs", required=True, help="JSON: swapped row -> row with the same weights")
+    parser.add_argument("--labels", default="{}", help="JSON: row -> its name in the table")
+    parser.add_argument("--out", type=Path, required=True, help="the .csv; a .md is written beside it")
+    arguments = parser.parse_args()
+    lines = swap_rows(arguments.metrics, parse_json(arguments.pairs, "--pairs"))
+    write_text(arguments.out.with_suffix(".md"), shown(lines, parse_json(arguments.labels, "--labels")))
+    write_text(arguments.out, lines.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+
+
+if __name__ == "__main__":
+    run_cli(main)

@@ -1,0 +1,1 @@
+"""From recordings as they lie on disk to dialogues: one file a data set."""

@@ -1,0 +1,119 @@
+"""Sound: mono 16 kHz float32 placed on the video's clock, resampling without delay, and PCM16 files.
+
+Sound is placed by its timestamps: encoder priming, edit lists, late or early starts and gaps are resolved,
+and sample 0 belongs to the start of the first video frame (to the first sound sample in a file without
+video).
+"""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import soundfile
+
+from dyads.errors import DataError
+from dyads.files import atomic_path
+from dyads.media.containers import (
+    FPS,
+    SAMPLE_RATE,
+    SAMPLES_PER_FRAME,
+    audio_stream,
+    check_complete,
+    opened,
+    promised_end,
+    time_zero,
+)
+
+GAP_TOLERANCE = 0.02  # seconds of timestamp jitter that are taken as continuous
+
+
+def _to_float(frame: av.AudioFrame) -> np.ndarray:
+    """float32 (channels, samples) in [-1,1] from any sample format."""
+    array = frame.to_ndarray()
+    if not frame.format.is_planar:
+        array = array.reshape(-1, frame.layout.nb_channels).T
+    if array.dtype == np.uint8:
+        return (array.astype(np.float32) - 128) / 128
+    if np.issubdtype(array.dtype, np.integer):
+        return (array / float(np.iinfo(array.dtype).max + 1)).astype(np.float32)
+    return array.astype(np.float32)
+
+
+def resample(audio: np.ndarray, rate: int, target: int = SAMPLE_RATE) -> np.ndarray:
+    """Resample mono float32 (N,) with libswresample to round(N * target / rate) samples, without delay."""
+    length = round(len(audio) * target / rate)
+    if rate == target or length == 0:
+        return audio[:length].astype(np.float32)
+    resampler = av.AudioResampler(format="fltp", layout="mono", rate=target)
+    parts = []
+    for first in range(0, len(audio), 1 << 16):
+        chunk = np.ascontiguousarray(audio[None, first : first + (1 << 16)], dtype=np.float32)
+        frame = av.AudioFrame.from_ndarray(chunk, format="fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = rate, first, Fraction(1, rate)
+        parts += [part.to_ndarray()[0] for part in resampler.resample(frame)]
+    parts += [part.to_ndarray()[0] for part in resampler.resample(None)]
+    result = np.concatenate(parts)
+    return np.pad(result, (0, max(0, length - len(result))))[:length]
+
+
+def read_audio(path: Path | str, channel: int | None = None) -> np.ndarray:
+    """Decode sound: float32 (N,) mono 16 kHz from the file's time zero; all channels averaged, or one.
+
+    Raises `DataError` where there is no audio stream, no such channel or nothing decodable; silence is fine.
+    """
+    origin = None
+    with opened(path) as container:
+        stream = audio_stream(container, path)
+        promised = promised_end(stream)
+        if container.streams.video and "attached_pic" not in str(container.streams.video[0].disposition):
+            origin = time_zero(container, path)
+    pieces, rate, expected = [], 0, None
+    with opened(path) as container:
+        for frame in container.decode(audio_stream(container, path)):
+            samples = _to_float(frame)
+            if channel is not None and not 0 <= channel < len(samples):
+                raise DataError(
+                    f"{path}: there is no audio channel {channel}, it has {len(samples)}; correct the number."
+                )
+            if rate not in (0, frame.sample_rate):
+                raise DataError(f"{path}: the sample rate changes within the file; export it at one rate.")
+            rate = frame.sample_rate
+            time = frame.time if frame.time is not None else 0.0 if expected is None else expected / rate
+            origin = time if origin is None else origin
+            position = round((time - origin) * rate)
+            if expected is not None and abs(position - expected) <= GAP_TOLERANCE * rate:
+                position = expected
+            expected = position + samples.shape[1]
+            pieces.append((position, samples.mean(0) if channel is None else samples[channel]))
+    audio = np.zeros(max((start + len(piece) for start, piece in pieces), default=0), np.float32)
+    for start, piece in pieces:
+        piece = piece[max(0, -start) :]
+        audio[max(0, start) : max(0, start) + len(piece)] = piece
+    if not len(audio):
+        raise DataError(f"{path}: the audio stream holds no samples; give the sound as a separate file.")
+    if not np.isfinite(audio).all():
+        raise DataError(f"{path}: the sound contains NaN or infinity; export it again.")
+    check_complete(path, "sound", promised, origin + expected / rate)
+    return resample(audio, rate)
+
+
+def fit_audio(audio: np.ndarray, frames: int, tolerance_s: float = 0.1, name: Path | str = "audio") -> np.ndarray:
+    """Pad or trim the end to exactly frames * 640 samples; more than `tolerance_s` off is a `DataError`."""
+    wanted = frames * SAMPLES_PER_FRAME
+    if abs(len(audio) - wanted) > tolerance_s * SAMPLE_RATE:
+        raise DataError(
+            f"{name}: the sound lasts {len(audio) / SAMPLE_RATE:.3f} s but the video {frames / FPS:.3f} s "
+            f"({frames} frames), more than {tolerance_s:g} s apart; give the sound of this video."
+        )
+    return np.pad(audio, (0, max(0, wanted - len(audio))))[:wanted]
+
+
+def write_wav(path: Path | str, audio: np.ndarray) -> None:
+    """Write float32 (N,) in [-1,1] as mono 16 kHz PCM16, atomically; louder ones are clipped, NaN refused."""
+    audio = np.asarray(audio)
+    if audio.ndim != 1 or not np.isfinite(audio).all():
+        raise DataError(f"{path}: sound must be a finite mono signal, got shape {audio.shape}; repair it first.")
+    pcm = np.clip(np.rint(audio * 32768.0), -32768, 32767).astype(np.int16)
+    with atomic_path(path) as temporary:
+        soundfile.write(temporary, pcm, SAMPLE_RATE, subtype="PCM_16", format="WAV")

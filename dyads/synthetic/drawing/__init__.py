@@ -1,0 +1,1 @@
+"""Drawing the synthetic world: canvas, faces, scenes, frames, and a preview of them."""

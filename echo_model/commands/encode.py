@@ -1,0 +1,122 @@
+"""Encode every dialogue once: latents, audio features, reference tokens. `python -m echo_model.commands.encode`."""
+
+import argparse
+import csv
+import io
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from itertools import repeat
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from dyads.contract import Dyad, DyadArrays, load_arrays, read_manifest
+from dyads.errors import run_cli
+from dyads.features import read_features, write_features
+from dyads.files import write_text
+from echo_model.backbones.audio import encode_audio, frame_energy
+from echo_model.backbones.vae import FaceVAE
+from echo_model.commands.train_vae import load_vae
+from training.device import limit_threads
+
+AT_ONCE = 16  # frames that pass an autoencoder together on a CPU: more do not fit its cache and take twice as long each
+
+
+def to_tensor(frames: np.ndarray) -> Tensor:
+    """uint8 (T, H, W, 3) -> float (T, 3, H, W) in [0, 1]."""
+    return torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255.0
+
+
+def to_frames(images: Tensor) -> np.ndarray:
+    """float (T, 3, H, W) in [0, 1] -> uint8 (T, H, W, 3)."""
+    return (images.permute(0, 2, 3, 1) * 255.0).round().clamp(0, 255).to(torch.uint8).numpy()
+
+
+@torch.no_grad()
+def encode_video(vae: FaceVAE, frames: np.ndarray, reference: np.ndarray, chunk: int = AT_ONCE) -> Tensor:
+    """uint8 frames (T, H, W, 3) and their reference (H, W, 3) -> whitened latents (T, 17, 8)."""
+    anchor = to_tensor(reference[None])
+    parts = [vae.encode(to_tensor(frames[k : k + chunk]), anchor) for k in range(0, len(frames), chunk)]
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def encode_inputs(vae: FaceVAE, arrays: DyadArrays) -> dict[str, Tensor]:
+    """Everything a method may see of a dialogue: the user's side, the avatar's voice and its reference image."""
+    return {
+        "user_latents": encode_video(vae, arrays.user_frames, arrays.user_frames[0]),
+        "user_audio": encode_audio(arrays.user_audio),
+        "avatar_audio": encode_audio(arrays.avatar_audio),
+        "energy": frame_energy(arrays.avatar_audio),
+        "reference": vae.reference_tokens(to_tensor(arrays.reference[None]))[0],
+        "user_reference": vae.reference_tokens(to_tensor(arrays.user_frames[:1]))[0],
+        "reference_image": torch.from_numpy(arrays.reference).permute(2, 0, 1).contiguous(),
+        "user_reference_image": torch.from_numpy(arrays.user_frames[0]).permute(2, 0, 1).contiguous(),
+    }
+
+
+def encode_dyad(dyad: Dyad, vae_path: Path, out: Path) -> str:
+    torch.set_num_threads(1)
+    done = out / f"{dyad.dyad_id}.safetensors"
+    if not done.is_file():
+        vae = load_vae(vae_path)
+        arrays = load_arrays(dyad)
+        targets = {"avatar_latents": encode_video(vae, arrays.avatar_frames, arrays.reference)}
+        meta = {"dyad_id": dyad.dyad_id, "split": dyad.split, "frames": len(arrays.avatar_frames)}
+        write_features(out / f"{dyad.dyad_id}.target.safetensors", targets, meta)
+        write_features(done, encode_inputs(vae, arrays), meta)
+    return dyad.dyad_id
+
+
+def load_inputs(features: Path, dyad_id: str) -> dict[str, Tensor]:
+    """The inputs of one dialogue, (T, ...) each."""
+    return read_features(features / f"{dyad_id}.safetensors")[0]
+
+
+def load_targets(features: Path, dyad_id: str) -> Tensor:
+    """The avatar's true latents (T, 17, 8): for training only."""
+    return read_features(features / f"{dyad_id}.target.safetensors")[0]["avatar_latents"]
+
+
+def encode_all(
+    description: str,
+    network: str,
+    work: Callable[[Dyad, Path, Path], str],
+    columns: tuple[str, ...] = ("dyad_id", "split", "file"),
+) -> None:
+    """The command line of a stage that encodes every dialogue by a frozen network, and then lists them in index.csv.
+
+    `network` names the option that takes its weights; `work(dyad, weights, out)` writes one dialogue's files, in a
+    process of its own if there is more than one worker, and gives its id. `columns` are those of the list.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument(f"--{network}", dest="weights", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--workers", type=int, default=1)
+    arguments = parser.parse_args()
+    limit_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
+    dyads = read_manifest(arguments.data)
+    given = dyads, repeat(arguments.weights), repeat(arguments.out)
+    with ProcessPoolExecutor(arguments.workers) if arguments.workers > 1 else nullcontext() as pool:
+        encoded = pool.map(work, *given) if pool else map(work, *given)
+        done = list(tqdm(encoded, "encode", total=len(dyads), disable=None))
+    index = io.StringIO()
+    writer = csv.DictWriter(index, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for dyad_id, dyad in zip(done, dyads, strict=True):
+        writer.writerow({"dyad_id": dyad_id, "split": dyad.split, "file": f"{dyad_id}.safetensors"})
+    write_text(arguments.out / "index.csv", index.getvalue())
+
+
+def main() -> None:
+    encode_all(__doc__, "vae", encode_dyad)
+
+
+if __name__ == "__main__":
+    run_cli(main)

@@ -1,0 +1,259 @@
+"""Train the small video autoencoder on true frames of training people: `python -m echo_model.commands.train_vae`."""
+
+import argparse
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from dyads.contract import ROLES, file_sha256, read_manifest
+from dyads.errors import DataError, run_cli
+from dyads.masks import Ellipse, FaceGeometry, region_masks
+from dyads.media.video import read_video
+from dyads.seeding import rng, torch_generator
+from echo_model.backbones.vae import CHANNELS, TOKENS, FaceVAE, VAEOptions
+from training.device import limit_threads
+from training.engine.loop import TrainOptions, train
+from training.engine.weights import load_weights, read_meta, save_weights
+from training.options import from_dict, parse_json
+
+
+@dataclass(frozen=True)
+class FrameOptions:
+    """Which frames are decoded for training."""
+
+    videos: int = 160  # spread over dyads and roles
+    frames: int = 48  # kept from each
+    face: tuple[float, float, float, float] = (
+        0.5,
+        0.52,
+        0.31,
+        0.41,
+    )  # ellipse x, y, radii, in fractions of the frame
+    lips: tuple[float, float, float, float] = (0.5, 0.71, 0.15, 0.095)
+    tell_weight: float = 0.3  # weight of the coefficients z must tell, where the data set has them
+    lip_coefficients: int = 4  # the first ones, of which lip sync is read ...
+    lip_coefficient_weight: float = 4.0  # ... and how much heavier they weigh than the others
+    show_weight: float = 0.15  # weight of the coefficients the decoded picture must still tell
+
+
+@dataclass
+class FrameSample:
+    """True frames (N, 3, S, S) uint8, references (V, 3, S, S) uint8, owners (N,), coefficients (N, C) or None."""
+
+    frames: Tensor
+    references: Tensor
+    owner: Tensor
+    coefficients: Tensor | None
+
+
+def sample_frames(data: Path, options: FrameOptions, size: int) -> FrameSample:
+    """Random true frames of the training split, with standardised motion coefficients where there are any."""
+    sides = [(dyad, role) for dyad in read_manifest(data, "train") for role in ROLES]
+    if not sides:
+        raise DataError(f"{data}: the train split has no dyads; add some to the manifest.")
+    chosen = rng(0, "vae-videos").permutation(len(sides))[: options.videos]
+    frames, references, owner, coefficients = [], [], [], []
+    for place, k in enumerate(tqdm(chosen, "decode", disable=None)):
+        dyad, role = sides[k]
+        video = read_video(dyad.side(role).video, size=size)
+        keep = np.sort(rng(0, "vae-frames", int(k)).permutation(len(video))[: options.frames])
+        frames.append(video[keep])
+        references.append(video[0])
+        owner += [place] * len(keep)
+        if dyad.truth_path.is_file():
+            coefficients.append(load_file(dyad.truth_path)[f"{role}_coefficients"][torch.from_numpy(keep)])
+    told = torch.cat(coefficients) if len(coefficients) == len(chosen) else None
+    if told is not None:
+        told = (told - told.mean(0)) / told.std(0).clamp_min(1e-3)
+    return FrameSample(images(np.concatenate(frames)), images(np.stack(references)), torch.tensor(owner), told)
+
+
+def images(frames: np.ndarray) -> Tensor:
+    """uint8 (N, H, W, 3) -> uint8 (N, 3, H, W)."""
+    return torch.from_numpy(frames).permute(0, 3, 1, 2).contiguous()
+
+
+def regions(options: FrameOptions, size: int) -> tuple[Tensor, Tensor]:
+    """(M_face, M_lip) of the picture, float (S, S)."""
+    geometry = FaceGeometry(Ellipse(*options.face), Ellipse(*options.lips))
+    return tuple(torch.from_numpy(mask) for mask in region_masks(size, geometry))
+
+
+class VAETask:
+    """L1 + gradient L1, heavier on the face, on the lips and wherever the frame differs from its reference."""
+
+    def __init__(self, vae: FaceVAE, sample: FrameSample, options: FrameOptions, batch_size: int):
+        self.module, self.sample, self.options, self.batch_size = vae, sample, options, batch_size
+        face, lip = regions(options, vae.options.size)
+        self.region = 1 + 2 * face + 5 * lip
+
+    def batch(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        sample = self.sample
+        pick = torch.randint(len(sample.frames), (self.batch_size,), generator=generator)
+        frames, references = sample.frames[pick] / 255.0, sample.references[sample.owner[pick]] / 255.0
+        gain = 1 + 0.2 * (torch.rand(self.batch_size, 3, 1, 1, generator=generator) - 0.5)
+        frames, references = (frames * gain).clamp(0, 1), (references * gain).clamp(0, 1)
+        batch = {"frames": frames, "references": references}
+        if sample.coefficients is not None:
+            return batch | {"coefficients": sample.coefficients[pick]}
+        flip = torch.rand(self.batch_size, generator=generator) < 0.5  # coefficients have a handedness
+        frames[flip], references[flip] = frames[flip].flip(-1), references[flip].flip(-1)
+        return batch
+
+    def loss(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        frames, references = batch["frames"], batch["references"]
+        output, latents, told = self.module(frames, references, generator)
+        output, latents = output.float(), latents.float()
+        change = F.avg_pool2d((frames - references).abs().mean(1, keepdim=True), 5, 1, 2)
+        weight = self.region.to(frames) * (1 + 3 * change / (change.mean((2, 3), keepdim=True) + 0.02))
+        weight = weight / weight.mean()
+        l1 = (weight * (output - frames).abs()).mean()
+        error = output - frames
+        gradient = sum((weight * torch.diff(error, dim=d, append=error.narrow(d, -1, 1)).abs()).mean() for d in (2, 3))
+        mse = (output.clamp(0, 1) - frames).square().mean()
+        loss = l1 + 0.5 * gradient + 2.0 * mse + 1e-3 * latents[:, :-1].square().mean()
+        logs = {"psnr": float(-10 * torch.log10(mse.detach()))}
+        if told is not None:
+            tell = self.coefficient_error(told, batch["coefficients"])
+            loss, logs["tell"] = loss + self.options.tell_weight * tell, float(tell.detach())
+            if self.options.show_weight:
+                show = self.coefficient_error(self.read(output.clamp(0, 1), references), batch["coefficients"])
+                loss, logs["show"] = loss + self.options.show_weight * show, float(show.detach())
+        return loss, logs
+
+    def coefficient_error(self, told: Tensor, true: Tensor) -> Tensor:
+        """Weighted mean squared error of standardised coefficients."""
+        weight = torch.ones(true.shape[1]).to(true)
+        weight[: self.options.lip_coefficients] = self.options.lip_coefficient_weight
+        return ((told.float() - true).square() * (weight / weight.mean())).mean()
+
+    def read(self, output: Tensor, references: Tensor) -> Tensor:
+        """Coefficients that the encoder reads in a decoded picture; only the picture is trained by it.
+
+        A smile is a few pixels, and an L1 loss is content with a third of it; the reader is not.
+        """
+        reader = [p for part in ("pose_net", "encoder", "tell") for p in getattr(self.module, part).parameters()]
+        for parameter in reader:
+            parameter.requires_grad_(False)
+        told = self.module.tell(self.module.encode_raw(output, references).flatten(1))
+        for parameter in reader:
+            parameter.requires_grad_(True)
+        return told
+
+
+@torch.no_grad()
+def relative_latents(vae: FaceVAE, sample: FrameSample, limit: int = 3000) -> Tensor:
+    """Raw latents of some training frames, relative to their reference's own."""
+    pick = torch.randperm(len(sample.frames), generator=torch_generator(0, "whitening"))[:limit]
+    origins = torch.cat([vae.origin(chunk / 255.0) for chunk in sample.references.split(64)])
+    parts = []
+    for chunk in pick.split(64):
+        owner = sample.owner[chunk]
+        parts.append(vae.encode_raw(sample.frames[chunk] / 255.0, sample.references[owner] / 255.0) - origins[owner])
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def latent_masks(vae: FaceVAE, references: Tensor, options: FrameOptions) -> tuple[Tensor, Tensor]:
+    """M_lip and M_face on the latent grid: how much of what a token paints lies on the lips, or on the face.
+
+    Each grid token is moved by its own typical change and the decoded difference is summed over the lip and face
+    masks of the picture; a mask is the token's density relative to the densest one. The pose token is face.
+    """
+    face, lip = regions(options, vae.options.size)
+    references = references / 255.0
+    base = vae.decode(torch.zeros(len(references), TOKENS, CHANNELS), references)
+    inside, around = torch.zeros(TOKENS), torch.zeros(TOKENS)
+    for token in range(TOKENS - 1):
+        for channel in range(CHANNELS):
+            latents = torch.zeros(len(references), TOKENS, CHANNELS)
+            latents[:, token, channel] = 1.0
+            energy = (vae.decode(latents, references) - base).square().mean((0, 1))
+            inside[token] += (energy * lip).sum()
+            around[token] += (energy * face).sum()
+    share = inside / (inside + around).clamp_min(1e-12)
+    m_lip = share / share.max()
+    m_lip[-1] = 0.0
+    return m_lip, 1 - m_lip
+
+
+def train_on_frames(
+    kind: type[nn.Module],
+    options_kind: type,
+    name: str,
+    description: str,
+    finish: Callable[[nn.Module, FrameSample, FrameOptions], None] | None = None,
+) -> nn.Module:
+    """The command line of a stage that trains an autoencoder of frames, whitens its latent and saves it.
+
+    Args:
+        kind, options_kind: the network and its frozen dataclass of options, with `size` and `coefficients`.
+        name: of the network in messages, in the address of randomness and in the checkpoint's identity.
+        description: of the command.
+        finish: what is still to be set in the trained, whitened network before it is saved.
+
+    Returns:
+        The network as saved, on the CPU, in eval mode.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--options", default="{}", help="JSON with the sections model, frames and train")
+    parser.add_argument("--checkpoints", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    limit_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
+    options = parse_json(arguments.options, "--options")
+    model = from_dict(options_kind, options.get("model", {}), f"{name}.model")
+    which = from_dict(FrameOptions, options.get("frames", {}), f"{name}.frames")
+    schedule = from_dict(TrainOptions, options.get("train", {}), f"{name}.train")
+    sample = sample_frames(arguments.data, which, model.size)
+    if sample.coefficients is not None:
+        model = replace(model, coefficients=sample.coefficients.shape[1])
+    torch.manual_seed(arguments.seed)
+    network = kind(model)
+    task = VAETask(network, sample, which, schedule.batch_size)
+    identity = {name: model, "frames": which, "data": file_sha256(arguments.data / "manifest.csv")}
+    train(task, schedule, arguments.checkpoints, seed=arguments.seed, stage=name, identity=identity)
+    network = network.cpu().eval()
+    network.fit_whitening(relative_latents(network, sample))
+    if finish is not None:
+        finish(network, sample, which)
+    save_weights(arguments.out, network, {"options": asdict(model)})
+    return network
+
+
+def load_on_frames(path: Path, kind: type[nn.Module], options_kind: type) -> nn.Module:
+    """The frozen network that `train_on_frames` saved."""
+    network = kind(from_dict(options_kind, read_meta(path)["options"], str(path)))
+    load_weights(path, network)
+    return network.eval().requires_grad_(False)
+
+
+def set_masks(vae: FaceVAE, sample: FrameSample, options: FrameOptions) -> None:
+    m_lip, m_face = latent_masks(vae, sample.references[:32], options)
+    vae.mask_lip.copy_(m_lip)
+    vae.mask_face.copy_(m_face)
+
+
+def load_vae(path: Path) -> FaceVAE:
+    """The frozen autoencoder saved by this stage."""
+    return load_on_frames(path, FaceVAE, VAEOptions)
+
+
+def main() -> None:
+    vae = train_on_frames(FaceVAE, VAEOptions, "vae", __doc__, set_masks)
+    print(json.dumps({"m_lip": [round(float(v), 2) for v in vae.mask_lip]}))
+
+
+if __name__ == "__main__":
+    run_cli(main)

@@ -1,0 +1,1 @@
+"""Metrics of motion coefficients: of each clip, and of all of a method's motion."""

@@ -1,0 +1,1 @@
+"""Metrics of pictures: sharpness and likeness of frames, windows and identities."""

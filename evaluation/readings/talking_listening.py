@@ -1,0 +1,157 @@
+"""Values over the frames in which the avatar speaks, and over those in which it listens, from the probes' readings.
+
+Nothing is decoded again: metrics per clip that need only readings are computed by their own modules on clips cut down
+to those frames, metrics of the whole set from `set_level`. None of them looks at neighbouring frames, so cutting
+changes no other frame's part. Metrics of pictures (PSNR, SSIM, LPIPS) keep no frame-wise values and are not split.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from dyads.synthetic.coefficients import COEFFICIENTS
+from evaluation.cards import OK, STATUSES, MetricCard, Value, truth_part, undefined
+from evaluation.clips import Clip, Truth
+from evaluation.metrics._series import Undefined
+from evaluation.readings.set_level import METRICS, set_metric
+from evaluation.readings.stored import read_features
+from evaluation.registry import modules
+from evaluation.rows import COLUMNS, WHOLE_SET
+
+State = Literal["talking", "listening"]
+MINIMUM_FRAMES = 25  # one second
+# Modules of metrics per clip that take readings alone and no notice of order in time.
+MODULES = ("expression", "motion_mse", "rpcc", "var")
+# What is read of every frame; other readers take some frames or windows, which may lie in both states.
+PER_FRAME = {
+    *("generated", "true", "user", "image_generated", "image_true", "speaking", "truth", "expected", "emotion", "cue"),
+}
+FAILED = ("missing_video", "length_mismatch")
+
+
+def masked(stored: dict[str, np.ndarray], state: State) -> dict[str, np.ndarray] | None:
+    """A clip's readings in the frames of one state; None if those are too few.
+
+    `truth` keeps its first line, the reference image's own coefficients, whatever frames follow.
+    """
+    speaking = stored["speaking"].astype(bool)
+    here = speaking if state == "talking" else ~speaking
+    if here.sum() < MINIMUM_FRAMES:
+        return None
+    found = {key: array[here] for key, array in stored.items() if key in PER_FRAME}
+    found["reference"] = stored["reference"]
+    if "truth" in stored:
+        found["truth"] = np.concatenate([stored["truth"][:1], found["truth"][1:]])
+    return found
+
+
+def cut(dyad_id: str, stored: dict[str, np.ndarray], meta: dict, state: State) -> Clip:
+    """A clip of one state's frames, without pictures; too few frames become a status."""
+    kept = masked(stored, state)
+    if kept is None:
+        return Clip(dyad_id, 0, "no_speech" if state == "talking" else "too_few_frames", np.zeros(0, bool))
+    speaking, truth = kept["speaking"].astype(bool), None
+    if "expected" in kept:
+        truth = Truth(
+            names=COEFFICIENTS,
+            user=np.full_like(kept["truth"], np.nan),  # not among the readings
+            avatar=kept["truth"],
+            expected=kept["expected"],
+            speaking=speaking,
+            emotion=kept["emotion"],
+            cue=kept["cue"],
+            emotions=tuple(meta["emotions"]),
+        )
+    return Clip(
+        dyad_id=dyad_id,
+        frames=len(speaking),
+        status=OK,
+        speaking=speaking,
+        truth=truth,
+        names=tuple(meta["names"]),
+        motion_generated=kept["generated"],
+        motion_true=kept["true"],
+        motion_user=kept["user"].astype(np.float32),
+        motion_reference=kept["reference"],
+        image_generated=kept["image_generated"],
+        image_true=kept["image_true"],
+    )
+
+
+def clip_values(clips: list[Clip], broken: dict[str, str]) -> Iterator[tuple[str, Value]]:
+    """(clip, value) of every metric per clip that readings give; `broken`: clips that have none, with their status."""
+    for name in MODULES:
+        module = modules()[name]
+        own = [card for card in module.CARDS if card.per == "clip" or card.clip_rows]
+        pairs = [(card.name, part) for card in own for part in card.all_parts]
+        for clip in clips:
+            try:
+                yield from ((clip.dyad_id, value) for value in module.clip_values(clip, None))
+            except Undefined as failure:
+                yield from ((clip.dyad_id, undefined(*pair, failure.status)) for pair in pairs)
+        for clip, status in broken.items():
+            yield from ((clip, undefined(*pair, status)) for pair in pairs)
+
+
+def set_values(
+    columns: Sequence[tuple[MetricCard, str]], clips: dict[str, dict], meta: dict, failed: str
+) -> Iterator[tuple[str, Value]]:
+    """('*', value) of the set metrics among `columns`, with the truth's own; `failed`: a status that leaves none."""
+    for card, part in columns:
+        if card.per != "set" or card.name not in METRICS:
+            continue
+        found = None if failed else set_metric(card.name, part, clips, meta)
+        whole = np.ones((1, len(clips)))
+        numbers = {part: math.nan if found is None else float(found.value(whole @ found.cells)[0])}
+        if card.direction == "truth":
+            truth = math.nan if found is None else float(found.truth(whole @ found.cells)[0])
+            numbers[truth_part(part)] = truth
+        status = failed or ("too_few_frames" if not clips else "no_truth" if found is None else "constant_series")
+        for name, number in numbers.items():
+            good = math.isfinite(number)
+            yield WHOLE_SET, Value(card.name, name, number) if good else undefined(card.name, name, status)
+
+
+def state_rows(
+    rows: pd.DataFrame, files: dict[tuple[str, int], Path], state: State, columns: Sequence[tuple[MetricCard, str]]
+) -> pd.DataFrame:
+    """Tidy rows of one state for every (method, seed) of `rows`, with the metrics' own names and parts.
+
+    Metrics of speech (parts named so) are the whole study's: they look at speaking frames only, whatever the state.
+    A row without a readings file keeps those alone. A clip with too few frames in the state is left out of the set; a
+    failed one leaves the set without values, as in the whole study. Set metrics are those of `columns`.
+    """
+    found = [rows[rows["part"].str.startswith("speech")]] if state == "talking" else []
+    for (method, seed), own in rows.groupby(["method", "seed"], sort=False):
+        path = files.get((method, seed))
+        if path is None or not path.exists():
+            continue
+        stored, meta = read_features(path)
+        failing = own[own["status"].isin(FAILED) & (own["clip"] != WHOLE_SET)]
+        broken = dict(zip(failing["clip"], failing["status"], strict=True))
+        failed = next(iter(broken.values()), "")
+        clips = [cut(name, clip, meta, state) for name, clip in stored.items()]
+        broken |= {clip.dyad_id: clip.status for clip in clips if clip.status != OK}
+        kept = {name: few for name, clip in stored.items() if (few := masked(clip, state)) is not None}
+        values = [*clip_values([clip for clip in clips if clip.status == OK], broken)]
+        values += set_values(columns, kept, meta, failed)
+        head = (method, seed, own["dataset"].iloc[0], own["split"].iloc[0])
+        lines = [
+            (*head, clip, v.metric, v.part, v.value if v.status == OK else math.nan, v.status) for clip, v in values
+        ]
+        found.append(pd.DataFrame(lines, columns=list(COLUMNS)))
+    return pd.concat(found, ignore_index=True) if found else rows.iloc[:0]
+
+
+def note(state: State) -> str:
+    """What a state's table is about."""
+    frames = "the avatar speaks" if state == "talking" else "the avatar does not speak"
+    few = STATUSES["no_speech" if state == "talking" else "too_few_frames"]
+    return (
+        f"Only frames in which {frames}, at least {MINIMUM_FRAMES} of a dialogue (else: {few}); from the probes' "
+        "readings. PSNR, SSIM and LPIPS are not split by state, for their values of single frames are not kept."
+    )

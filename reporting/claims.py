@@ -1,0 +1,82 @@
+"""Judged claims as people read them, by family, with how to read them: `python -m reporting.claims --help`."""
+
+import pandas as pd
+
+from analysis.claims import VERDICTS, arguments_of, counted, judged, write_lines
+from dyads.errors import run_cli
+from dyads.files import write_text
+from evaluation.cards import OK
+from reporting.table_cells import latex, tex
+
+NOTES = (
+    "A difference is the first method minus the second, mean over dialogues and seeds, in the metric's unit; of "
+    "|value - truth| where nearer to the truth is better. Values per clip are averaged over clips, so they can differ "
+    "from the pooled ones in the main table.",
+    "supported / contradicted: Holm's p within the family is below 0.05, for or against the claim; inconclusive: this "
+    "study cannot tell. Not finding a difference is no proof that there is none.",
+    "Interval and p are those of a two-way analysis of variance with dialogues and seeds as samples (generalised p, "
+    "Tsui and Weerahandi 1989); 95 %, and 90 % (TOST) for equivalence. A margin below 0 asks for 'no loss of more than "
+    "that'. A metric of the whole set enters by jackknife pseudo-values, from readings kept of every dialogue; without "
+    "those, by its value per seed.",
+    "Detectable: the smallest difference that this many dialogues and seeds see with 80 % power before Holm. "
+    "claims.csv adds rank tests over dialogues, which speak of these trainings only, and a bootstrap.",
+)
+
+
+def shown_tex(lines: pd.DataFrame) -> str:
+    """The same as one LaTeX table, family by family, with the notes in its caption."""
+    cells = pd.DataFrame([{"family": line.family, **_cells(line)} for line in lines.itertuples(index=False)])
+    cells["verdict"] = cells["verdict"].str.strip("*")
+    bold = cells.map(tex).assign(verdict=[rf"\textbf{{{tex(verdict)}}}" for verdict in cells["verdict"]])
+    return latex(f"Claims: {counted(lines)}", bold.rename(columns=tex), list(NOTES), "claims")
+
+
+def shown(lines: pd.DataFrame) -> str:
+    """Markdown: the count of each verdict, one table per family, and how to read them."""
+    text = [f"# Claims\n\n{counted(lines)}.\n"]
+    for family, own in lines.groupby("family", sort=False):
+        cells = pd.DataFrame([_cells(line) for line in own.itertuples(index=False)])
+        cells = cells.map(lambda text: text.replace("|", "\\|"))
+        text.append(f"## {family}\n\n{cells.to_markdown(index=False, disable_numparse=True)}\n")
+    return "\n".join([*text, *(f"- {note}" for note in NOTES)]) + "\n"
+
+
+def _cells(line) -> dict[str, str]:
+    """One line of the Markdown table; what is undefined says why."""
+    symbol = {"greater": ">", "less": "<", "equivalent": "≈"}[line.kind]
+    margin = f" (margin {line.margin:g})" if line.margin else ""
+    state = f", {line.state}" if line.state else ""
+    if line.status == OK:
+        found = (
+            f"{line.estimate:+.3g} [{line.low:+.3g}, {line.high:+.3g}]",
+            f"{line.p_holm:.2g}",
+            f"{line.detectable:.2g}",
+        )
+    else:
+        found = f"not measured: {line.missing}" if line.verdict == "not_measured" else line.missing, "–", "–"
+    dropped = f", {line.dropped} left out" if line.dropped else ""
+    cells = {
+        "claim": line.text,
+        "source": line.source,
+        "test": f"{line.metric}/{line.part}{state}: {line.better} {symbol} {line.worse}{margin}",
+        "verdict": f"**{line.verdict.replace('_', ' ')}**",
+        "difference": found[0],
+        "p (Holm)": found[1],
+        "detectable": found[2],
+        "pairs": f"{'set' if line.basis == 'seeds' else line.dialogues} × {line.seeds}{dropped}",
+    }
+    return cells
+
+
+def main(arguments: list[str] | None = None) -> None:
+    args = arguments_of("python -m reporting.claims", __doc__, arguments)
+    lines = judged(args)
+    write_text(args.out / "claims.md", shown(lines))
+    write_text(args.out / "claims.tex", shown_tex(lines))
+    write_lines(lines, args.out)
+    counts = lines["verdict"].value_counts()
+    print(", ".join(f"{counts[v]} {v}" for v in VERDICTS if v in counts), f"-> {args.out / 'claims.md'}", flush=True)
+
+
+if __name__ == "__main__":
+    run_cli(main)

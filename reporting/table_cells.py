@@ -1,0 +1,164 @@
+"""What a person reads of a table: cells, best values, notes, Markdown and LaTeX."""
+
+import math
+
+import pandas as pd
+
+from evaluation.cards import OK, STATUSES, MetricCard, extrapolated_part, truth_part
+from evaluation.rows import WHOLE_SET
+
+BUDGET = ("steps", "samples", "parameters")
+
+
+def truth_value(card: MetricCard, part: str, summary: pd.DataFrame) -> float:
+    """The truth's own value of a 'truth' metric, which no method changes; NaN if unknown."""
+    level = summary.index
+    found = summary.loc[(level.get_level_values(1) == card.name) & (level.get_level_values(2) == truth_part(part))]
+    return float(found["mean"].dropna().median()) if len(found) else math.nan
+
+
+def decimals(values: pd.Series) -> int:
+    """Digits after the point that give a column three significant ones."""
+    size = values.abs()[lambda v: v > 0].median()
+    return 3 if not math.isfinite(size) else min(max(2 - math.floor(math.log10(size)), 0), 6)
+
+
+def ranks(table: pd.DataFrame, card: MetricCard, part: str, truth: float) -> dict[int, int]:
+    """Line -> 1 (best) or 2 (second) among the rows that are no controls; equal as printed is equal.
+
+    None is best where unequal counts bias the values differently.
+    """
+    values = table.loc[table["group"] != "control", f"{card.name}/{part}_mean"].dropna()
+    if len(values) < 2 or (card.direction == "truth" and not math.isfinite(truth)):
+        return {}
+    if f"{card.name}/{part}_samples" in table and table.loc[values.index, f"{card.name}/{part}_samples"].nunique() > 1:
+        return {}
+    digits = decimals(table[f"{card.name}/{part}_mean"])
+    values = values.round(digits)
+    badness = {"higher": -values, "lower": values, "truth": (values - truth).abs().round(digits)}[card.direction]
+    order = sorted(set(badness))[:2]
+    return {line: order.index(value) + 1 for line, value in badness.items() if value in order}
+
+
+def shown_table(
+    table: pd.DataFrame,
+    columns,
+    summary: pd.DataFrame,
+    style: str,
+    marks: dict[tuple[str, str, str], str] | None = None,
+) -> pd.DataFrame:
+    """The table a person reads, as text cells; `style` is 'md' or 'tex', `marks` of `comparisons.marks`."""
+    clean = tex if style == "tex" else lambda text: str(text).replace("|", "\\|")
+    pairs = zip(table["seeds"], table["seeds_asked"], strict=True)
+    seeds = [f"{run}" if run >= asked else f"{run} of {asked}" for run, asked in pairs]
+    shown = pd.DataFrame({"method": table["label"].map(clean), "seeds": seeds})
+    for key in BUDGET:
+        shown[key] = [clean("–") if pd.isna(v) else f"{int(v):,}" for v in table[key]]
+    for card, part in columns:
+        name, truth = f"{card.name}/{part}", truth_value(card, part, summary)
+        digits, rank = decimals(table[f"{name}_mean"]), ranks(table, card, part, truth)
+        head = f"{card.label} {card.arrow}" if len(card.parts) == 1 else f"{card.label}, {part} {card.arrow}"
+        if card.direction == "truth" and math.isfinite(truth):
+            head += f" {truth:.{digits}f}"
+        signs = [(marks or {}).get((method, card.name, part), "") for method in table["method"]]
+        cells = [_cell(line, name, digits, rank.get(i), style) for i, line in table.iterrows()]
+        shown[clean(head)] = [f"{cell} {clean(sign)}".strip() for cell, sign in zip(cells, signs, strict=True)]
+    if (table["status"] != OK).any():
+        shown["status"] = table["status"].map(clean)
+    return shown
+
+
+def _cell(line: pd.Series, name: str, digits: int, rank: int | None, style: str) -> str:
+    clean = tex if style == "tex" else str
+    mean, failed = line[f"{name}_mean"], line[f"{name}_undefined"]
+    if not math.isfinite(mean):
+        return clean(f"– ({line[f'{name}_status']})")
+    text = f"{mean:.{digits}f}"
+    if math.isfinite(line[f"{name}_sd"]):
+        text += f" ± {line[f'{name}_sd']:.{digits}f}"
+    text = clean(text)
+    if rank:
+        mark = {"md": ("**{}**", "<u>{}</u>"), "tex": (r"\textbf{{{}}}", r"\underline{{{}}}")}[style][rank - 1]
+        text = mark.format(text)
+    return text + (clean(f" [{failed}/{line[f'{name}_total']} undefined]") if failed else "")
+
+
+def notes(table: pd.DataFrame, columns, rows: pd.DataFrame, note: str) -> list[str]:
+    """What a reader must know: spread, arrows, counts, undefined values, unequal clips, protocols."""
+    clips = rows.loc[rows["clip"] != WHOLE_SET].groupby("method")["clip"].nunique()
+    shown = clips[clips.index.isin(table["method"])]
+    found = [note] if note else []
+    numbers = "/".join(map(str, sorted(set(shown))))
+    dataset, split = ("".join(rows[key].unique()) or "unknown" for key in ("dataset", "split"))
+    found.append(
+        f"{numbers or 0} clips, data set {dataset}, split {split}. Mean ± standard deviation (N - 1) over seeds; per "
+        "seed, the mean over clips in which the metric is defined, or one value of the whole set. One seed has no ±."
+    )
+    found.append(
+        "↑ higher is better, ↓ lower is better, → nearer to the truth's own value, which stands after the arrow. Best "
+        "in bold and second best underlined, among rows that are no controls; equal as printed is equal."
+    )
+    if shown.nunique() > 1:
+        listed = ", ".join(f"{name} {number}" for name, number in shown.items())
+        found.append(f"Unequal test sets, not comparable: {listed}.")
+    states = {s for c, p in columns for s in table[f"{c.name}/{p}_status"]} - {OK}
+    found += [f"{status}: {STATUSES.get(status, 'unknown status')}." for status in sorted(states)]
+    seen = dict.fromkeys((card.name, card) for card, _ in columns)
+    found += [f"{card.label} [{card.unit}]: {card.protocol}." for _, card in seen]
+    return found
+
+
+def estimates(table: pd.DataFrame, columns, summary: pd.DataFrame) -> list[str]:
+    """Of every Frechet distance of a set: its count, and what is left of each row's value without that count's bias."""
+    found = []
+    for card, part in columns:
+        name = f"{card.name}/{part}_samples"
+        counts = table.set_index("method")[name].dropna() if name in table else []
+        if not len(counts):
+            continue
+        head = card.label if len(card.parts) == 1 else f"{card.label}, {part}"
+        if counts.nunique() > 1:
+            listed = ", ".join(f"{method} {number:,.0f}" for method, number in counts.items())
+            found.append(f"{head}: unequal counts bias it differently, so no row is best and none compared: {listed}.")
+            continue
+        keys = [(method, card.name, extrapolated_part(part)) for method in counts.index]
+        values = {key[0]: summary.loc[key, "mean"] for key in keys if key in summary.index}
+        digits = decimals(pd.Series(values, dtype=float))
+        shown = [f"{method} {value:.{digits}f}" for method, value in values.items() if math.isfinite(value)]
+        text = f"{head}: {counts.iloc[0]:,.0f} samples a side"
+        found.append(f"{text}; extrapolated to infinitely many: {', '.join(shown)}." if shown else f"{text}.")
+    return found
+
+
+def markdown(title: str, shown: pd.DataFrame, lines: list[str]) -> str:
+    """A heading, a table and a list of notes."""
+    right = ("left", *("right",) * (len(shown.columns) - 1))
+    body = shown.to_markdown(index=False, colalign=right, disable_numparse=True) if len(shown) else "(no rows)"
+    return f"## {title}\n\n{body}\n\n" + "".join(f"- {line}\n" for line in lines)
+
+
+def latex(title: str, shown: pd.DataFrame, lines: list[str], label: str) -> str:
+    """A `table*` with booktabs rules, scaled to the text's width; needs booktabs and graphicx.
+
+    The notes are a box in the caption: classes measure a caption as one line, and TeX knows none that long.
+    """
+    body = [" & ".join(shown.columns), *(" & ".join(line) for line in shown.itertuples(index=False))]
+    rules = [f"{body[0]} \\\\", "\\midrule", *(f"{line} \\\\" for line in body[1:])]
+    notes = rf"\protect\\ \protect\parbox[t]{{\linewidth}}{{\scriptsize {tex(' '.join(lines))}}}"
+    return "\n".join(
+        [
+            *(r"\begin{table*}", r"\centering", rf"\caption[{tex(title)}]{{{tex(title)}.{notes}}}"),
+            *(rf"\label{{tab:{label}}}", r"\resizebox{\textwidth}{!}{%"),
+            rf"\begin{{tabular}}{{l{'r' * (len(shown.columns) - 1)}}}",
+            *(r"\toprule", *rules, r"\bottomrule", r"\end{tabular}}", r"\end{table*}", ""),
+        ]
+    )
+
+
+def tex(text: str) -> str:
+    escaped = {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+    escaped |= {c: "\\" + c for c in "&%$#_{}"} | {"<": "$<$", ">": "$>$", "|": "$|$"}
+    escaped |= {"±": r"$\pm$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\rightarrow$"}
+    escaped |= {"▲": r"$^{+}$", "▼": r"$^{-}$", "≈": r"$\approx$", "×": r"$\times$"}
+    escaped |= {"²": r"\textsuperscript{2}", "½": r"$\frac{1}{2}$", "–": "--"}
+    return "".join(escaped.get(c, c) for c in str(text))

@@ -1,0 +1,90 @@
+"""Tables by state: values over the frames in which the avatar speaks or listens, from readings, against direct sums."""
+
+import numpy as np
+import pytest
+from readings_file import META, readings, write_readings
+from study_rows import constant, write_result
+
+from evaluation.cards import STATUSES
+from evaluation.clips import GROUPS, columns
+from evaluation.readings.set_level import set_metric
+from evaluation.readings.talking_listening import masked, note, state_rows
+from evaluation.registry import cards
+from evaluation.rows import WHOLE_SET, read_rows
+
+COLUMNS = [(cards()[name], part) for name, part in (("motion_fd_pooled", "expression"), ("sid", "expression"))]
+CLIPS = tuple(f"c{index}" for index in range(6))
+
+
+@pytest.fixture
+def run(tmp_path):
+    """One run's rows, its readings, and where they lie; half of the frames are spoken."""
+    found = readings(np.random.default_rng(0))
+    path = write_result(tmp_path, "a", 0, constant(0.3), CLIPS)
+    return read_rows([path]), found, {("a", 0): write_readings(path.with_suffix(".features.safetensors"), found)}
+
+
+def value(rows, clip, metric, part):
+    line = rows[(rows["clip"] == clip) & (rows["metric"] == metric) & (rows["part"] == part)]
+    assert len(line) == 1
+    return line["value"].iloc[0], line["status"].iloc[0]
+
+
+@pytest.mark.parametrize("state", ["talking", "listening"])
+def test_values_are_those_of_the_states_frames(run, state):
+    rows, found, files = run
+    own = state_rows(rows, files, state, COLUMNS)
+    here = columns(META["names"], GROUPS["expression"])
+    for name, clip in found.items():
+        frames = clip["speaking"].astype(bool) == (state == "talking")
+        error = np.square((clip["generated"] - clip["true"])[frames][:, here]).mean()
+        assert value(own, name, "motion_mse", "expression") == (pytest.approx(error, rel=1e-5), "ok")
+        spread = clip["generated"][frames][:, here].var(0).mean()
+        assert value(own, name, "var", "expression")[0] == pytest.approx(spread, rel=1e-4)
+    kept = {name: masked(clip, state) for name, clip in found.items()}
+    for card, part in COLUMNS:
+        sums = set_metric(card.name, part, kept, META)
+        assert value(own, WHOLE_SET, card.name, part)[0] == pytest.approx(
+            float(sums.value(np.ones((1, 6)) @ sums.cells)[0])
+        )
+    assert np.isfinite(value(own, WHOLE_SET, "sid", "expression_truth")[0])
+
+
+def test_metrics_of_speech_stand_while_it_talks_only(run):
+    rows, _, files = run
+    talking, listening = (state_rows(rows, files, state, COLUMNS) for state in ("talking", "listening"))
+    assert value(talking, "c0", "mouth_opening_correlation", "speech") == (0.3, "ok")
+    assert not listening["part"].str.startswith("speech").any()
+
+
+def test_a_clip_with_too_few_frames_is_left_out_of_the_set_and_says_so(run, tmp_path):
+    rows, found, _ = run
+    found["c2"]["speaking"] = np.zeros(60, np.uint8)
+    files = {("a", 0): write_readings(tmp_path / "few.safetensors", found)}
+    own = state_rows(rows, files, "talking", COLUMNS)
+    number, status = value(own, "c2", "motion_mse", "expression")
+    assert np.isnan(number) and status == "no_speech" and status in STATUSES
+    kept = {name: masked(clip, "talking") for name, clip in found.items() if name != "c2"}
+    sums = set_metric("motion_fd_pooled", "expression", kept, META)
+    assert value(own, WHOLE_SET, "motion_fd_pooled", "expression")[0] == pytest.approx(
+        float(sums.value(np.ones((1, 5)) @ sums.cells)[0])
+    )
+
+
+def test_a_failed_clip_leaves_the_set_without_values(run):
+    rows, _, files = run
+    failed = rows["clip"] == "c1"
+    rows = rows.assign(
+        value=rows["value"].where(~failed), status=rows["status"].where(~failed, "missing_video")
+    )  # readings are those of the other clips
+    own = state_rows(rows, files, "listening", COLUMNS)
+    number, status = value(own, WHOLE_SET, "motion_fd_pooled", "expression")
+    assert np.isnan(number) and status == "missing_video"
+
+
+def test_without_readings_there_are_no_values(run, tmp_path):
+    rows, _, _ = run
+    assert state_rows(rows, {}, "listening", COLUMNS).empty
+    gone = state_rows(rows, {("a", 0): tmp_path / "gone"}, "talking", COLUMNS)
+    assert set(gone["part"]) == {part for part in rows["part"] if part.startswith("speech")}
+    assert "speaks" in note("talking") and "does not speak" in note("listening")

@@ -1,0 +1,287 @@
+"""The training loop every module shares: AdamW, EMA, accumulation, DDP, and resume by the same command."""
+
+import math
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from dyads.errors import ConfigError
+from dyads.seeding import derive, torch_generator
+from training.device import World, autocast, join_world, pick_device
+from training.engine import checkpoint
+from training.engine.batches import Batches
+from training.engine.checkpoint import read_summary
+from training.engine.journal import Journal
+from training.engine.optim import build_optimizer, learning_rate, update_ema
+from training.engine.progress import Progress, batch_name, check_explosion, check_finite, memory
+from training.engine.weights import copy_state
+from training.options import RESULT_FIELDS, TrainOptions
+from training.source import source_hash
+
+__all__ = ["Task", "TrainOptions", "read_summary", "train"]
+
+
+class Task(Protocol):
+    """Anything that is trained. Optional: `parameter_groups()` and `on_step_end(step)`.
+
+    `parameter_groups() -> [{"params": [...], "lr_scale": 1.0}]` scales learning rates; trained parameters
+    that it leaves out have scale 1. `on_step_end(step)` is called after each optimiser step with the number
+    of steps done.
+    """
+
+    module: nn.Module  # holds every trained and frozen parameter; requires_grad decides which is which
+
+    def batch(self, step: int, generator: torch.Generator) -> dict[str, Any]:
+        """CPU tensors decided by `step` and `generator` alone (a thread may call this one step ahead).
+
+        An entry `ids`, a list of str, names the samples in messages.
+        """
+
+    def loss(self, batch: dict[str, Any], generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Mean loss over the batch, a scalar, and numbers to log. `generator` is a CPU one: draw, move."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One training: what, how, where."""
+
+    task: Task
+    options: TrainOptions
+    folder: Path
+    seed: int
+    stage: str
+    device: torch.device
+    world: World
+    trained: dict[str, nn.Parameter]
+    buffers: dict[str, Tensor]
+
+    @property
+    def effective_batch(self) -> int:
+        return self.options.batch_size * self.options.accumulate * self.world.size
+
+
+def train(
+    task: Task,
+    options: TrainOptions,
+    folder: Path | str,
+    *,
+    seed: int,
+    stage: str,
+    identity: dict[str, Any],
+    device: str | torch.device | None = None,
+) -> nn.Module:
+    """Train `task.module`; call again to resume, or to load a finished training at once.
+
+    Randomness depends on (seed, stage, step, micro batch, rank) only, so that a training killed at any moment
+    and resumed ends with the same bits on a CPU. Under torchrun every process calls this and rank 0 writes.
+
+    Args:
+        task: what to train.
+        options: how; a change of anything that decides the weights starts the training afresh.
+        folder: checkpoint folder of this one training, outside the workflow's outputs.
+        seed, stage: address of all randomness.
+        identity: JSON values of everything else the result depends on: model options, data, and the hash of
+            initial weights that were trained before (`training.engine.checkpoint.fingerprint`). A change starts
+            afresh. Frozen parameters, initial buffers and the code of the task are added here.
+        device: see `training.device.pick_device`.
+
+    Returns:
+        `task.module` with the averaged (EMA) weights, in eval mode, on the device.
+
+    Raises:
+        TrainingError: the loss exploded, a loss or gradient is not finite, or another process trains here.
+    """
+    device = pick_device(device)
+    world = join_world(device)
+    folder = Path(folder)
+    module = task.module.to(device)
+    trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    if not trained:
+        raise ConfigError(f"stage {stage!r} has no parameter to train; set requires_grad on at least one.")
+    frozen = {name: p for name, p in module.named_parameters() if not p.requires_grad}
+    persistent = module.state_dict().keys()
+    buffers = {name: b for name, b in module.named_buffers() if name in persistent}
+    job = _Job(task, options, folder, seed, stage, device, world, trained, buffers)
+
+    with (
+        checkpoint.lock(folder) if world.is_main else nullcontext(),
+        torch.random.fork_rng([device] if device.type == "cuda" else []),
+    ):
+        result = None
+        if world.is_main:
+            signature = {
+                "options": {name: getattr(options, name) for name in RESULT_FIELDS},
+                "identity": identity,
+                "seed": seed,
+                "stage": stage,
+                "processes": world.size,
+                "frozen": checkpoint.fingerprint({**frozen, **buffers}),
+                "code": source_hash({type(task), *map(type, module.modules())}),
+            }
+            checkpoint.prepare(folder, signature)
+            result = checkpoint.load_finished(folder)
+        if not world.from_main(int(result is not None), device):
+            _run(job)
+            world.barrier()
+        if result is None:
+            result = checkpoint.load_finished(folder)
+        copy_state(result, {**trained, **buffers}, f"training folder {folder}")
+        world.barrier()
+    module.zero_grad(set_to_none=True)
+    return module.eval()
+
+
+def _run(job: _Job) -> None:
+    """All remaining steps, ending in a finished folder."""
+    options, world, trained, device = job.options, job.world, job.trained, job.device
+    optimizer = build_optimizer(getattr(job.task, "parameter_groups", list)(), trained, options)
+    ema = {name: p.detach().clone() for name, p in trained.items()} if options.ema_decay else {}
+    progress = _resume(job, ema, optimizer)
+    loss_of = _LossModule(job.task)
+    if world.size > 1:  # which parameters are used may differ between steps: conditions are dropped at random
+        devices = [device.index] if device.type == "cuda" else None
+        loss_of = DistributedDataParallel(loss_of, device_ids=devices, find_unused_parameters=True)
+    on_step_end = getattr(job.task, "on_step_end", None)
+    title = f"{job.stage} seed {job.seed}"
+    folder = job.folder if world.is_main else None
+    journal = Journal(folder, progress.step, options.steps, title, options.tensorboard)
+    positions = _positions(progress.step, options, world.rank)
+    address = (job.seed, job.stage)
+    batches = Batches(job.task.batch, address, positions, device, ahead=device.type == "cuda")
+    job.task.module.train()
+    if progress.step == 0:  # the initial weights count too: a rerun must start from these
+        _save(job, ema, optimizer, progress)
+    clock, cpu_clock = time.monotonic(), time.process_time()
+    try:
+        while progress.step < options.steps:
+            where = f"stage {job.stage!r}, seed {job.seed}, step {progress.step}"
+            rate = learning_rate(options, progress.step)
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group["lr_scale"]
+            optimizer.zero_grad(set_to_none=True)
+            losses, numbers, names = _accumulate(job, loss_of, batches)
+            norm = nn.utils.clip_grad_norm_(trained.values(), options.clip_norm or math.inf)
+            *losses, norm = torch.stack([*losses, norm.float()]).tolist()  # here the CPU waits for the GPU
+            check_finite(losses, norm, names, where)
+            loss = world.mean(statistics.fmean(losses), device)
+            check_explosion(loss, progress, options, names, where)
+            optimizer.step()
+            update_ema(ema, trained, options.ema_decay, progress.step)
+
+            numbers = {
+                **{name: float(value) for name, value in numbers.items()},
+                "loss": loss,
+                "grad_norm": norm,
+            }
+            now, cpu_now = time.monotonic(), time.process_time()
+            progress.count(loss, numbers, job.effective_batch, now - clock, cpu_now - cpu_clock)
+            clock, cpu_clock = now, cpu_now
+            if on_step_end is not None:
+                on_step_end(progress.step)
+            journal.step(progress.step, loss)
+            done = progress.step == options.steps
+            if done or progress.step % options.log_every == 0:
+                journal.log(progress.row(rate, job.effective_batch, device))
+            if not done and progress.step % options.checkpoint_every == 0:
+                _save(job, ema, optimizer, progress)
+    finally:
+        batches.close()
+        journal.close()
+    if world.is_main:
+        checkpoint.finish(job.folder, {**trained, **ema, **job.buffers}, _summary(job, progress))
+
+
+class _LossModule(nn.Module):
+    """The task's loss as a forward pass, so that DDP sees it."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self.module, self.loss = task.module, task.loss
+
+    def forward(self, batch: dict[str, Any], generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        return self.loss(batch, generator)
+
+
+def _positions(start: int, options: TrainOptions, rank: int) -> Iterator[tuple[int, int, int]]:
+    """(step, micro batch, rank) from step `start` to the end."""
+    for step in range(start, options.steps):
+        for micro in range(options.accumulate):
+            yield step, micro, rank
+
+
+def _accumulate(job: _Job, loss_of: nn.Module, batches: Batches) -> tuple[list[Tensor], dict[str, Any], list[str]]:
+    """Gradients of one step's micro batches; their losses, the mean numbers to log, and their names."""
+    losses, numbers, names = [], {}, []
+    count = job.options.accumulate
+    for micro in range(count):
+        position, batch = batches.next()
+        names.append(batch_name(batch, position))
+        torch.manual_seed(derive(job.seed, job.stage, "layers", *position))  # dropout and the like
+        alone = job.world.size == 1 or micro == count - 1
+        with nullcontext() if alone else loss_of.no_sync():
+            with autocast(job.device, job.options.precision):
+                loss, logged = loss_of(batch, torch_generator(job.seed, job.stage, "loss", *position))
+            (loss / count).backward()
+        losses.append(loss.detach().float())
+        for name, value in logged.items():
+            value = value.detach() if isinstance(value, Tensor) else value
+            numbers[name] = numbers.get(name, 0.0) + value / count
+    return losses, numbers, names
+
+
+def _save(job: _Job, ema: dict[str, Tensor], optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+    """A checkpoint of everything the next step depends on, under flat names."""
+    if not job.world.is_main:
+        return
+    state = {f"weights/{name}": p for name, p in job.trained.items()}
+    state.update({f"buffers/{name}": b for name, b in job.buffers.items()})
+    state.update({f"ema/{name}": p for name, p in ema.items()})
+    for name, p in job.trained.items():
+        state.update({f"optimizer/{key}/{name}": value for key, value in optimizer.state.get(p, {}).items()})
+    checkpoint.save(job.folder, progress.step, state, asdict(progress))
+
+
+def _resume(job: _Job, ema: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> Progress:
+    """Take over the newest checkpoint, if there is one."""
+    found = checkpoint.newest(job.folder) if job.world.is_main else None
+    step = job.world.from_main(found[1]["step"] if found else None, job.device)
+    if step is None:
+        return Progress()
+    tensors, state = found or checkpoint.load(job.folder, step)
+    job.world.barrier()  # nobody may drop this checkpoint before all have read it
+    parts: dict[str, dict[str, Tensor]] = {"weights": {}, "buffers": {}, "ema": {}, "optimizer": {}}
+    for name, tensor in tensors.items():
+        part, _, rest = name.partition("/")
+        parts[part][rest] = tensor
+    where = f"checkpoint step {step} in {job.folder}"
+    copy_state({**parts["weights"], **parts["buffers"]}, {**job.trained, **job.buffers}, where)
+    copy_state(parts["ema"], ema, where)
+    for name, tensor in parts["optimizer"].items():
+        key, _, parameter = name.partition("/")
+        p = job.trained[parameter]
+        optimizer.state[p][key] = tensor.to(p.device)
+    return Progress(**{key: value for key, value in state.items() if key in Progress.__dataclass_fields__})
+
+
+def _summary(job: _Job, progress: Progress) -> dict[str, Any]:
+    """What `read_summary` returns."""
+    return {
+        "stage": job.stage,
+        "seed": job.seed,
+        "steps": progress.step,
+        "samples": progress.samples,
+        "parameters_trained": sum(p.numel() for p in job.trained.values()),
+        "train_seconds": round(progress.seconds, 3),
+        "cpu_seconds": round(progress.cpu_seconds, 3),
+        "processes": job.world.size,
+        "device": torch.cuda.get_device_name(job.device) if job.device.type == "cuda" else "cpu",
+        **memory(job.device),
+    }
