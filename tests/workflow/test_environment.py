@@ -10,7 +10,10 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-OWN = {"dyads", "training", "echo_model", "baselines", "evaluation", "paper_figures", "benchmarks"}
+OWN = {
+    *("dyads", "faces", "training", "echo_model", "baselines", "evaluation", "analysis", "reporting", "user_study"),
+    *("paper_figures", "benchmarks"),
+}
 OPTIONAL = {"mamba_ssm"}  # used where it is installed
 
 

@@ -117,9 +117,9 @@ def test_an_edited_probe_is_trained_again_and_the_others_are_not(finished):
     ("file", "runs", "spared"),
     [
         ("baselines/controls.py", {"generate"}, {"fit", "fit_start", "train_vae", "train_probe"}),
-        ("evaluation/metrics/rpcc.py", {"evaluate"}, {"generate", "fit", "train_probe"}),
+        ("evaluation/metrics/motion/rpcc.py", {"evaluate"}, {"generate", "fit", "train_probe"}),
         ("evaluation/networks/i3d.py", {"evaluate"}, {"generate", "fit", "train_probe"}),
-        ("echo_model/sdcm.py", {"fit", "fit_start"}, {"train_vae", "encode", "train_phi", "train_probe"}),
+        ("echo_model/model/sdcm.py", {"fit", "fit_start"}, {"train_vae", "encode", "train_phi", "train_probe"}),
     ],
 )
 def test_an_edited_file_runs_the_stages_that_execute_it(finished, file, runs, spared):

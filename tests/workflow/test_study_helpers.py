@@ -73,8 +73,8 @@ def test_code_files_follow_imports_and_nothing_else():
 
 
 def test_code_files_of_a_class_a_package_and_a_main_module():
-    assert "echo_model/sdcm.py" in code_files("echo_model.method:Echo")
-    assert {"evaluation/metrics/rpcc.py", "evaluation/cards.py"} <= set(code_files("evaluation.metrics.*"))
+    assert "echo_model/model/sdcm.py" in code_files("echo_model.method:Echo")
+    assert {"evaluation/metrics/motion/rpcc.py", "evaluation/cards.py"} <= set(code_files("evaluation.metrics.*"))
     assert "dyads/synthetic/__main__.py" in code_files("dyads.synthetic")
 
 
