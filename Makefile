@@ -5,10 +5,16 @@ SHELL := /bin/bash
 
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# Named after the lock, so that a changed lock is installed again and an unchanged one never is.
-STAMP  := $(VENV)/.installed-$(firstword $(shell cksum requirements.lock))
-PYTHON ?= $(shell for p in python3.11 python3 python; do \
-	"$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
+UV     ?= $(shell command -v uv)
+TOO_OLD_OR_NEW := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+# An environment keeps its Python, unless another one is named: make PYTHON=python3.12
+PYTHON ?= $(shell for p in $(BIN)/python python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c '$(TOO_OLD_OR_NEW)' 2>/dev/null && { echo "$$p"; break; }; done)
+# TORCH=cpu: torch without CUDA; an environment keeps that too.
+TORCH  ?= $(or $(patsubst $(VENV)/.torch-%,%,$(wildcard $(VENV)/.torch-*)),default)
+# Named after all of these, so that a changed lock is installed again and an unchanged one never is.
+STAMP  := $(VENV)/.installed-$(firstword $(shell cksum requirements.lock))-$(TORCH)-$(shell "$(PYTHON)" -c \
+	'import platform; print(platform.python_version())' 2>/dev/null)
 
 # Rules and tests call `python`; jobs run side by side, so each keeps to one thread.
 export PATH := $(abspath $(BIN)):$(PATH)
@@ -43,27 +49,16 @@ lint: environment  ## ruff (rules and format), snakefmt and Snakemake's own lint
 environment: $(STAMP)  ## .venv with exactly the packages of requirements.lock
 
 $(STAMP): requirements.lock
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { echo "error: Python 3.11 is" \
-		"needed, but '$(or $(PYTHON),python3.11 or python3)' is not it; install it, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
-	test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --requirement requirements.lock
-	rm -f $(VENV)/.installed-* && touch $@
+	@VENV="$(VENV)" PYTHON="$(PYTHON)" UV="$(UV)" TORCH="$(TORCH)" workflow/scripts/install.sh
+	@rm -f $(VENV)/.installed-* $(VENV)/.torch-* && touch $@ $(VENV)/.torch-$(TORCH)
 
-# The CUDA packages exist for Linux only; pins carry no local version (`+cpu`), so that they mean the same everywhere.
-lock:  ## write requirements.lock anew from requirements.in, through a scratch environment
-	scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && "$(PYTHON)" -m venv "$$scratch" \
-	&& "$$scratch/bin/python" -m pip install --quiet --requirement requirements.in \
-	&& $(call freeze,$$scratch/bin/python) > requirements.lock
+lock:  ## write requirements.lock and environment.yml anew from requirements.in; versions stay where they can
+	uv pip compile --quiet --universal --python-version 3.11.0 --fork-strategy fewest --no-annotate \
+		--custom-compile-command "make lock" requirements.in --output-file requirements.lock
+	python workflow/scripts/lists.py > environment.yml
 
 clean-environment:  ## remove .venv
 	rm -rf $(VENV)
-
-hash := \#
-define freeze
-{ echo "$(hash) Exact pins of everything requirements.in needs under Python 3.11; written by \`make lock\`." ; \
-	"$(1)" -m pip freeze --all --exclude pip | LC_ALL=C sort --ignore-case \
-	| sed -E 's/\+[a-z0-9.]+$$//; s/^((nvidia|cuda)-.*|triton==.*)$$/\1; sys_platform == "linux"/'; }
-endef
 
 define show
 echo; cat results/$(1)/tables/main_table.md; echo; echo "report: results/$(1)/report/index.html"

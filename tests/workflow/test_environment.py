@@ -4,10 +4,14 @@ import ast
 import importlib.metadata
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from lists import WITHOUT_DEPENDENCIES, environment, normal, pins
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN = {
@@ -17,55 +21,82 @@ OWN = {
 OPTIONAL = {"mamba_ssm"}  # used where it is installed
 
 
-def normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
 
 
-def pins(lines: list[str]) -> dict[str, str]:
-    """Package -> version, of lines such as `torch==2.15.0; marker  # why`; an absent version is empty."""
-    found = {}
-    for line in lines:
-        if match := re.match(r"\s*([A-Za-z0-9][\w.-]*)\s*(?:==([^\s;#]+))?", line):
-            found[normal(match[1])] = match[2] or ""
-    return found
+LOCKED = [Requirement(line) for line in read("requirements.lock").splitlines() if line and not line.startswith("#")]
+HERE = {normal(line.name): line for line in LOCKED if line.marker is None or line.marker.evaluate()}
+WANTED = {normal(name) for name, _, _ in pins(read("requirements.in"))}
+CONDA = yaml.safe_load(read("environment.yml"))
+CONDA_LINES = next(entry["pip"] for entry in CONDA["dependencies"] if isinstance(entry, dict))
+CONDA_PIP = {normal(name) for name, _, _ in pins("\n".join(CONDA_LINES))}
+EXCLUDED = {normal(name) for name in tomllib.loads(read("pyproject.toml"))["tool"]["uv"]["exclude-dependencies"]}
 
 
-def read(name: str) -> list[str]:
-    return (ROOT / name).read_text(encoding="utf-8").splitlines()
-
-
-LOCK = pins(read("requirements.lock"))
-WANTED = pins([line for line in read("requirements.in") if not line.startswith("#")])
-CONDA = yaml.safe_load("\n".join(read("environment.yml")))
-CONDA_PIP = pins(next(entry["pip"] for entry in CONDA["dependencies"] if isinstance(entry, dict)))
+def asked_for(name: str, extras: tuple[str, ...] = ()) -> list[Requirement]:
+    """What an installed package asks for, on this machine."""
+    lines = [Requirement(line) for line in importlib.metadata.requires(name) or []]
+    here = [{"extra": extra} for extra in ("", *extras)]
+    return [line for line in lines if line.marker is None or any(line.marker.evaluate(place) for place in here)]
 
 
 def test_the_lock_pins_every_line_exactly_and_names_no_place():
-    lines = [line for line in read("requirements.lock") if line and not line.startswith("#")]
-    assert len(lines) == len(LOCK) > 100
+    lines = [line for line in read("requirements.lock").splitlines() if line and not line.startswith("#")]
+    assert len(lines) > 200
     for line in lines:
-        assert re.fullmatch(r'[A-Za-z0-9][\w.-]*==[\w.]+(; sys_platform == "linux")?', line), line
+        assert re.fullmatch(r"[a-z0-9][\w.-]*==[\w.]+( ; [\w' .<>=!()*]+)?", line), line
+    assert len(HERE) == len([line for line in LOCKED if line.marker is None or line.marker.evaluate()])
 
 
-def test_conda_and_lock_agree_on_every_package_both_name():
-    assert {name: LOCK.get(name) for name in CONDA_PIP} == CONDA_PIP
-    assert "python=3.11" in CONDA["dependencies"]
+def test_the_lock_is_complete_so_that_it_can_be_installed_without_dependencies():
+    """The resolver keeps out what pyproject.toml says; all else that a locked package asks for is locked, and fits."""
+    missing = []
+    for name, line in HERE.items():
+        for wanted in asked_for(name, tuple(line.extras)):
+            found = HERE.get(normal(wanted.name))
+            pinned = None if found is None else next(iter(found.specifier)).version
+            fits = pinned is not None and wanted.specifier.contains(pinned, prereleases=True)
+            if not fits and normal(wanted.name) not in EXCLUDED:
+                missing.append(f"{name} asks for {wanted}, locked is {pinned}")
+    assert not missing
 
 
-def test_conda_names_what_the_lock_was_made_from():
-    assert set(CONDA_PIP) == set(WANTED) <= set(LOCK)
+def test_no_build_of_opencv_that_needs_a_desktop_is_installed():
+    builds = [d.name for d in importlib.metadata.distributions() if normal(d.name).startswith("opencv")]
+    assert builds == ["opencv-contrib-python-headless"]
+    assert EXCLUDED.isdisjoint(normal(line.name) for line in LOCKED)
+
+
+def test_conda_names_what_the_lock_was_made_from_at_its_versions():
+    assert read("environment.yml") == environment(read("requirements.in"), read("requirements.lock"))
+    assert (
+        CONDA_PIP | {normal(name) for name in WITHOUT_DEPENDENCIES} == WANTED <= {normal(line.name) for line in LOCKED}
+    )
+
+
+def test_pip_under_conda_is_not_asked_for_what_must_stay_out():
+    """pip follows what each package asks for, and its list cannot say that one of these is not to be followed."""
+    reached, waiting = set(), [(name, ()) for name in CONDA_PIP]
+    while waiting:
+        name, extras = waiting.pop()
+        if (name, extras) not in reached:
+            reached.add((name, extras))
+            waiting += [(normal(line.name), tuple(sorted(line.extras))) for line in asked_for(name, extras)]
+    assert EXCLUDED.isdisjoint(name for name, _ in reached)
+    assert all(normal(name) in HERE for name in WITHOUT_DEPENDENCIES)
 
 
 def test_this_environment_is_the_lock():
     wrong = {}
-    for name, version in LOCK.items():
+    for name, line in HERE.items():
         try:
             installed = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             installed = None
-        if installed is None or installed.partition("+")[0] != version:
-            wrong[name] = (version, installed)
-    if sys.platform != "linux":
+        if installed is None or not line.specifier.contains(installed.partition("+")[0], prereleases=True):
+            wrong[name] = (str(line), installed)
+    if sys.platform != "linux" or torch.version.cuda is None:  # make environment TORCH=cpu
         wrong = {name: pair for name, pair in wrong.items() if not re.match(r"nvidia|cuda|triton", name)}
     assert not wrong, f"package: (locked, installed) {wrong}; run `make environment`"
 
@@ -86,7 +117,7 @@ def imported() -> dict[str, str]:
     return found
 
 
-def test_every_imported_package_is_in_environment_yml():
+def test_every_imported_package_is_named_in_requirements_in():
     local = OWN | {file.stem for file in (ROOT / "tests").rglob("*.py")} | {"tests"}
     local |= {file.stem for file in (ROOT / "workflow" / "scripts").glob("*.py")}
     owners = importlib.metadata.packages_distributions()
@@ -95,9 +126,9 @@ def test_every_imported_package_is_in_environment_yml():
         if module in sys.stdlib_module_names or module in local | OPTIONAL:
             continue
         distributions = {normal(name) for name in owners.get(module, [module])}
-        if not distributions & set(CONDA_PIP):
+        if not distributions & WANTED:
             missing[module] = file
-    assert not missing, f"module: file {missing}; add its package to requirements.in and environment.yml"
+    assert not missing, f"module: file {missing}; add its package to requirements.in and run `make lock`"
 
 
 def test_schema_describes_every_key_and_gives_it_a_default():
