@@ -55,6 +55,7 @@ if [ -n "$UV" ]; then
     backend=$([ "$TORCH" = cpu ] && echo "--torch-backend=cpu")
     "$UV" pip install --quiet --python "$VENV/bin/python" --no-deps $backend --requirement "$lock"
 else
-    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --requirement "$lock"
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile --use-pep517 --no-deps \
+        --requirement "$lock"
 fi || stop "the packages could not be installed (the reason stands above); the same command again goes on where this" \
     "stopped$([ -n "$UV" ] && echo "; uv has its own settings for mirrors and proxies, and make UV= takes pip instead")"
