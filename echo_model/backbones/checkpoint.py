@@ -21,6 +21,41 @@ def model_type(path: Path) -> str:
         ) from error
 
 
+def settings(path: Path, name: str, needed: bool = True) -> dict[str, Any]:
+    """A JSON file of the folder; {} if it is not there and not needed."""
+    if not needed and not (path / name).is_file():
+        return {}
+    try:
+        return dict(json.loads((path / name).read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} has no readable {name}; copy the checkpoint's file there.") from error
+
+
+def class_name(path: Path) -> str:
+    """The class of diffusers that the folder's config.json names."""
+    found = settings(path, "config.json").get("_class_name")
+    if not found:
+        raise ConfigError(f"{path} is no folder of a diffusers model; name the one with config.json and the weights.")
+    return str(found)
+
+
+def open_diffusers(cls: Any, path: Path, device: torch.device | str, dtype: torch.dtype) -> torch.nn.Module:
+    """The weights in `path` as the diffusers class `cls`, frozen; none may be missing, unknown or of another shape."""
+    try:
+        model, told = cls.from_pretrained(path, local_files_only=True, torch_dtype=dtype, output_loading_info=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"{path} cannot be read as {cls.__name__} ({first_line(error)}); name another one."
+        ) from error
+    for problem, key in (("lacks", "missing_keys"), ("has unknown", "unexpected_keys")):
+        if told[key]:
+            raise ConfigError(
+                f"{path} {problem} {len(told[key])} weights of {cls.__name__}, such as {min(told[key])}; name the "
+                "folder of a whole checkpoint of that class."
+            )
+    return model.eval().requires_grad_(False).to(device)
+
+
 def open_model(cls: Any, path: Path, device: torch.device | str) -> torch.nn.Module:
     """The weights in `path` as `cls`, in the precision they are stored in; none may be missing."""
     try:

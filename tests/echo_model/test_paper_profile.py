@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_checkpoints
 import torch
 import yaml
 
@@ -18,6 +17,7 @@ from echo_model.backbones.vae import FaceVAE, VAEOptions
 from echo_model.commands import package, understand
 from echo_model.commands.encode import encode_dyad
 from echo_model.pretrained import Echo
+from tests import tiny_checkpoints
 from training import fit, generate
 from training.engine.weights import save_weights
 from training.method import Resources, load_method

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import tiny_checkpoints
 import torch
 from safetensors.torch import load_file, save_file
 from small_networks import SAMPLING, networks
@@ -28,6 +27,7 @@ from echo_model.commands import understand
 from echo_model.commands.encode import encode_inputs
 from echo_model.model.options import ModelOptions
 from echo_model.sampling import sample_dialogue
+from tests import tiny_checkpoints
 from training.options import from_dict
 
 MODEL = ModelOptions(d=32, blocks=2, context=96, phi_width=64, text_width=24, words=6)

@@ -1,6 +1,11 @@
-"""Random checkpoints of the pretrained classes, small enough to be made on the fly; nothing is downloaded."""
+"""Random checkpoints of the pretrained classes, in their own formats: `python -m tests.tiny_checkpoints OUT`.
 
+Small enough to be made on the fly; nothing is downloaded, and nothing they compute means anything.
+"""
+
+import argparse
 import json
+from pathlib import Path
 
 import torch
 
@@ -23,6 +28,8 @@ TEMPLATE = (
     "{% if part.type == 'text' %}{{ part.text }}{% else %}<|vision_bos|><|VIDEO|><|vision_eos|>{% endif %}"
     "{% endfor %}{% endif %}</s>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
 )
+LOOK, TEXT = 24, 24  # widths of CLIP's and T5's tokens
+CHANNELS = {"wan21": 4, "wan22": 6}  # of the two autoencoders' latents
 
 
 def tokenizer(folder, special=None):
@@ -60,7 +67,7 @@ def t5(folder, seed=0):
     words = tokenizer(folder)
     torch.manual_seed(seed)
     config = T5Config(
-        vocab_size=len(words), d_model=24, d_kv=8, d_ff=32, num_layers=2, num_heads=3, decoder_start_token_id=0
+        vocab_size=len(words), d_model=TEXT, d_kv=8, d_ff=32, num_layers=2, num_heads=3, decoder_start_token_id=0
     )
     return saved(folder, T5ForConditionalGeneration(config), words)
 
@@ -107,7 +114,105 @@ def qwen_omni(folder, seed=0):
     return saved(folder, Qwen2_5OmniThinkerForConditionalGeneration(config), processor)
 
 
+def umt5(folder, seed=0):
+    """Wan's own kind of text encoder."""
+    from transformers import UMT5Config, UMT5EncoderModel
+
+    words = tokenizer(folder)
+    torch.manual_seed(seed)
+    sizes = {"d_model": TEXT, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 3}
+    return saved(folder, UMT5EncoderModel(UMT5Config(vocab_size=len(words), **sizes)), words)
+
+
+def wav2vec2(folder, seed=0, hubert=False):
+    """An audio encoder with its feature extractor's settings."""
+    from transformers import HubertConfig, HubertModel, Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+
+    torch.manual_seed(seed)
+    kind, options = (HubertModel, HubertConfig) if hubert else (Wav2Vec2Model, Wav2Vec2Config)
+    sizes = {"conv_dim": (16,) * 7, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    sizes |= {"intermediate_size": 64, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4}
+    return saved(folder, kind(options(**sizes)), Wav2Vec2FeatureExtractor(do_normalize=True))
+
+
+def hubert(folder, seed=0):
+    return wav2vec2(folder, seed, hubert=True)
+
+
+def clip(folder, seed=0):
+    """CLIP's vision tower: 2 x 2 patches and the class token."""
+    from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
+
+    torch.manual_seed(seed)
+    sizes = {"hidden_size": LOOK, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = CLIPVisionConfig(image_size=32, patch_size=8, projection_dim=16, **sizes)
+    processor = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    return saved(folder, CLIPVisionModel(config), processor)
+
+
+def wan_vae(folder, version="wan22", seed=0):
+    """The autoencoder of Wan 2.1 (8 x 8 x 4) or Wan 2.2 (16 x 16 x 4)."""
+    from diffusers import AutoencoderKLWan
+
+    torch.manual_seed(seed)
+    channels = CHANNELS[version]
+    sizes = {"base_dim": 8, "z_dim": channels, "dim_mult": [1, 2, 2, 2], "num_res_blocks": 1}
+    sizes |= {
+        "latents_mean": [0.1 * k for k in range(channels)],
+        "latents_std": [0.2 + 0.1 * k for k in range(channels)],
+    }
+    if version == "wan22":
+        sizes |= {"is_residual": True, "in_channels": 12, "out_channels": 12, "patch_size": 2, "decoder_base_dim": 8}
+        sizes |= {"scale_factor_spatial": 16}
+    AutoencoderKLWan(**sizes).save_pretrained(folder)
+    return folder
+
+
+def wan(folder, variant="ti2v", seed=0):
+    """A transformer: `ti2v` of Wan 2.2 (5B), `t2v` of Wan 2.1 (1.3B), `i2v` of Wan 2.1 (14B, with image attention)."""
+    from diffusers import WanTransformer3DModel
+
+    torch.manual_seed(seed)
+    channels = CHANNELS["wan22" if variant == "ti2v" else "wan21"]
+    sizes = {"num_attention_heads": 2, "attention_head_dim": 24, "ffn_dim": 64, "num_layers": 2, "text_dim": TEXT}
+    sizes |= {"in_channels": channels, "out_channels": channels, "freq_dim": 32, "rope_max_seq_len": 64}
+    if variant == "i2v":
+        sizes |= {"in_channels": 2 * channels + 4, "image_dim": LOOK, "added_kv_proj_dim": 48}
+    WanTransformer3DModel(**sizes).save_pretrained(folder)
+    return folder
+
+
 def saved(folder, model, processor):
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
+
+
+WRITERS = {
+    "Wan2.2-TI2V/vae": wan_vae,
+    "Wan2.2-TI2V/transformer": wan,
+    "Wan2.1-T2V/vae": lambda folder: wan_vae(folder, "wan21"),
+    "Wan2.1-T2V/transformer": lambda folder: wan(folder, "t2v"),
+    "Wan2.1-I2V/vae": lambda folder: wan_vae(folder, "wan21"),
+    "Wan2.1-I2V/transformer": lambda folder: wan(folder, "i2v"),
+    "wav2vec2": wav2vec2,
+    "hubert": hubert,
+    "clip": clip,
+    "umt5": umt5,
+    "t5": t5,
+    "qwen_omni": qwen_omni,
+    "causal_lm": causal_lm,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.tiny_checkpoints", description=__doc__)
+    parser.add_argument("out", type=Path)
+    out = parser.parse_args().out
+    for name, write in WRITERS.items():
+        write(out / name)
+        print(out / name)
+
+
+if __name__ == "__main__":
+    main()

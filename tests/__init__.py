@@ -1,0 +1,1 @@
+"""Tests; and helpers that are commands of their own."""
