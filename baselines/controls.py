@@ -16,7 +16,8 @@ from dyads.contract import Dyad, load_arrays
 from dyads.errors import ConfigError
 from dyads.other_dialogues import mirrored, other_dyad
 from dyads.synthetic.drawing.render import render_frames
-from echo_model.commands.encode import AT_ONCE, load_inputs, load_targets, to_frames
+from echo_model.backbones.vae import AT_ONCE, to_frames
+from echo_model.commands.encode import load_inputs, load_targets
 from echo_model.commands.train_vae import load_vae
 from training.method import Method, Resources
 from training.options import from_dict

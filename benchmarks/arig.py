@@ -19,7 +19,7 @@ from benchmarks.report import alternating, show
 from dyads.contract import FPS
 from dyads.seeding import torch_generator
 from echo_model.backbones.audio import AUDIO_DIM
-from echo_model.commands.encode import to_frames
+from echo_model.backbones.vae import to_frames
 
 
 def dialogue(frames: int) -> MotionDialogue:

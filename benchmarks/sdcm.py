@@ -13,7 +13,7 @@ from benchmarks.report import alternating, show
 from echo_model.backbones.audio import AUDIO_DIM
 from echo_model.backbones.phi import PHI_DIM
 from echo_model.backbones.text import TEXT_DIM, WORDS
-from echo_model.backbones.vae import CHANNELS, TOKENS
+from echo_model.backbones.vae import CHANNELS, TOKENS, small_sizes
 from echo_model.model.generator import REFERENCE_DIM, EchoGenerator
 from echo_model.model.lcu import LCU
 from echo_model.model.options import ModelOptions, StageOptions
@@ -44,7 +44,10 @@ def build(use_sdcm: bool, d: int) -> InteractiveTask:
     options = ModelOptions(d=d, use_sdcm=use_sdcm)
     m_lip = torch.zeros(TOKENS)
     m_lip[8:14] = 0.8
-    generator, lcu = EchoGenerator(options, m_lip, 1 - m_lip), LCU(options, torch.ones(TOKENS) > 0)
+    generator, lcu = (
+        EchoGenerator(options, m_lip, 1 - m_lip),
+        LCU(options, torch.ones(TOKENS) > 0, small_sizes(options.tubelet)),
+    )
     return InteractiveTask(generator, lcu, [], options, StageOptions(), 1)
 
 

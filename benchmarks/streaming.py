@@ -15,7 +15,7 @@ from benchmarks.report import resident_mib, show
 from dyads.contract import FPS, Turn
 from echo_model.backbones.audio import FRAME
 from echo_model.backbones.phi import Phi, PhiOptions
-from echo_model.backbones.vae import FaceVAE, VAEOptions
+from echo_model.backbones.vae import FaceVAE, VAEOptions, small_sizes
 from echo_model.model.generator import EchoGenerator
 from echo_model.model.lcu import LCU
 from echo_model.model.options import ModelOptions, SamplingOptions
@@ -28,7 +28,7 @@ def untrained(context: int) -> Echo:
     torch.manual_seed(0)
     model, vae = ModelOptions(context=context), FaceVAE(VAEOptions())
     generator = EchoGenerator(model, vae.mask_lip, vae.mask_face)
-    networks = Networks(generator, LCU(model, torch.ones(17) > 0), vae, Phi(PhiOptions()))
+    networks = Networks(generator, LCU(model, torch.ones(17) > 0, small_sizes(model.tubelet)), vae, Phi(PhiOptions()))
     return Echo.of(networks, model, SamplingOptions(), {"label": "untrained"})
 
 

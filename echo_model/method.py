@@ -12,8 +12,9 @@ from dyads.contract import Dyad
 from dyads.errors import ConfigError
 from echo_model.backbones.phi import Phi
 from echo_model.backbones.readers import Readers
+from echo_model.backbones.vae import AT_ONCE, small_sizes, to_frames
 from echo_model.clips import Dialogue
-from echo_model.commands.encode import AT_ONCE, load_inputs, load_targets, to_frames
+from echo_model.commands.encode import load_inputs, load_targets
 from echo_model.commands.train_phi import load_phi
 from echo_model.commands.train_vae import load_vae
 from echo_model.commands.understand import READERS, check_context, load_context
@@ -153,7 +154,7 @@ class Echo(Talking):
     def build_lcu(self, seed: int) -> LCU:
         torch.manual_seed(seed + 1)
         face = (self.vae.mask_lip + self.vae.mask_face) > 0
-        return LCU(self.model, face)
+        return LCU(self.model, face, small_sizes(self.model.tubelet))
 
     def fit(self, dyads: list[Dyad], run: Run) -> None:
         generator, lcu = self.build(run.seed), self.build_lcu(run.seed)

@@ -29,7 +29,7 @@ from echo_model.backbones.readers import (
     load_text,
     recorded,
 )
-from echo_model.backbones.vae import TOKENS, FaceVAE, VAEOptions
+from echo_model.backbones.vae import TOKENS, FaceVAE, VAEOptions, small_sizes
 from echo_model.model.generator import EchoGenerator
 from echo_model.model.lcu import LCU
 from echo_model.model.options import ModelOptions, SamplingOptions
@@ -88,7 +88,7 @@ class Echo(
         seen = torch.zeros(TOKENS, dtype=torch.bool)
         seen[list(face)] = True
         self.generator = EchoGenerator(self.model, self.vae.mask_lip, self.vae.mask_face)
-        self.lcu = LCU(self.model, seen)
+        self.lcu = LCU(self.model, seen, small_sizes(self.model.tubelet))
         self.eval().requires_grad_(False)
 
     @classmethod

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 
 from dyads.seeding import torch_generator
-from echo_model.backbones.vae import CHANNELS, TOKENS
 from echo_model.clips import Dialogue, clip_inputs, pack, unpack, user_steps
 from echo_model.model.flow import integrate
 from echo_model.model.generator import EchoGenerator
+from echo_model.model.latent import LatentLayout
 from echo_model.model.lcu import LCU, Perceived
 from echo_model.model.options import ModelOptions, SamplingOptions
 
@@ -39,7 +39,7 @@ def sample_clip(
     x_0: Tensor,
     options: SamplingOptions,
 ) -> Tensor:
-    """Latent steps of one clip from noise `x_0` (F_cur, 17, c); `previous` is (F_prev, 17, c).
+    """Latent steps of one clip from noise `x_0` (F_cur, *step); `previous` is (F_prev, *step).
 
     `clip` is of `clips.clip_inputs`, of whose user windows only the clip's own are read; `perceived` has batch 1.
     """
@@ -72,15 +72,15 @@ def sample_clip(
     return integrate(predict, x_0, options.steps, options.solver)
 
 
-def clip_noise(model: ModelOptions, seed: int, name: str, start: int) -> Tensor:
+def clip_noise(model: ModelOptions, layout: LatentLayout, seed: int, name: str, start: int) -> Tensor:
     """x_0 of the clip at frame `start`; it depends on (seed, dialogue, clip) only."""
     noise = torch_generator(seed, "sample", name, start)
-    return torch.randn(model.clip // model.patch, TOKENS, model.patch * CHANNELS, generator=noise)
+    return torch.randn(model.clip // model.patch, *layout.step, generator=noise)
 
 
-def before_the_first(model: ModelOptions) -> Tensor:
+def before_the_first(model: ModelOptions, layout: LatentLayout) -> Tensor:
     """The T_prev frames of the first clip: the reference image itself, whose latent is zero."""
-    return torch.zeros(model.previous // model.patch, TOKENS, model.patch * CHANNELS)
+    return torch.zeros(model.previous // model.patch, *layout.step)
 
 
 @torch.no_grad()
@@ -103,7 +103,7 @@ def sample_dialogue(
 ) -> Tensor:
     """The whole dialogue's latents (T, 17, 8)."""
     device = next(generator.parameters()).device
-    previous = before_the_first(model).to(device)
+    previous = before_the_first(model, generator.layout).to(device)
     everything = perceive(lcu, dialogue, model) if lcu is not None and model.carry else None
     clips = []
     for start in range(0, dialogue.frames, model.clip):
@@ -113,7 +113,7 @@ def sample_dialogue(
             perceived = everything.part(slice(start, start + model.context), model)
         elif lcu is not None:
             perceived = lcu.lpe.scan(clip["user_audio"][None], clip["user_video"][None])[0]
-        x_0 = clip_noise(model, seed, dialogue.dyad.dyad_id, start).to(device)
+        x_0 = clip_noise(model, generator.layout, seed, dialogue.dyad.dyad_id, start).to(device)
         steps = sample_clip(generator, lcu, clip, perceived, previous, x_0, options)
         clips.append(unpack(steps, model.patch))
         previous = pack(clips[-1][-model.previous :], model.patch)

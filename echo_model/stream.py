@@ -14,9 +14,8 @@ from echo_model.backbones.phi import Phi, steps_of
 from echo_model.backbones.psi import Lexicon
 from echo_model.backbones.readers import ClipPhi, Psi, TextEncoder, read_clip
 from echo_model.backbones.text import encode_text
-from echo_model.backbones.vae import CHANNELS, TOKENS, FaceVAE
+from echo_model.backbones.vae import CHANNELS, TOKENS, FaceVAE, encode_video, to_frames, to_tensor
 from echo_model.clips import pack, slice_padded, unpack, user_steps, voice_windows
-from echo_model.commands.encode import encode_video, to_frames, to_tensor
 from echo_model.model.generator import EchoGenerator
 from echo_model.model.lcu import LCU, Perceived, PerceptionState
 from echo_model.model.options import ModelOptions, SamplingOptions
@@ -101,7 +100,7 @@ class EchoStream:
         self.read = self._nothing(0)  # what Phi still looks back on
         self.shown = (np.zeros((0, *reference.shape), np.uint8), np.zeros(0, np.float32))  # the same, of a ClipPhi
         self.turns: list[Turn] = []
-        self.previous = before_the_first(model).to(self.device)
+        self.previous = before_the_first(model, networks.generator.layout).to(self.device)
         self.perceived, self.state = Perceived(), PerceptionState()
         if model.carry and model.context > model.clip:  # as in training, silence came before the dialogue
             self._look(user_steps(self.user, 0, model.context - model.clip, model))
@@ -131,7 +130,7 @@ class EchoStream:
         conditions = self._understand(user_frames, user_audio, new_turns, count)
         conditions["audio"] = self._speak(avatar_audio)
         conditions["reference"] = self.reference
-        x_0 = clip_noise(self.model, self.seed, self.name, self.start).to(self.device)
+        x_0 = clip_noise(self.model, self.networks.generator.layout, self.seed, self.name, self.start).to(self.device)
         nets = self.networks
         steps = sample_clip(nets.generator, nets.lcu, conditions, self.perceived, self.previous, x_0, self.sampling)
         latents = unpack(steps, self.model.patch)

@@ -9,7 +9,8 @@ from baselines.motion.train_renderer import load_renderer
 from dyads.contract import Dyad, load_arrays
 from dyads.errors import run_cli
 from dyads.features import read_features, write_features
-from echo_model.commands.encode import encode_all, encode_video
+from echo_model.backbones.vae import encode_video
+from echo_model.commands.encode import encode_all
 
 
 def encode_motion(dyad: Dyad, renderer_path: Path, out: Path) -> str:

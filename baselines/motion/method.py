@@ -16,7 +16,8 @@ from baselines.motion.train_renderer import load_renderer
 from dyads.contract import Dyad
 from dyads.errors import ConfigError
 from dyads.seeding import torch_generator
-from echo_model.commands.encode import AT_ONCE, load_inputs, to_frames
+from echo_model.backbones.vae import AT_ONCE, to_frames
+from echo_model.commands.encode import load_inputs
 from training.engine.checkpoint import fingerprint
 from training.engine.loop import Task, TrainOptions, read_summary, train
 from training.engine.weights import load_weights, read_meta, save_weights

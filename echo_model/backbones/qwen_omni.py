@@ -41,6 +41,10 @@ class QwenOmni:
         self.processor = open_processor(Qwen2_5OmniProcessor, path)
         self.thinker = open_model(Qwen2_5OmniThinkerForConditionalGeneration, path, device)
         self.thinker.lm_head = nn.Identity()  # no words are asked for: the last hidden tokens come out instead
+        # Sound and video of one recording, interleaved: transformers 5.17 and 5.23 ask for it by other names.
+        newer = {"load_audio_from_video": True, "audio_from_video_indices": [0]}
+        named = hasattr(Qwen2_5OmniProcessor, "load_audio_from_video")
+        self.together = newer if named else {"use_audio_in_video": True}
         self.config, self.stride, self.fps, self.device = self.thinker.config, stride, fps, device
         self.width = self.config.get_text_config().hidden_size
         asked = [{"role": "system", "content": [{"type": "text", "text": prompt}]}]
@@ -68,8 +72,8 @@ class QwenOmni:
             videos=[rearrange(torch.from_numpy(shown(frames, self.fps, patch)), "n h w c -> n c h w")],
             fps=self.fps,
             do_sample_frames=False,
-            use_audio_in_video=True,
             return_tensors="pt",
+            **self.together,
         ).to(self.device)
         hidden = self.thinker(**inputs, use_audio_in_video=True, use_cache=False).logits[0]
         ids, steps = inputs["input_ids"][0], len(frames) // self.stride

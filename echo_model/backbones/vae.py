@@ -2,17 +2,21 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
 from dyads.errors import ConfigError
+from echo_model.backbones.audio import AUDIO_DIM
 from echo_model.backbones.warping import AFFINE, WORKING, ReferenceWarper, conv
+from echo_model.model.latent import LatentLayout, UserSizes
 
 GRID = 4  # the face grid is GRID x GRID tokens
 TOKENS = GRID * GRID + 1  # and one pose token
 CHANNELS = 8  # channels of every token
+AT_ONCE = 16  # frames that pass an autoencoder together on a CPU: more do not fit its cache and take twice as long each
 
 
 @dataclass(frozen=True)
@@ -126,3 +130,51 @@ class FaceVAE(ReferenceWarper):
         self.unwhiten_grid.copy_((vectors * scale).T)
         self.pose_mean.copy_(raw[:, -1].mean(0))
         self.pose_scale.copy_(raw[:, -1].std(0).clamp_min(1e-4))
+
+
+def small_layout(patch: int) -> LatentLayout:
+    """Latent steps of `patch` frames each, side by side in the channels."""
+    return LatentLayout((TOKENS, patch * CHANNELS), patch, patch)
+
+
+def small_sizes(tubelet: int) -> UserSizes:
+    """What LCU reads where audio features and latents are the small ones."""
+    return UserSizes(AUDIO_DIM, TOKENS, tubelet * CHANNELS, TOKENS * CHANNELS)
+
+
+class SmallLatents:
+    """The latent space `small`: every frame against I_ref, `patch` frames in a step."""
+
+    def __init__(self, vae: FaceVAE, patch: int):
+        self.vae, self.patch, self.size = vae, patch, vae.options.size
+        self.layout = small_layout(patch)
+
+    def encode(self, frames: np.ndarray, reference: np.ndarray) -> Tensor:
+        """uint8 (T, S, S, 3), T a multiple of `patch`, and I_ref (S, S, 3) -> steps (T / patch, 17, patch * 8)."""
+        self.layout.steps(len(frames))
+        return rearrange(encode_video(self.vae, frames, reference), "(f k) n c -> f n (k c)", k=self.patch)
+
+    @torch.no_grad()
+    def decode(self, steps: Tensor, reference: np.ndarray) -> np.ndarray:
+        """Steps (n, 17, patch * 8) and I_ref -> uint8 (n * patch, S, S, 3)."""
+        image = to_tensor(reference[None])
+        origin, latents = self.vae.origin(image), rearrange(steps, "f n (k c) -> (f k) n c", k=self.patch)
+        return np.concatenate([to_frames(self.vae.decode(x, image, origin)) for x in latents.split(AT_ONCE)])
+
+
+def to_tensor(frames: np.ndarray) -> Tensor:
+    """uint8 (T, H, W, 3) -> float (T, 3, H, W) in [0, 1]."""
+    return torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255.0
+
+
+def to_frames(images: Tensor) -> np.ndarray:
+    """float (T, 3, H, W) in [0, 1] -> uint8 (T, H, W, 3)."""
+    return (images.permute(0, 2, 3, 1) * 255.0).round().clamp(0, 255).to(torch.uint8).numpy()
+
+
+@torch.no_grad()
+def encode_video(vae: FaceVAE, frames: np.ndarray, reference: np.ndarray, chunk: int = AT_ONCE) -> Tensor:
+    """uint8 frames (T, H, W, 3) and their reference (H, W, 3) -> whitened latents (T, 17, 8)."""
+    anchor = to_tensor(reference[None])
+    parts = [vae.encode(to_tensor(frames[k : k + chunk]), anchor) for k in range(0, len(frames), chunk)]
+    return torch.cat(parts)

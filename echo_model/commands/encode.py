@@ -10,7 +10,6 @@ from contextlib import nullcontext
 from itertools import repeat
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -20,29 +19,9 @@ from dyads.errors import run_cli
 from dyads.features import read_features, write_features
 from dyads.files import write_text
 from echo_model.backbones.audio import encode_audio, frame_energy
-from echo_model.backbones.vae import FaceVAE
+from echo_model.backbones.vae import FaceVAE, encode_video, to_tensor
 from echo_model.commands.train_vae import load_vae
 from training.device import limit_threads
-
-AT_ONCE = 16  # frames that pass an autoencoder together on a CPU: more do not fit its cache and take twice as long each
-
-
-def to_tensor(frames: np.ndarray) -> Tensor:
-    """uint8 (T, H, W, 3) -> float (T, 3, H, W) in [0, 1]."""
-    return torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255.0
-
-
-def to_frames(images: Tensor) -> np.ndarray:
-    """float (T, 3, H, W) in [0, 1] -> uint8 (T, H, W, 3)."""
-    return (images.permute(0, 2, 3, 1) * 255.0).round().clamp(0, 255).to(torch.uint8).numpy()
-
-
-@torch.no_grad()
-def encode_video(vae: FaceVAE, frames: np.ndarray, reference: np.ndarray, chunk: int = AT_ONCE) -> Tensor:
-    """uint8 frames (T, H, W, 3) and their reference (H, W, 3) -> whitened latents (T, 17, 8)."""
-    anchor = to_tensor(reference[None])
-    parts = [vae.encode(to_tensor(frames[k : k + chunk]), anchor) for k in range(0, len(frames), chunk)]
-    return torch.cat(parts)
 
 
 @torch.no_grad()

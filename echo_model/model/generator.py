@@ -5,7 +5,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from echo_model.backbones.audio import AUDIO_DIM
-from echo_model.backbones.vae import CHANNELS, TOKENS
+from echo_model.backbones.vae import CHANNELS, TOKENS, small_layout
 from echo_model.model.layers import FFN, Attention, modulate, position_embedding, time_embedding
 from echo_model.model.options import ModelOptions
 from echo_model.model.sdcm import SDCM, EntangledFusion
@@ -54,6 +54,7 @@ class EchoGenerator(nn.Module):
     def __init__(self, options: ModelOptions, m_lip: Tensor, m_face: Tensor):
         super().__init__()
         d, self.options = options.d, options
+        self.layout = small_layout(options.patch)
         channels = options.patch * CHANNELS
         self.current, self.previous = options.clip // options.patch, options.previous // options.patch
         self.embed_grid, self.embed_pose = nn.Linear(channels, d), nn.Linear(channels, d)

@@ -28,8 +28,8 @@ class LatentLayout:
         if rest < 0 or rest % self.stride:
             kind = f"{self.stride}n + {self.lead}" if self.lead != self.stride else f"a multiple of {self.stride}"
             raise DataError(
-                f"{name} has {frames} frames, but this autoencoder keeps {kind} of them and would drop the rest; cut it "
-                f"to {self.lead + max(rest, 0) // self.stride * self.stride} or repeat its last frame."
+                f"{name} has {frames} frames, but this autoencoder keeps {kind} of them and would drop the rest; "
+                f"cut it to {self.lead + max(rest, 0) // self.stride * self.stride} or repeat its last frame."
             )
         return 1 + rest // self.stride
 
@@ -38,10 +38,21 @@ class LatentLayout:
         return self.lead + (steps - 1) * self.stride if steps else 0
 
 
+@dataclass(frozen=True)
+class UserSizes:
+    """Widths of what LCU reads of the user, as the encoders give it."""
+
+    audio: int  # D of an audio feature
+    tokens: int  # of a frame's video
+    video: int  # channels of a token over one tubelet
+    told: int = 0  # numbers that f_pu and c_emo are asked to tell in training (StageOptions.context_weight); 0: none
+
+
 class LatentSpace(Protocol):
     """A video autoencoder, normalised as a generator sees it.
 
-    `small` (backbones.small_latents) codes each frame against a reference; `wan` (backbones.wan_vae) codes a video alone.
+    `small` (backbones.vae.SmallLatents) codes each frame against a reference, `wan` (backbones.wan_vae.WanLatents) a
+    video alone.
     """
 
     layout: LatentLayout

@@ -6,8 +6,7 @@ import torch
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from echo_model.backbones.audio import AUDIO_DIM
-from echo_model.backbones.vae import CHANNELS, TOKENS
+from echo_model.model.latent import UserSizes
 from echo_model.model.layers import FFN, Attention, position_embedding
 from echo_model.model.options import ModelOptions
 from echo_model.model.ssm import Mamba, ScanState
@@ -64,10 +63,10 @@ class PerceptionState(NamedTuple):
 class GatedModulation(nn.Module):
     """F_gm: A_hat = A + g_usr * tanh(f_proj(A_bar)), g_usr from a gated multimodal unit (Arevalo et al. 2017)."""
 
-    def __init__(self, d: int):
+    def __init__(self, d: int, audio: int):
         super().__init__()
-        self.project = nn.Linear(d, AUDIO_DIM)
-        self.gate = nn.Linear(AUDIO_DIM + d, AUDIO_DIM)
+        self.project = nn.Linear(d, audio)
+        self.gate = nn.Linear(audio + d, audio)
 
     def forward(self, a: Tensor, a_bar: Tensor) -> Tensor:
         """a: (b, steps, L_w, D) windows of the current clip; a_bar: (b, steps, d) Mamba outputs."""
@@ -79,27 +78,27 @@ class GatedModulation(nn.Module):
 class LPE(nn.Module):
     """Low-level perception encoding: windowed audio and masked video tokens of the user -> P_usr.
 
-    Audio is (b, S, L_w, D) over the S steps of the context, video (b, S_v, 17, tubelet * 8); P_usr is (b, S_cur, d)
-    over the steps of the current clip. M_v scans tubelet after tubelet and, inside one, the face tokens in raster
-    order, so a state only ever depends on the past.
+    Audio is (b, S, L_w, D) over the S steps of the context, video (b, S_v, tokens, channels of a tubelet); P_usr is
+    (b, S_cur, d) over the steps of the current clip. M_v scans tubelet after tubelet and, inside one, the face tokens
+    in raster order, so a state only ever depends on the past.
     """
 
-    def __init__(self, options: ModelOptions, face: Tensor):
+    def __init__(self, options: ModelOptions, face: Tensor, sizes: UserSizes):
         super().__init__()
         d, self.options = options.d, options
         self.current = options.clip // options.stride
-        self.query = nn.Linear(options.window * AUDIO_DIM, d)
+        self.query = nn.Linear(options.window * sizes.audio, d)
         self.dropout = nn.Dropout(options.dropout)
         self.register_buffer("steps", position_embedding(options.context // options.stride, d).flip(0))
         if options.use_lcu:
-            self.f_audio = nn.Linear(options.window * AUDIO_DIM, d)
+            self.f_audio = nn.Linear(options.window * sizes.audio, d)
             self.m_a = MambaStack(d, options.mamba_layers)
-            self.f_gm = GatedModulation(d)
+            self.f_gm = GatedModulation(d, sizes.audio)
         if options.use_lcu and options.use_lpe:
             self.register_buffer("face", face.nonzero()[:, 0])  # Mask(.): tokens outside M_face are dropped
-            self.f_video = nn.Linear(options.tubelet * CHANNELS, d)
+            self.f_video = nn.Linear(sizes.video, d)
             self.register_buffer("tubelets", position_embedding(options.context // options.tubelet, d).flip(0))
-            self.place = nn.Parameter(0.02 * torch.randn(TOKENS, d))
+            self.place = nn.Parameter(0.02 * torch.randn(sizes.tokens, d))
             self.m_v = MambaStack(d, 1)
             self.f_int = Attention(d, options.heads)
             self.norm = nn.LayerNorm(d)
@@ -110,7 +109,7 @@ class LPE(nn.Module):
     def scan(
         self, audio: Tensor, video: Tensor, state: PerceptionState | None = None
     ) -> tuple[Perceived, PerceptionState]:
-        """Scan further steps of the user, audio (b, n, L_w, D) and video (b, m, 17, tubelet * 8), after `state`."""
+        """Scan further steps of the user, audio (b, n, L_w, D) and video (b, m, tokens, channels), after `state`."""
         state, a_bar, v = state or PerceptionState(), None, None
         m_a, m_v = state
         if self.options.use_lcu:
@@ -158,16 +157,20 @@ class HBCU(nn.Module):
 
 
 class LCU(nn.Module):
-    """LPE, HBCU and LAU together: (user audio, user video, S_usr, E_txt(y_emo)) -> (f_pu, c_emo)."""
+    """LPE, HBCU and LAU together: (user audio, user video, S_usr, E_txt(y_emo)) -> (f_pu, c_emo).
 
-    def __init__(self, options: ModelOptions, face: Tensor):
+    `face` (tokens,) tells which tokens of the user's video lie in M_face; `sizes` what the encoders give.
+    """
+
+    def __init__(self, options: ModelOptions, face: Tensor, sizes: UserSizes):
         super().__init__()
         self.options = options
-        self.lpe = LPE(options, face)
+        self.lpe = LPE(options, face, sizes)
         self.hbcu = HBCU(options) if options.use_lcu and options.use_hbcu else None
         self.f_emo = nn.Linear(options.text_width, options.d) if options.use_lcu and options.use_lau else None
-        self.tell = nn.Linear(options.d, TOKENS * CHANNELS)  # only in training: see StageOptions.context_weight
-        self.tell_emotion = nn.Linear(options.d, TOKENS * CHANNELS, bias=False) if self.f_emo else None
+        told = sizes.told  # only in training: see StageOptions.context_weight
+        self.tell = nn.Linear(options.d, told) if told else None
+        self.tell_emotion = nn.Linear(options.d, told, bias=False) if told and self.f_emo else None
         self.null_user = nn.Parameter(0.02 * torch.randn(options.clip // options.stride, options.d))
         self.null_emotion = nn.Parameter(0.02 * torch.randn(options.d))
 
@@ -178,7 +181,7 @@ class LCU(nn.Module):
         return self.understand(audio[:, -self.lpe.current :], self.lpe.scan(audio, video)[0], s_usr, text, keep, feel)
 
     def told(self, f_pu: Tensor, c_emo: Tensor | None) -> Tensor:
-        """What f_pu and c_emo, read linearly, say of the clip's mean latent: (b, 17 * 8)."""
+        """What f_pu and c_emo, read linearly, say of the clip's mean latent: (b, told)."""
         mean = self.tell(f_pu.mean(1))
         return mean if c_emo is None else mean + self.tell_emotion(c_emo.mean(1))
 

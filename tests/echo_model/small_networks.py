@@ -3,7 +3,7 @@
 import torch
 
 from echo_model.backbones.phi import Phi, PhiOptions
-from echo_model.backbones.vae import FaceVAE, VAEOptions
+from echo_model.backbones.vae import FaceVAE, VAEOptions, small_sizes
 from echo_model.model.generator import EchoGenerator
 from echo_model.model.lcu import LCU
 from echo_model.model.options import SamplingOptions
@@ -18,7 +18,7 @@ def networks(options, seed=0):
     vae.mask_lip[8:14] = 0.8
     vae.mask_face.copy_(1 - vae.mask_lip)
     generator = EchoGenerator(options, vae.mask_lip, vae.mask_face)
-    lcu = LCU(options, vae.mask_lip + vae.mask_face > 0)
+    lcu = LCU(options, vae.mask_lip + vae.mask_face > 0, small_sizes(options.tubelet))
     with torch.no_grad():
         for p in (*generator.parameters(), *lcu.parameters()):
             p.add_(0.1 * torch.randn_like(p))

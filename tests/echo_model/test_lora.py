@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from echo_model.backbones.vae import small_sizes
 from echo_model.model.generator import EchoGenerator
 from echo_model.model.lcu import LCU
 from echo_model.model.lora import add_lora, merge_lora
@@ -13,7 +14,7 @@ from echo_model.stages import InteractiveTask
 @pytest.fixture
 def task(options, masks, dialogue):
     torch.manual_seed(0)
-    generator, lcu = EchoGenerator(options, *masks), LCU(options, masks[0] > 0)
+    generator, lcu = EchoGenerator(options, *masks), LCU(options, masks[0] > 0, small_sizes(options.tubelet))
     return InteractiveTask(generator, lcu, [dialogue], options, StageOptions(lora_rank=4), 2)
 
 

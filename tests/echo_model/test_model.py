@@ -11,6 +11,7 @@ from dyads.errors import ConfigError
 from echo_model.backbones.phi import Phi, PhiOptions
 from echo_model.backbones.psi import affect_sentence
 from echo_model.backbones.text import encode_text
+from echo_model.backbones.vae import small_sizes
 from echo_model.clips import clip_inputs, clip_latents, pack, slice_padded, stack, unpack
 from echo_model.model.generator import EchoGenerator
 from echo_model.model.lcu import HBCU, LCU
@@ -28,7 +29,7 @@ def count(module):
 
 def build(options, masks, seed=0):
     torch.manual_seed(seed)
-    return EchoGenerator(options, *masks), LCU(options, masks[0] > 0)
+    return EchoGenerator(options, *masks), LCU(options, masks[0] > 0, small_sizes(options.tubelet))
 
 
 def randomise(module):
