@@ -51,7 +51,7 @@ class UserSizes:
 class LatentSpace(Protocol):
     """A video autoencoder, normalised as a generator sees it.
 
-    `small` (backbones.vae.SmallLatents) codes each frame against a reference, `wan` (backbones.wan_vae.WanLatents) a
+    `small` (backbones.vae.SmallLatents) codes each frame against a reference, `wan` (wan.latents.WanLatents) a
     video alone.
     """
 
