@@ -12,6 +12,8 @@ from dyads.media import video
 from dyads.media.writer import SCALING
 
 MARGIN = 16  # pixels beyond the square, for the filters of colour planes
+KEPT = 8  # crops whose filter graphs are kept: a square that stays needs no new one
+_CROPS: dict[tuple, tuple] = {}
 PLANAR = ("yuv420p", "yuvj420p", "yuv422p", "yuv444p")
 
 
@@ -81,24 +83,17 @@ class View:
         """
         right, bottom = min(right + right % 2, self.frame.width), min(bottom + bottom % 2, self.frame.height)
         key = (left, top, right, bottom, self.frame.width, self.frame.height, self.frame.format.name)
-        if _CROPS.key != key:
-            _CROPS.key, _CROPS.graph = key, _crop_graph(self.frame, left, top, right, bottom)
-        _CROPS.graph.push(self.frame)
-        part = _CROPS.graph.pull()
+        if key not in _CROPS:
+            if len(_CROPS) >= KEPT:
+                _CROPS.clear()
+            _CROPS[key] = _crop_graph(self.frame, left, top, right, bottom)
+        graph, _, _ = _CROPS[key]
+        graph.push(self.frame)
+        part = graph.pull()
         return self.reformatter.reformat(part, format="rgb24", interpolation=SCALING, threads=1).to_ndarray()
 
 
-class _Crops:
-    """The last crop's filter graph: a square that stays keeps it."""
-
-    key: tuple | None = None
-    graph: av.filter.Graph | None = None
-
-
-_CROPS = _Crops()
-
-
-def _crop_graph(frame: av.VideoFrame, left: int, top: int, right: int, bottom: int) -> av.filter.Graph:
+def _crop_graph(frame: av.VideoFrame, left: int, top: int, right: int, bottom: int) -> tuple:
     graph = av.filter.Graph()
     size = {"width": frame.width, "height": frame.height, "format": frame.format}
     source = graph.add_buffer(**size, time_base=frame.time_base)
@@ -107,7 +102,7 @@ def _crop_graph(frame: av.VideoFrame, left: int, top: int, right: int, bottom: i
     source.link_to(crop)
     crop.link_to(sink)
     graph.configure()
-    return graph
+    return graph, source, sink
 
 
 def iter_views(path, fps: float = video.FPS, start: float = 0.0, end: float | None = None):

@@ -7,8 +7,8 @@ video).
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from itertools import takewhile
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -117,6 +117,12 @@ def read_audio(path: Path | str, channel: int | None = None) -> np.ndarray:
     return resample(audio, rate)
 
 
+def _blocks(source: BinaryIO) -> Iterator[np.ndarray]:
+    """A raw float32 file, 65,536 samples at a time."""
+    while data := source.read(4 << 16):
+        yield np.frombuffer(data, np.float32)
+
+
 def spool_audio(path: Path | str, channel: int | None, target: Path) -> int:
     """As `read_audio`, into a raw float32 file at `target`; the number of samples. Memory does not grow with them."""
     placed = target.with_name(target.name + ".placed")
@@ -129,8 +135,7 @@ def spool_audio(path: Path | str, channel: int | None, target: Path) -> int:
             length = handle.seek(0, 2) // 4
         wanted, written = round(length * SAMPLE_RATE / rate), 0
         with open(placed, "rb") as source, open(target, "wb") as handle:
-            chunks = iter(lambda: np.frombuffer(source.read(4 << 16), np.float32), None)
-            chunks = takewhile(len, chunks)
+            chunks = _blocks(source)
             for part in chunks if rate == SAMPLE_RATE else _resampled(chunks, rate, SAMPLE_RATE):
                 part = part[: wanted - written]
                 handle.write(part.astype(np.float32).tobytes())
