@@ -62,9 +62,7 @@ def unpacked(pair: Pair, folder: Path) -> Pair:
     """The pair with its archived files written into a folder."""
     if not pair.members:
         return pair
-    places = {
-        member.path: folder / f"{index:02d}_{Path(member.name).name}" for index, member in enumerate(pair.members)
-    }
+    places = {member.path: folder / f"{k:02d}" / Path(member.name).name for k, member in enumerate(pair.members)}
     for member in pair.members:
         _extract(member, places[member.path])
     sides = {role: _placed(pair.source(role), places) for role in ROLES}
@@ -73,6 +71,7 @@ def unpacked(pair: Pair, folder: Path) -> Pair:
 
 
 def _extract(member: Member, target: Path) -> None:
+    target.parent.mkdir()
     with open(member.archive, "rb") as source, open(target, "wb") as handle:
         source.seek(member.offset)
         left = member.size

@@ -38,7 +38,7 @@ class VideoWriter:
         path: Path | str,
         height: int,
         width: int,
-        fps: int = FPS,
+        fps: int | Fraction = FPS,
         crf: int = 12,
         threads: int = 1,
         sound: bool = True,
@@ -55,7 +55,7 @@ class VideoWriter:
         self.video = self.container.add_stream("h264", rate=self.fps, options={"crf": str(self.crf), **ENCODER})
         self.video.width, self.video.height, self.video.pix_fmt = self.width, self.height, "yuv420p"
         context = self.video.codec_context
-        context.thread_count, context.time_base = self.threads, Fraction(1, self.fps)
+        context.thread_count, context.time_base = self.threads, 1 / Fraction(self.fps)
         context.colorspace = context.color_primaries = context.color_trc = BT601
         context.color_range = LIMITED
         if self.with_sound:
@@ -72,7 +72,7 @@ class VideoWriter:
         frame = self.reformatter.reformat(
             rgb, format="yuv420p", dst_colorspace=5, dst_color_range=LIMITED, interpolation=SCALING, threads=1
         )
-        frame.pts, frame.time_base = self.count, Fraction(1, self.fps)
+        frame.pts, frame.time_base = self.count, 1 / Fraction(self.fps)
         self.container.mux(self.video.encode(frame))
         self.count += 1
 
