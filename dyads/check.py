@@ -16,7 +16,7 @@ from pathlib import Path
 from dyads.contract import inspect_side, read_wav
 from dyads.errors import ConfigError, DataError, run_cli
 from dyads.features import Pattern, read_features, shape_fault
-from dyads.layouts import recognised
+from dyads.layouts.recognise import recognised
 from dyads.manifest import file_sha256, scan
 from dyads.media.video import FPS, iter_video
 from dyads.records import REMEDY_ADAPT, Dyad, Side

@@ -12,7 +12,7 @@ from dyads.adapters.kinds import LISTED, module_of, refuse_another
 from dyads.adapters.options import AdaptOptions, parse_options
 from dyads.adapters.pairs import read_pairs
 from dyads.errors import ConfigError, DataError, run_cli
-from dyads.layouts import KINDS
+from dyads.layouts.recognise import KINDS
 
 
 def main(arguments: list[str] | None = None) -> int:

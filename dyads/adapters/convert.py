@@ -1,4 +1,4 @@
-"""One dialogue of recordings becomes dyad folders: both sides are read in step, frame by frame, and written as they come.
+"""One dialogue of recordings becomes dyad folders: both sides are read in step and written as they come.
 
 Memory does not grow with the recording: of the pictures a few frames are held, the sound lies in a temporary file.
 What stood in a dialogue's folder before stays until the new one is complete.
@@ -170,7 +170,7 @@ def spool(source: Source, start: float, folder: Path, name: str) -> Sound:
 
 
 def fitted(source: Source, sound: Sound, frames: int, end: float | None, tolerance: float) -> float:
-    """Seconds of silence added after a side's sound (below 0: sound left out); more than `tolerance` is a `DataError`."""
+    """Seconds of silence added after a side's sound (below 0: left out); more than `tolerance` is a `DataError`."""
     if source.audio is None or source.video is None:
         return 0.0
     off = frames / FPS - sound.samples / SAMPLE_RATE
@@ -194,7 +194,7 @@ def cut_turns(turns: tuple[Turn, ...], start: float, stop: float) -> list[Turn]:
 
 
 def at_frames(valid: np.ndarray, frames: int, first: float, seconds: float) -> np.ndarray:
-    """bool (frames,) of flags that are spread evenly over `seconds`, from time `first` on: their count decides the rate."""
+    """bool (frames,) of flags spread evenly over `seconds`, from time `first` on: their count decides the rate."""
     if not len(valid):
         return np.zeros(frames, bool)
     times = first + (np.arange(frames) + 0.5) / FPS

@@ -5,14 +5,14 @@ from pathlib import Path
 from types import ModuleType
 
 from dyads.errors import ConfigError, DataError
-from dyads.layouts import KINDS, recognised
+from dyads.layouts.recognise import KINDS, recognised
 
 LISTED = "folder"  # its pairs are listed by the user, see dyads.adapters.folder
 
 
 def module_of(kind: str) -> ModuleType:
-    """The adapter of a kind: `OPTIONS`, a dataclass, and `pairs(root, options)`, which gives pairs, what is left out with
-    the reason, and remarks. `ConfigError` for an unknown one."""
+    """The adapter of a kind: `OPTIONS`, a dataclass, and `pairs(root, options)`, which gives pairs, what is left out
+    with the reason, and remarks. `ConfigError` for an unknown one."""
     if kind not in KINDS:
         raise ConfigError(f"there is no data set {kind!r}; use one of {', '.join((LISTED, *KINDS))}.")
     return importlib.import_module(f"dyads.adapters.{kind}")
@@ -24,4 +24,6 @@ def refuse_another(root: Path, kind: str) -> None:
         raise DataError(f"{root}: this is a data folder that was adapted already; give the recordings' folder.")
     others = recognised(root)
     if others and kind not in others:
-        raise DataError(f"{root}: this looks like {others[0]}, not {kind}; write `kind: {others[0]}` or give another root.")
+        raise DataError(
+            f"{root}: this looks like {others[0]}, not {kind}; write `kind: {others[0]}` or give another root."
+        )

@@ -46,7 +46,11 @@ class SeamlessOptions(AdaptOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for key, known in (("labels", ("both", "improvised", "naturalistic")), ("dev", USES), ("orders", ("both", "first"))):
+        for key, known in (
+            ("labels", ("both", "improvised", "naturalistic")),
+            ("dev", USES),
+            ("orders", ("both", "first")),
+        ):
             if getattr(self, key) not in known:
                 raise ConfigError(f"{key} is {getattr(self, key)!r}; give one of {', '.join(known)}.")
         if self.limit < 0:
@@ -96,7 +100,9 @@ def _spans(items: object, path: Path, what: str) -> list[tuple[float, float, dic
             pair = (item["start"], item["end"]) if isinstance(item, dict) else item[:2]
             start, end = (float(value) for value in pair)
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise DataError(f"{path}: an interval of {what} is {item!r:.60}, not start and end; fetch it again.") from error
+            raise DataError(
+                f"{path}: an interval of {what} is {item!r:.60}, not start and end; fetch it again."
+            ) from error
         if np.isfinite([start, end]).all() and end > start:
             found.append((start, end, item if isinstance(item, dict) else {}))
     return sorted(found, key=lambda span: span[:2])
@@ -155,7 +161,7 @@ def _words_in(voice: list[tuple[float, float, dict]], words: list[tuple[float, s
 def validity(path: Path, seconds: float) -> tuple[np.ndarray | None, list[str]]:
     """bool (N,) for N equal parts of the recording, and remarks; None where the file has no flags.
 
-    A flag is one number or several for a moment; all must hold. Two kinds of flags are both asked, each on its own clock.
+    A flag is one number or several for a moment; all must hold. Two kinds of flags are asked, each on its clock.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -221,7 +227,9 @@ def pairs(root: Path, options: SeamlessOptions) -> tuple[list[Pair], dict[str, s
         lacking = [f"{side.file_id}.{kind}" for side in sides for kind in ("mp4", "wav") if kind not in side.files]
         if len(sides) != 2:
             names = " and ".join(side.person for side in sides)
-            skipped[interaction] = f"{interaction}: two people are wanted, only {names} is there; fetch the other archive."
+            skipped[interaction] = (
+                f"{interaction}: two people are wanted, only {names} is there; fetch the other archive."
+            )
             if len(sides) > 2:
                 skipped[interaction] = f"{interaction}: {len(sides)} people ({names}), two are wanted; left out."
         elif lacking:
@@ -257,7 +265,9 @@ def without_test_people(found: list[Pair]) -> tuple[list[Pair], dict[str, str]]:
     for pair in found:
         people = [pair.source(role).subject_id for role in ROLES if pair.source(role).subject_id in both]
         if pair.split == "train" and people:
-            skipped[pair.dyad_id] = f"{pair.dyad_id}: {' and '.join(people)} is also in the test split; left out of training."
+            skipped[pair.dyad_id] = (
+                f"{pair.dyad_id}: {' and '.join(people)} is also in the test split; left out of training."
+            )
         else:
             kept.append(pair)
     return kept, skipped

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dyads.adapters.pairs import Member
 from dyads.errors import DataError
-from dyads.layouts import seamless as looks_like_it
+from dyads.layouts.recognise import seamless as looks_like_it
 
 LABELS = ("improvised", "naturalistic")
 SPLITS = ("train", "dev", "test")

@@ -1,4 +1,4 @@
-"""Parts of decoded frames: only the square that is wanted is turned into RGB, with the pixels of the whole picture's."""
+"""Parts of decoded frames: only the wanted square becomes RGB, with the same pixels as in the whole picture."""
 
 from dataclasses import dataclass
 
@@ -41,7 +41,7 @@ class View:
         return video._to_rgb(self.frame, self.aspect, self.reformatter)
 
     def small(self, longest: int) -> tuple[np.ndarray, float]:
-        """A quick small picture uint8 (h,w,3) with at most so many pixels a side, and what brings it back to full size."""
+        """A quick picture uint8 (h,w,3) of at most so many pixels a side, and what brings it back to full size."""
         height, width = self.size
         scale = min(1.0, longest / max(height, width))
         if scale == 1.0 or not self.plain:
@@ -57,7 +57,7 @@ class View:
         return small, height / small.shape[0]
 
     def square(self, x: float, y: float, side: float, size: int) -> np.ndarray:
-        """The square at (x, y) of so many pixels, antialiased to uint8 (size,size,3); beyond the frame its edge is repeated."""
+        """The square at (x, y), antialiased to uint8 (size,size,3); beyond the frame its edge is repeated."""
         height, width = self.size
         reach = int(2 * side / size) + MARGIN
         left, top = (max(0, int(np.floor(at - reach)) // 16 * 16) for at in (x, y))

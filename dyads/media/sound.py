@@ -53,7 +53,7 @@ def resample(audio: np.ndarray, rate: int, target: int = SAMPLE_RATE) -> np.ndar
 
 
 def _resampled(chunks: Iterable[np.ndarray], rate: int, target: int) -> Iterator[np.ndarray]:
-    """Chunks of mono float32 at another rate, by libswresample, without delay; the end may be a sample long or short."""
+    """Chunks of mono float32 at another rate, by libswresample, without delay; a sample long or short at the end."""
     resampler, first = av.AudioResampler(format="fltp", layout="mono", rate=target), 0
     for chunk in chunks:
         chunk = np.ascontiguousarray(chunk[None], dtype=np.float32)
@@ -108,13 +108,11 @@ def read_audio(path: Path | str, channel: int | None = None) -> np.ndarray:
 
     Raises `DataError` where there is no audio stream, no such channel or nothing decodable; silence is fine.
     """
-    pieces, rate = [], 0
-    for position, piece, rate in _placed(path, channel):
-        pieces.append((position, piece))
-    audio = np.zeros(max(start + len(piece) for start, piece in pieces), np.float32)
-    for start, piece in pieces:
+    pieces = list(_placed(path, channel))
+    audio = np.zeros(max(start + len(piece) for start, piece, _ in pieces), np.float32)
+    for start, piece, _ in pieces:
         audio[start : start + len(piece)] = piece
-    return resample(audio, rate)
+    return resample(audio, pieces[-1][2])
 
 
 def _blocks(source: BinaryIO) -> Iterator[np.ndarray]:
@@ -129,7 +127,8 @@ def spool_audio(path: Path | str, channel: int | None, target: Path) -> int:
     rate = 0
     try:
         with open(placed, "wb") as handle:
-            for position, piece, rate in _placed(path, channel):
+            for position, piece, own in _placed(path, channel):
+                rate = own
                 handle.seek(4 * position)  # a gap stays zero, what overlaps is overwritten
                 handle.write(np.ascontiguousarray(piece, np.float32).tobytes())
             length = handle.seek(0, 2) // 4

@@ -1,4 +1,4 @@
-"""Seamless Interaction's layout with all that is odd about it: what becomes of each, and wrong trees in one sentence."""
+"""Seamless Interaction's layout with all that is odd about it: what becomes of each; wrong trees get one sentence."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ from dyads.check import check
 from dyads.check import main as check_command
 from dyads.contract import load_arrays, read_manifest
 from dyads.errors import ConfigError, DataError
-from dyads.synthetic.layouts.seamless import plain, traps, write_seamless
+from dyads.layouts.seamless import plain, traps, write_seamless
 
 SECONDS = 4.0
 OPTIONS = '{"size": 32, "segment_seconds": 2.0, "minimum_seconds": 1.0, "crop": "fixed"}'
@@ -53,7 +53,11 @@ def test_both_orders_of_two_people_are_dyads(adapted: Path):
     dyads = {dyad.dyad_id: dyad for dyad in read_manifest(adapted)}
     one = dyads["V00_S0000_I00000000_P0000_P0001_s000"]
     other = dyads["V00_S0000_I00000000_P0001_P0000_s000"]
-    assert (one.user.subject_id, one.avatar.subject_id) == ("P0000", "P0001") == (other.avatar.subject_id, other.user.subject_id)
+    assert (
+        (one.user.subject_id, one.avatar.subject_id)
+        == ("P0000", "P0001")
+        == (other.avatar.subject_id, other.user.subject_id)
+    )
     assert one.user.video.samefile(other.avatar.video) and one.avatar.audio.samefile(other.user.audio)
     roles = {"user": "avatar", "avatar": "user"}
     assert [(t.start, roles[t.role], t.text) for t in one.turns] == [(t.start, t.role, t.text) for t in other.turns]
@@ -119,7 +123,10 @@ def test_archives_are_read_where_they_lie(tree: Path, adapted: Path):
     assert sorted(path.name for path in tree.rglob("*.tar")) == ["0022.tar", "0028.tar"]
     found = read_tree(tree)
     sides = found.recordings["naturalistic", "V01_S1011_I00001011"]
-    assert {member.archive.name for side in sides.values() for member in side.members.values()} == {"0022.tar", "0028.tar"}
+    assert {member.archive.name for side in sides.values() for member in side.members.values()} == {
+        "0022.tar",
+        "0028.tar",
+    }
     dyad = next(dyad for dyad in read_manifest(adapted) if "S1011" in dyad.dyad_id)
     assert load_arrays(dyad).avatar_frames.std() > 10
 

@@ -1,4 +1,4 @@
-"""Recordings of synthetic people as a camera would give them: wide pictures at any frame rate, sound at any sample rate."""
+"""Recordings of synthetic people as a camera would give them: wide pictures and sound at any rate."""
 
 from fractions import Fraction
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Synthetic dialogues in Seamless Interaction's layout: `python -m dyads.synthetic.layouts.seamless OUT --train 4 --test 2`.
+"""Synthetic dialogues in Seamless Interaction's layout: `python -m dyads.layouts.seamless OUT`.
 
 `--traps` adds what the real tree holds beside sound recordings: people whose codes end in a letter, 29.97 frames a
 second, features at 240 a second, a silent side, a side without voice activity, missing sides and archives, a person on
@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from dyads.errors import ConfigError, run_cli
+from dyads.layouts.recordings import write_recording, write_sound
 from dyads.records import ROLES
-from dyads.synthetic.layouts.recordings import write_recording, write_sound
 from dyads.synthetic.world import Dialogue, generate_dialogue
 
 NTSC = Fraction(30_000, 1001)
@@ -74,7 +74,9 @@ def traps(seconds: float) -> list[Interaction]:
 
     def trap(first: str, second: str, **odd) -> Interaction:
         number = next(names)
-        return replace(base, interaction=f"V01_S{number}_I{number:08d}", people=(first, second), number=number % 50, **odd)
+        return replace(
+            base, interaction=f"V01_S{number}_I{number:08d}", people=(first, second), number=number % 50, **odd
+        )
 
     return [
         trap("P1275A", "P1277A"),
@@ -102,7 +104,12 @@ def side_json(spec: Interaction, dialogue: Dialogue, side: int) -> dict:
         words = turn.text.split()
         step = (turn.end - turn.start) / max(len(words), 1)
         timed = [
-            {"word": word, "start": round(turn.start + k * step, 3), "end": round(turn.start + (k + 1) * step, 3), "score": 0.9}
+            {
+                "word": word,
+                "start": round(turn.start + k * step, 3),
+                "end": round(turn.start + (k + 1) * step, 3),
+                "score": 0.9,
+            }
             for k, word in enumerate(words)
         ]
         transcript.append(
@@ -137,7 +144,9 @@ def write_interaction(root: Path, spec: Interaction, height: int = 144) -> None:
             continue
         stem = batch / f"{spec.archives[side]:04d}" / spec.file_id(side)
         stem.parent.mkdir(parents=True, exist_ok=True)
-        frames = write_recording(stem.with_suffix(".mp4"), dialogue, role, spec.fps, spec.seconds, height, height * 16 // 18 * 2)
+        frames = write_recording(
+            stem.with_suffix(".mp4"), dialogue, role, spec.fps, spec.seconds, height, height * 16 // 18 * 2
+        )
         spoken = dialogue
         if side in spec.silent:
             spoken = replace(dialogue, sound={name: 0 * sound for name, sound in dialogue.sound.items()})
@@ -169,7 +178,7 @@ def write_seamless(root: Path, interactions: list[Interaction], height: int = 14
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m dyads.synthetic.layouts.seamless", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m dyads.layouts.seamless", description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, help="folder to write; must not be there")
     parser.add_argument("--train", type=int, default=4, help="interactions (default 4)")
     parser.add_argument("--test", type=int, default=2, help="interactions (default 2)")

@@ -6,7 +6,11 @@ from pathlib import Path
 
 def seamless(root: Path) -> bool:
     """Seamless Interaction: <improvised|naturalistic>/<train|dev|test>/."""
-    return any((root / label / split).is_dir() for label in ("improvised", "naturalistic") for split in ("train", "dev", "test"))
+    return any(
+        (root / label / split).is_dir()
+        for label in ("improvised", "naturalistic")
+        for split in ("train", "dev", "test")
+    )
 
 
 KINDS: dict[str, Callable[[Path], bool]] = {"seamless": seamless}

@@ -1,1 +1,0 @@
-"""The synthetic world's dialogues written as other data sets lie on disk, to try their adapters without them."""
