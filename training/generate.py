@@ -8,6 +8,7 @@ import csv
 import io
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import numpy as np
 from dyads.contract import FPS, Dyad, file_sha256, read_manifest
 from dyads.errors import run_cli
 from dyads.files import write_text
-from dyads.media.video import probe, read_audio, write_video
+from dyads.media.video import fit_audio, probe, read_audio, write_video
+from dyads.media.writer import VideoWriter
 from training.command import method_from, method_parser
 from training.engine.checkpoint import lock, notice
 from training.engine.journal import Bar, append_line, keep_lines
@@ -101,11 +103,27 @@ def _generate(method: Method, dyad: Dyad, seed: int, out: Path, crf: int) -> dic
     row: dict[str, Any] = {"dyad_id": dyad.dyad_id, "file": "", "frames": 0, "status": method.absent}
     if frames is not None:
         row.update(file=f"{dyad.dyad_id}.mp4", status="ok")
-        frames = checked(clock.over(frames) if isinstance(frames, Iterator) else frames, dyad, method.name)
         audio = read_audio(dyad.avatar.audio, dyad.avatar.audio_channel)
-        row["frames"] = write_video(out / row["file"], frames, audio, crf=crf)
+        if isinstance(frames, Iterator):
+            frames = checked(clock.over(frames), dyad, method.name)
+            row["frames"] = write_stacks(out / row["file"], frames, audio, crf)
+        else:
+            write_video(out / row["file"], checked(frames, dyad, method.name), audio, crf=crf)
+            row["frames"] = len(frames)
         row["sha256"] = file_sha256(out / row["file"])
     return row | {"wall_seconds": round(clock.wall, 3), "cpu_seconds": round(clock.cpu, 3)}
+
+
+def write_stacks(path: Path, stacks: Iterator[np.ndarray], audio: np.ndarray, crf: int) -> int:
+    """`write_video` of frames that come in stacks, of which none is kept; how many there were."""
+    first, count = next(stacks), 0
+    with VideoWriter(path, *first.shape[1:3], crf=crf) as writer:
+        for stack in chain([first], stacks):
+            for picture in stack:
+                writer.write(picture)
+            count += len(stack)
+        writer.finish([fit_audio(audio, count, name=str(path))])
+    return count
 
 
 class Stopwatch:
