@@ -17,6 +17,7 @@ STATUSES = {
     "length_mismatch": "generated and true video have different numbers of frames",
     "constant_series": "a series without variation has no correlation or slope",
     "too_few_frames": "fewer frames than the metric needs",
+    "too_few_people": "one person cannot say how far others would differ",
     "too_few_clips": "fewer clips than an extrapolation to infinitely many needs",
     "frame_too_small": "the picture is smaller than the metric's window",
     "no_speech": "the avatar does not speak long enough in this clip",
@@ -29,6 +30,9 @@ STATUSES = {
     "no_judge": "nobody has rated this method's videos",
     "no_rating": "the judge gave this video no rating, or rated another version of it",
     "not_run": "no result file for this method",
+    "no_pictures": "the data are coefficients of motion alone, and this metric looks at pictures",
+    "no_such_part": "the coefficients have no such group",
+    "no_voice": "neither voice features nor who takes part is known, so nobody knows who reacts to whom",
 }
 ARROWS = {"higher": "↑", "lower": "↓", "truth": "→"}
 
@@ -44,7 +48,8 @@ class MetricCard:
     to the right one than to a still face. `separates_parts` names the parts on which both are checked. A card that
     does not promise truth before VAE round trip before a floor says why in `unordered`. `estimate`: a Frechet distance
     of the set, which its count biases; it writes, for each part `p`, also `p_count`, the samples on each side, and
-    `p_extrapolated`, the distance without that bias.
+    `p_extrapolated`, the distance without that bias. `interval`: it is never told without its interval, and writes, for
+    each part `p`, also `p_low`, `p_high` (95 %) and `p_p`, the chance of as much where there is nothing.
     """
 
     name: str
@@ -66,6 +71,7 @@ class MetricCard:
     unordered: str = ""
     from_readings: bool = False  # of a clip metric: what the probes read is all it needs, see recompute.py
     estimate: bool = False
+    interval: bool = False
 
     @property
     def arrow(self) -> str:
@@ -74,12 +80,23 @@ class MetricCard:
     @property
     def all_parts(self) -> tuple[str, ...]:
         """The parts, and for a 'truth' metric the truth's own, for an estimate what belongs to it."""
-        return self.parts + (tuple(map(truth_part, self.parts)) if self.direction == "truth" else self.estimate_parts)
+        truth = tuple(map(truth_part, self.parts)) if self.direction == "truth" else self.estimate_parts
+        return self.parts + truth + self.interval_parts
+
+    @property
+    def interval_parts(self) -> tuple[str, ...]:
+        """Of a value with an interval of its own, the parts that hold its ends and p."""
+        return tuple(name for part in self.parts for name in interval_parts(part)) * self.interval
 
     @property
     def estimate_parts(self) -> tuple[str, ...]:
         """Of an estimate, the parts that hold counts and extrapolations."""
         return tuple(add(part) for part in self.parts for add in (count_part, extrapolated_part)) * self.estimate
+
+
+def interval_parts(part: str) -> tuple[str, str, str]:
+    """The parts under which an interval's ends and p are written."""
+    return f"{part}_low", f"{part}_high", f"{part}_p"
 
 
 class Value(NamedTuple):

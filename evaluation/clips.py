@@ -1,6 +1,7 @@
 """What a metric sees of one dialogue: pictures, probe readings, the avatar's speech and, where known, the truth."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,14 +73,38 @@ class Clip:
     map_distance: np.ndarray | None = None  # (T,) distance of the image probe's feature maps, see perceptual.py
     timing: Timing | None = None  # of its generation
     rating: Rating | None = None  # None: nobody rates this method
+    groups: Mapping[str, tuple[int, ...]] | None = None  # of given coefficients: group -> columns, with `all`
+    valid: np.ndarray | None = None  # bool (T,): frames seen on every side; None: all. Motion is NaN elsewhere
+    people: tuple[str, str] | None = None  # who the avatar and the user are
 
     def part(self, motion: np.ndarray, part: str) -> np.ndarray | None:
         """The columns of `motion` that belong to a part; None where the probe's dimensions have no names."""
+        if self.groups is not None:
+            return motion[:, list(self.groups[part])] if part in self.groups else None
         if part == "all":
             return motion
         if not self.names:
             return None
         return motion[:, columns(self.names, GROUPS[part])]
+
+
+class Channels(tuple):
+    """Names of motion channels with, for given coefficients, their groups: group -> columns, `all` among them."""
+
+    groups: Mapping[str, Sequence[int]] | None = None
+
+    @classmethod
+    def of(cls, meta: Mapping) -> "Channels":
+        """From the header of a readings file."""
+        found = cls(meta["names"])
+        found.groups = meta.get("groups")
+        return found
+
+    def part(self, part: str) -> list[int] | slice:
+        """Columns of a part. KeyError if there is no such group."""
+        if self.groups is not None:
+            return list(self.groups[part])
+        return slice(None) if part == "all" else columns(self, GROUPS[part])
 
 
 def columns(names: tuple[str, ...], wanted: tuple[str, ...]) -> list[int]:

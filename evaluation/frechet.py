@@ -170,23 +170,47 @@ def extrapolate(
     if units < MINIMUM_UNITS:
         raise DataError(f"an extrapolation needs at least {MINIMUM_UNITS} samples or groups, got {units}.")
     inverse_shares, distances = [], []
+    by_group = _by_group(a, b, groups, names)
     for fraction in FRACTIONS:
         found = [distance]
         if fraction < 1:
-            subsets = [_subset(len(a), len(b), fraction, groups, names, generator) for _ in range(draws)]
-            found = [frechet_distance(a[i], b[j], unequal_counts=unequal_counts) for i, j in subsets]
+            chosen = [_subset(len(a), len(b), fraction, names, generator) for _ in range(draws)]
+            if by_group:
+                found = [
+                    moments_distance(*(reduce(merge, (side[c] for c in own)) for side in by_group)) for own in chosen
+                ]
+            else:
+                rows = [_rows(own, groups) for own in chosen]
+                found = [frechet_distance(a[i], b[j], unequal_counts=unequal_counts) for i, j in rows]
         inverse_shares.append(units / round(fraction * units))
         distances.append(np.mean(found))
     _, intercept = np.polyfit(inverse_shares, distances, 1)
     return Estimate(distance, min(len(a), len(b)), float(intercept))
 
 
-def _subset(n: int, m: int, fraction: float, groups, names, generator) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers of a random share of each side, the same of both if they are equally long."""
-    if groups is not None:
-        chosen = generator.choice(names, round(fraction * len(names)), replace=False)
-        rows = np.flatnonzero(np.isin(groups, chosen))
-        return rows, rows
+def _by_group(a: np.ndarray, b: np.ndarray, groups, names) -> tuple[dict, dict] | None:
+    """Moments of both sides by group, so that no subset is summed anew; None where subsets may have too few samples."""
+    if groups is None:
+        return None
+    _, counts = np.unique(groups, return_counts=True)
+    fewest = np.sort(counts)[: round(FRACTIONS[0] * len(names))].sum()
+    if fewest < a.shape[1] or a.shape[1] != b.shape[1]:  # `thin_distance` is the cheap one
+        return None
+    return tuple({name: sample_moments(side[groups == name]) for name in names} for side in (a, b))
+
+
+def _rows(chosen, groups) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers of both sides, of chosen groups or of pairs of rows."""
+    if groups is None:
+        return chosen
+    rows = np.flatnonzero(np.isin(groups, chosen))
+    return rows, rows
+
+
+def _subset(n: int, m: int, fraction: float, names, generator):
+    """A random share of the groups, or row numbers of each side, the same of both if they are equally long."""
+    if names is not None:
+        return generator.choice(names, round(fraction * len(names)), replace=False)
     rows = generator.permutation(n)[: round(fraction * n)]
     return rows, rows if n == m else generator.permutation(m)[: round(fraction * m)]
 

@@ -33,6 +33,7 @@ def restored(path: Path) -> tuple[list[Clip], dict[str, Any]]:
     clips = []
     for dyad_id, frames, status in meta["clips"]:
         clip = Clip(dyad_id, frames, status, np.zeros(frames, bool), names=tuple(meta["names"]))
+        clip.groups, clip.people = meta.get("groups"), meta.get("people", {}).get(dyad_id)
         if status == OK:
             for key, array in stored[dyad_id].items():
                 name = f"motion_{key}" if key in MOTION else key
@@ -41,6 +42,7 @@ def restored(path: Path) -> tuple[list[Clip], dict[str, Any]]:
                 elif key not in TRUTH:
                     clip.features[key] = array
             clip.speaking = clip.speaking.astype(bool)
+            clip.valid = None if clip.valid is None else clip.valid.astype(bool)
             clip.truth = _truth(stored[dyad_id], clip, meta)
         clips.append(clip)
     return clips, meta

@@ -152,6 +152,7 @@ def main(arguments: list[str] | None = None) -> None:
         "truth_names": list(truth.names) if truth else [],
     }
     order = {"clips": [[clip.dyad_id, clip.frames, clip.status] for clip in kept]}
+    order["people"] = {clip.dyad_id: clip.people for clip in kept}
     write_features(args.out.with_suffix(".features.safetensors"), kept, {**meta, **names, **order})
     write_provenance(
         args.out.with_suffix(".json"), options, args.seed, files, started=started, **meta,

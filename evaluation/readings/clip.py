@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from dyads.contract import Dyad, file_sha256, load_arrays
+from dyads.contract import ROLES, Dyad, file_sha256, load_arrays
 from dyads.errors import DataError
 from dyads.media.video import read_video
 from evaluation.cards import OK
@@ -22,7 +22,7 @@ from evaluation.networks.syncnet import SyncNet
 from evaluation.probes import frames, image, motion, pca
 from evaluation.probes.frames import to_tensor
 from evaluation.probes.store import PROBES, load_probe
-from evaluation.readings import lip_sync
+from evaluation.readings import lip_sync, voice
 from evaluation.readings.known import Known
 from training.device import pick_device
 from training.provenance import content_hash
@@ -136,8 +136,13 @@ def read_clip(dyad: Dyad, video: Path, tools: Tools) -> Clip:
         true=true,
         audio=arrays.avatar_audio,
         motion_generated=probe.read(generated, arrays.reference),
+        people=(dyad.avatar.subject_id, dyad.user.subject_id),
         **known,
     )
+    if count > voice.SHORTEST:
+        for role in ROLES:
+            sound = getattr(arrays, f"{role}_audio")
+            clip.features[f"voice_{role}"] = voice.voice_features(sound, count).astype(np.float16)
     _look(clip, tools.probes["image"])
     for name, reader in tools.readers.items():
         _read_features(clip, name, reader, arrays.reference, tools.known_features.get(name) or Known(None))

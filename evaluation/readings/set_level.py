@@ -13,10 +13,11 @@ from functools import partial
 import numpy as np
 
 from dyads.synthetic.coefficients import COEFFICIENTS
-from evaluation.clips import EXPRESSION_PARTS, GROUPS, columns
+from evaluation.clips import EXPRESSION_PARTS, Channels, columns
 from evaluation.metrics._series import CONSTANT_SD, Undefined
 from evaluation.metrics.expression.expression import CUES, LEAST_SLOPE, VISIBLE
 from evaluation.metrics.motion.sid import VARIANTS, fit_clusters
+from evaluation.readings.stored import seen_only
 
 Clips = dict[str, dict[str, np.ndarray]]  # of `reading.read_features`
 
@@ -49,7 +50,7 @@ def set_metric(metric: str, part: str, clips: Clips, meta: dict) -> SetMetric | 
     if maker is None or not clips or (part not in ("frame", "window", "all") and not meta["names"]):
         return None
     try:
-        return maker(part, clips, tuple(meta["names"]))
+        return maker(part, {name: seen_only(clip) for name, clip in clips.items()}, Channels.of(meta))
     except (KeyError, Undefined):  # no oracle, or too few different frames
         return None
 
@@ -104,8 +105,8 @@ def _fvd(part: str, clips: Clips, names) -> SetMetric:
     return frechet([(clip["video_generated"], clip["video_true"]) for clip in clips.values()], tuple(clips))
 
 
-def _motion(part: str, names) -> list[int] | slice:
-    return slice(None) if part == "all" else columns(names, GROUPS[part])
+def _motion(part: str, names: Channels) -> list[int] | slice:
+    return names.part(part)
 
 
 def _motion_fd(part: str, clips: Clips, names) -> SetMetric:

@@ -13,6 +13,15 @@ from evaluation.cards import OK
 from evaluation.clips import Clip
 
 
+def seen_only(clip: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A clip's readings without the frames that some side did not see, for what does not ask for their order."""
+    if "valid" not in clip:
+        return clip
+    here = clip["valid"].astype(bool)
+    whole = ("generated", "true", "user", "speaking", "valid")
+    return {key: array[here] if key in whole else array for key, array in clip.items()}
+
+
 def write_features(path: Path, clips: list[Clip], meta: dict) -> None:
     """What the probes read, per clip, under `<clip>/<name>`; see `read_features` for the names."""
     tensors = {}
@@ -27,8 +36,10 @@ def write_features(path: Path, clips: list[Clip], meta: dict) -> None:
             "image_generated": clip.image_generated,
             "image_true": clip.image_true,
             "speaking": clip.speaking.astype(np.uint8),
+            "valid": None if clip.valid is None else clip.valid.astype(np.uint8),
             **clip.features,
         }
+        named = {key: value for key, value in named.items() if value is not None}
         if clip.truth is not None:
             named["truth"] = clip.truth.avatar.astype(np.float32)
             named["expected"] = clip.truth.expected.astype(np.float32)
@@ -44,9 +55,10 @@ def read_features(path: Path | str) -> tuple[dict[str, dict[str, np.ndarray]], d
 
     Each clip has motion readings `generated`, `true`, `user` (T, D) and `reference` (D,), image features
     `image_generated`, `image_true` (T, 64), `speaking` (T,), and in the synthetic world `truth`, `expected` (T, D),
-    `emotion`, `cue` (T,). Of every further reader it has `<reader>_generated`, `<reader>_true` (N, D), and of those of
-    identity `<reader>_reference` (D,); N is the number of frames or windows that the reader takes. `sync_generated`,
-    `sync_true` and the like are readings of `evaluation.readings.lip_sync`.
+    `emotion`, `cue` (T,); `valid` (T,) where some frames were not seen on every side. Of every further reader it has
+    `<reader>_generated`, `<reader>_true` (N, D), and of those of identity `<reader>_reference` (D,); N is the number of
+    frames or windows that the reader takes. `sync_generated`, `sync_true` and the like are readings of
+    `evaluation.readings.lip_sync`, `voice_user`, `voice_avatar` (T, A) of `evaluation.readings.voice`.
     """
     try:
         with safe_open(str(path), "np") as file:

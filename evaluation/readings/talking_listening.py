@@ -40,6 +40,8 @@ def masked(stored: dict[str, np.ndarray], state: State) -> dict[str, np.ndarray]
     """
     speaking = stored["speaking"].astype(bool)
     here = speaking if state == "talking" else ~speaking
+    if "valid" in stored:
+        here = here & stored["valid"].astype(bool)
     if here.sum() < MINIMUM_FRAMES:
         return None
     found = {key: array[here] for key, array in stored.items() if key in PER_FRAME}
@@ -77,8 +79,9 @@ def cut(dyad_id: str, stored: dict[str, np.ndarray], meta: dict, state: State) -
         motion_true=kept["true"],
         motion_user=kept["user"].astype(np.float32),
         motion_reference=kept["reference"],
-        image_generated=kept["image_generated"],
-        image_true=kept["image_true"],
+        image_generated=kept.get("image_generated"),
+        image_true=kept.get("image_true"),
+        groups=meta.get("groups"),
     )
 
 

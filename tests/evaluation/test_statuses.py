@@ -65,7 +65,7 @@ def statuses(*clips: Clip, estimates: bool = False) -> dict[tuple[str, str, str]
 def test_a_good_clip_defines_everything_but_what_needs_weights():
     found = statuses(*(make_clip(number, f"clip{number}") for number in range(10)))
     bad = {(metric, status) for (_, metric, _), status in found.items() if status != OK}
-    assert bad == {(metric, "weights_missing") for metric in OF_NETWORKS}
+    assert bad == {(metric, "weights_missing") for metric in OF_NETWORKS} | {("rdgg", "too_few_frames")}
 
 
 def test_too_few_windows_or_clips_or_an_unread_face_are_no_score():
@@ -117,10 +117,11 @@ OF_NETWORKS = {
     *(metric for metric in OF_FEATURES if "_small" not in metric),
 }
 MOTION = ("motion_generated", "motion_true", "motion_user")
+TLCC = [f"tlcc{state}_{kind}" for state in ("", "_listening") for kind in ("offset", "delay", "peak")]
 OF_MOTION = {
     *("rpcc", "rpcc_clip", "rpcc_dimension", "rpcc_pooled", "sid", "sid_normalised", "sid_40_20", "var", "var_flat"),
     *("sid_40_20_normalised", "motion_fd_pooled", "motion_fd_clip", "paired_fd_pooled", "paired_fd_clip", "motion_mse"),
-    *("sts", "sts_pooled", "lip_opening_error", "mouth_opening_correlation"),
+    *("sts", "sts_pooled", "lip_opening_error", "mouth_opening_correlation", "lip_stability", *TLCC),
 }
 
 
@@ -128,6 +129,7 @@ def test_every_motion_metric_is_known_to_these_tests():
     """A new metric that reads motion must face the failures below."""
     reads = {card.name for card in cards().values() if card.per == "set" or card.from_readings}
     others = {"expression_correlation", "expression_amplitude", "expression_valence", "fid_small"}
+    others |= {"rdgg"}  # of minutes, see test_rdgg.py
     assert reads - OF_MOTION - OF_FEATURES == others
 
 
@@ -148,7 +150,7 @@ def test_a_still_face_has_no_correlation_and_no_failure_elsewhere():
     clip = make_clip()
     clip.motion_generated = np.repeat(clip.motion_true[:1], T, axis=0)
     failed = {metric for (_, metric, _), status in statuses(clip).items() if metric in OF_MOTION and status != OK}
-    assert failed == {"rpcc", "rpcc_dimension", "mouth_opening_correlation"}
+    assert failed == {"rpcc", "rpcc_dimension", "mouth_opening_correlation", *TLCC}
 
 
 def test_a_single_frame_is_too_few_for_every_motion_metric():
@@ -265,13 +267,16 @@ SITUATIONS = {  # of every status, clips that come to it
     "no_face": lambda: [changed(features={"sync_generated": np.full((T - 5, 33), np.nan)})],
     "silent": lambda: [changed(features={"sync_generated": np.hstack([np.ones((T - 5, 32)), np.zeros((T - 5, 1))])})],
     "no_truth": lambda: [changed(truth=None)],
+    "no_such_part": lambda: [changed(groups={"all": tuple(range(D))})],
+    "no_voice": lambda: [changed(frames=10 * T)],
     "not_finite": lambda: [changed(motion_generated=np.full((T, D), np.inf, np.float32))],
     "weights_missing": lambda: [make_clip()],
     "not_timed": lambda: [changed(timing=None)],
     "no_judge": lambda: [changed(rating=None)],
     "no_rating": lambda: [changed(rating=Rating(None))],
 }
-OF_TABLES = {"not_run"}  # see test_tables.py, test_missing_rows_and_seeds_stay_in_sight
+# see test_tables.py, test_missing_rows_and_seeds_stay_in_sight; test_rdgg.py; test_coefficients.py
+OF_TABLES = {"not_run", "too_few_people", "no_pictures"}
 
 
 def changed(**parts) -> Clip:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -74,8 +73,7 @@ for slot, path in config["weights"].items():
         )
 
 RESULTS = f"{config['results']}/{config['profile']}"
-DATASET = config["dataset"]["name"] or config["dataset"]["kind"]
-DATA = f"{RESULTS}/data/{DATASET}"
+DATA = f"{RESULTS}/data/{config['dataset']['name']}"
 VAE = f"{RESULTS}/backbones/vae.safetensors"
 # Probes are the files of evaluation/fits.
 PROBES = sorted(path.stem for path in Path(workflow.basedir, "evaluation/fits").glob("[a-z]*.py"))

@@ -1,12 +1,13 @@
 """STS: distance of the generated and the true avatar's frame-to-frame changes."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
 from evaluation.cards import MetricCard, Value
 from evaluation.clips import MOTION_PARTS
-from evaluation.metrics._parts import part_value
+from evaluation.metrics._parts import adjacent, part_value
 from evaluation.metrics._series import require_frames
 
 TIMESTEP = 0.1  # seconds, as DIM's code has it for videos of 30 frames a second
@@ -52,18 +53,26 @@ CARDS = (
 )
 
 
-def sts(generated: np.ndarray, true: np.ndarray) -> float:
-    """STS of two (T, D) series. Undefined: fewer than 2 frames."""
+def sts(generated: np.ndarray, true: np.ndarray, steps: np.ndarray | None = None) -> float:
+    """STS of two (T, D) series; `steps`: bool (T - 1,), which changes count. Undefined: fewer than 2 frames."""
     require_frames(len(true), 2)
     change = np.diff(np.asarray(generated, np.float64), axis=0) - np.diff(np.asarray(true, np.float64), axis=0)
+    change = change if steps is None else change[steps]
     return float(np.sqrt(np.square(change).sum() / TIMESTEP))
 
 
 def clip_values(clip, tools) -> Iterator[Value]:
     for part in MOTION_PARTS:
-        yield part_value("sts", part, sts, [clip], "generated", "true")
+        yield part_value("sts", part, _over([clip]), [clip], "generated", "true")
 
 
 def set_values(clips, tools) -> Iterator[Value]:
     for part in MOTION_PARTS:
-        yield part_value("sts_pooled", part, sts, clips, "generated", "true")
+        yield part_value("sts_pooled", part, _over(clips), clips, "generated", "true")
+
+
+def _over(clips):
+    """`sts` over changes between frames that follow each other; a gap of unseen frames is none."""
+    if all(clip.valid is None for clip in clips):
+        return sts
+    return partial(sts, steps=adjacent(clips))
