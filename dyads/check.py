@@ -2,16 +2,21 @@
 
 Checked: manifest, identities, files, turns, headers, 25 fps, size, lengths of both sides, checksums, that
 every frame can be decoded, and for feature files that each dyad has one with finite tensors shaped like
-those of the other dyads. Exit code 0 with a summary where all is well, 1 with the faults otherwise.
+those of the other dyads. Of a data set as it lies on disk (`dyads.layouts`), what it holds and what it lacks.
+Exit code 0 with a summary where all is well, 1 with the faults otherwise.
 """
 
 import argparse
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from dyads.contract import inspect_side, read_wav
 from dyads.errors import ConfigError, DataError, run_cli
 from dyads.features import Pattern, read_features, shape_fault
+from dyads.layouts.recognise import recognised
 from dyads.manifest import file_sha256, scan
 from dyads.media.video import FPS, iter_video
 from dyads.records import REMEDY_ADAPT, Dyad, Side
@@ -119,6 +124,11 @@ def main() -> int:
     parser.add_argument("--expect", help='JSON object of shape patterns, such as {"latents": "T 8 8 4"}')
     parser.add_argument("--headers-only", action="store_true", help="do not decode every frame")
     arguments = parser.parse_args()
+    kinds = [] if (arguments.data / "manifest.csv").is_file() else recognised(arguments.data)
+    if kinds:
+        print(f"{arguments.data}: recordings as {kinds[0]} lays them out, not yet adapted", flush=True)
+        listing = ("--kind", kinds[0], "--root", str(arguments.data), "--out", os.devnull, "--list")
+        return subprocess.run([sys.executable, "-m", "dyads.adapters", *listing]).returncode
     try:
         expect = json.loads(arguments.expect) if arguments.expect else None
     except ValueError as error:

@@ -69,7 +69,7 @@ def sample_clip(
         full, *others = generator(x_t=expand(x_t), t=torch.full((count,), t).to(x_0), **arguments).unbind(0)
         return full + sum((w - 1) * (full - other) for w, other in zip(scales, others, strict=True))
 
-    return integrate(predict, x_0, options.steps, options.solver)
+    return integrate(predict, x_0, options.steps, options.solver, options.shift)
 
 
 def clip_noise(model: ModelOptions, layout: LatentLayout, seed: int, name: str, start: int) -> Tensor:

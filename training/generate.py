@@ -7,6 +7,8 @@ Writes `<dyad_id>.mp4` with the avatar's own sound, `generate.jsonl` (one line a
 import csv
 import io
 import time
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ import numpy as np
 from dyads.contract import FPS, Dyad, file_sha256, read_manifest
 from dyads.errors import run_cli
 from dyads.files import write_text
-from dyads.media.video import probe, read_audio, write_video
+from dyads.media.video import fit_audio, probe, read_audio, write_video
+from dyads.media.writer import VideoWriter
 from training.command import method_from, method_parser
 from training.engine.checkpoint import lock, notice
 from training.engine.journal import Bar, append_line, keep_lines
@@ -93,32 +96,86 @@ def _finished(out: Path, signature: str) -> dict[str, dict[str, Any]]:
 
 
 def _generate(method: Method, dyad: Dyad, seed: int, out: Path, crf: int) -> dict[str, Any]:
-    """One dyad's video, and its row."""
-    start, cpu = time.monotonic(), time.process_time()
-    frames = method.generate(dyad, seed)
+    """One dyad's video, and its row; the seconds are the method's own, without the writing."""
+    clock = Stopwatch()
+    with clock:
+        frames = method.generate(dyad, seed)
     row: dict[str, Any] = {"dyad_id": dyad.dyad_id, "file": "", "frames": 0, "status": method.absent}
     if frames is not None:
-        check_frames(frames, dyad, method.name)
-        row.update(file=f"{dyad.dyad_id}.mp4", frames=len(frames), status="ok")
-    row["wall_seconds"] = round(time.monotonic() - start, 3)
-    row["cpu_seconds"] = round(time.process_time() - cpu, 3)
-    if frames is not None:
+        row.update(file=f"{dyad.dyad_id}.mp4", status="ok")
         audio = read_audio(dyad.avatar.audio, dyad.avatar.audio_channel)
-        write_video(out / row["file"], frames, audio, crf=crf)
+        if isinstance(frames, Iterator):
+            frames = checked(clock.over(frames), dyad, method.name)
+            row["frames"] = write_stacks(out / row["file"], frames, audio, crf)
+        else:
+            write_video(out / row["file"], checked(frames, dyad, method.name), audio, crf=crf)
+            row["frames"] = len(frames)
         row["sha256"] = file_sha256(out / row["file"])
-    return row
+    return row | {"wall_seconds": round(clock.wall, 3), "cpu_seconds": round(clock.cpu, 3)}
 
 
-def check_frames(frames: Any, dyad: Dyad, method: str) -> None:
-    """Raise MethodError unless `frames` is uint8 (T, H, W, 3), as long and as large as the dyad's avatar."""
+def write_stacks(path: Path, stacks: Iterator[np.ndarray], audio: np.ndarray, crf: int) -> int:
+    """`write_video` of frames that come in stacks, of which none is kept; how many there were."""
+    first, count = next(stacks), 0
+    with VideoWriter(path, *first.shape[1:3], crf=crf) as writer:
+        for stack in chain([first], stacks):
+            for picture in stack:
+                writer.write(picture)
+            count += len(stack)
+        writer.finish([fit_audio(audio, count, name=str(path))])
+    return count
+
+
+class Stopwatch:
+    """Wall and CPU seconds of what runs inside it."""
+
+    def __init__(self) -> None:
+        self.wall = self.cpu = 0.0
+
+    def __enter__(self) -> None:
+        self.start = time.monotonic(), time.process_time()
+
+    def __exit__(self, *_: object) -> None:
+        self.wall += time.monotonic() - self.start[0]
+        self.cpu += time.process_time() - self.start[1]
+
+    def over(self, stacks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+        """The same stacks; what making each takes is counted."""
+        while True:
+            with self:
+                stack = next(stacks, None)
+            if stack is None:
+                return
+            yield stack
+
+
+def checked(frames: Any, dyad: Dyad, method: str) -> Any:
+    """What `Method.generate` gave, if it is uint8 (T, H, W, 3), as long and large as the dyad's avatar, or stacks of
+    frames that come to it; else a MethodError, of stacks as soon as it shows.
+    """
     wanted = (probe(dyad.avatar.video).frames, dyad.avatar.height, dyad.avatar.width, 3)
+    if isinstance(frames, Iterator):
+        return _checked_stacks(frames, wanted, dyad, method)
     if not isinstance(frames, np.ndarray):
-        got = f"a {type(frames).__name__}"
-    elif frames.dtype == np.uint8 and frames.shape == wanted:
-        return
-    else:
-        got = f"{frames.dtype} {frames.shape}"
-    raise MethodError(
+        raise _refused(f"a {type(frames).__name__}", wanted, dyad, method)
+    if frames.dtype != np.uint8 or frames.shape != wanted:
+        raise _refused(f"{frames.dtype} {frames.shape}", wanted, dyad, method)
+    return frames
+
+
+def _checked_stacks(stacks: Iterator[np.ndarray], wanted: tuple[int, ...], dyad: Dyad, method: str) -> Iterator[Any]:
+    count = 0
+    for stack in stacks:
+        count += len(stack)
+        if stack.dtype != np.uint8 or stack.shape[1:] != wanted[1:] or count > wanted[0]:
+            raise _refused(f"{stack.dtype} {(count, *stack.shape[1:])}", wanted, dyad, method)
+        yield stack
+    if count != wanted[0]:
+        raise _refused(f"{count} frames", wanted, dyad, method)
+
+
+def _refused(got: str, wanted: tuple[int, ...], dyad: Dyad, method: str) -> MethodError:
+    return MethodError(
         f"method {method!r} gave {got} for dyad {dyad.dyad_id!r}, which needs uint8 {wanted}; "
         "correct the method's generate."
     )

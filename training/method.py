@@ -2,6 +2,7 @@
 
 import importlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,8 +76,10 @@ class Method(ABC):
         """Take over what `fit` wrote."""
 
     @abstractmethod
-    def generate(self, dyad: Dyad, seed: int) -> np.ndarray | None:
-        """The avatar's video, uint8 (T, H, W, 3), as long and large as the dyad's; None: it has no answer."""
+    def generate(self, dyad: Dyad, seed: int) -> np.ndarray | Iterator[np.ndarray] | None:
+        """The avatar's video, uint8 (T, H, W, 3), as long and large as the dyad's, or stacks of frames that come to it;
+        None: it has no answer.
+        """
 
     def identity(self, dyads: list[Dyad]) -> dict[str, Any]:
         """What a training on `dyads` depends on, for `training.engine.loop.train(identity=...)`.

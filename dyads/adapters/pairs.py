@@ -12,11 +12,15 @@ import io
 import math
 import re
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
+
+import numpy as np
 
 from dyads.errors import DataError
-from dyads.records import ROLES, SPLITS
+from dyads.records import ROLES, SPLITS, Turn
 
 REQUIRED = ("dyad_id", "split", "user_video", "avatar_video", "user_id", "avatar_id")
 Box = tuple[float, float, float, float]
@@ -24,32 +28,93 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Source:
-    """One person's recording as given: files, the channel of the sound, and a crop box in pixels or None."""
+    """One person's recording as given: files, the channel of the sound, and a crop box in pixels or None.
+
+    No `video`: nobody was filmed (a grey picture). No `audio`: nothing was recorded (silence).
+    """
 
     subject_id: str
-    video: Path
-    audio: Path
-    channel: int | None
-    box: Box | None
+    video: Path | None
+    audio: Path | None
+    channel: int | None = None
+    box: Box | None = None
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file within a tar archive: where its bytes lie."""
+
+    archive: Path
+    name: str
+    offset: int
+    size: int
+
+    @property
+    def path(self) -> Path:
+        """How a `Source` names it."""
+        return self.archive / self.name
+
+
+class Notes(Protocol):
+    """What a data set knows beside the recordings, read when its dialogue is made; plain data, so it can be sent."""
+
+    files: tuple[Path, ...]
+
+    def read(self, place: Callable[[Path], Path], seconds: float) -> "Known":
+        """What is known of a dialogue of so many seconds; `place` says where one of `files` lies now.
+
+        `Skipped` leaves the dialogue out.
+        """
+
+
+@dataclass(frozen=True)
+class Known:
+    """Turns, and by role whether each of any number of equally long parts of the dialogue is valid (bool arrays)."""
+
+    turns: tuple[Turn, ...] = ()
+    valid: dict[str, np.ndarray] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+
+
+class Skipped(DataError):
+    """A dialogue that its data set is known to lack or to spoil: left out and listed, no fault."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One dialogue as given; `turns` may be None, `start` and `end` are seconds, `end` None for all of it."""
+    """One dialogue as given; `turns` may be None, `start` and `end` are seconds, `end` None for all of it.
+
+    `mirror`: the id of a second dyad with the roles exchanged, made of the same files. `members`: sources that lie in
+    archives. `mixed`: whether both voices are heard in both sides' sound; None: if it is the same file.
+    """
 
     dyad_id: str
     split: str
     user: Source
     avatar: Source
-    turns: Path | None
-    licence: str
-    start: float
-    end: float | None
+    turns: Path | None = None
+    licence: str = ""
+    start: float = 0.0
+    end: float | None = None
+    mixed: bool | None = None
+    mirror: str = ""
+    notes: Notes | None = None
+    members: tuple[Member, ...] = ()
 
     @property
     def mixed_audio(self) -> bool:
         """Whether both sides share one track, so that each voice is heard in both."""
-        return (self.user.audio, self.user.channel) == (self.avatar.audio, self.avatar.channel)
+        if self.mixed is not None:
+            return self.mixed
+        both = (self.user, self.avatar)
+        return None not in {side.audio for side in both} and len({(side.audio, side.channel) for side in both}) == 1
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that the dialogue is made of, as the sources name them."""
+        named = [path for side in (self.user, self.avatar) for path in (side.video, side.audio)]
+        named += [self.turns, *(self.notes.files if self.notes else ())]
+        return tuple(sorted({path for path in named if path is not None}))
 
     def source(self, role: str) -> Source:
         """The source of a role in `ROLES`."""

@@ -5,8 +5,10 @@ and sample 0 belongs to the start of the first video frame (to the first sound s
 video).
 """
 
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -45,22 +47,28 @@ def resample(audio: np.ndarray, rate: int, target: int = SAMPLE_RATE) -> np.ndar
     length = round(len(audio) * target / rate)
     if rate == target or length == 0:
         return audio[:length].astype(np.float32)
-    resampler = av.AudioResampler(format="fltp", layout="mono", rate=target)
-    parts = []
-    for first in range(0, len(audio), 1 << 16):
-        chunk = np.ascontiguousarray(audio[None, first : first + (1 << 16)], dtype=np.float32)
-        frame = av.AudioFrame.from_ndarray(chunk, format="fltp", layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = rate, first, Fraction(1, rate)
-        parts += [part.to_ndarray()[0] for part in resampler.resample(frame)]
-    parts += [part.to_ndarray()[0] for part in resampler.resample(None)]
-    result = np.concatenate(parts)
+    chunks = (audio[first : first + (1 << 16)] for first in range(0, len(audio), 1 << 16))
+    result = np.concatenate(list(_resampled(chunks, rate, target)))
     return np.pad(result, (0, max(0, length - len(result))))[:length]
 
 
-def read_audio(path: Path | str, channel: int | None = None) -> np.ndarray:
-    """Decode sound: float32 (N,) mono 16 kHz from the file's time zero; all channels averaged, or one.
+def _resampled(chunks: Iterable[np.ndarray], rate: int, target: int) -> Iterator[np.ndarray]:
+    """Chunks of mono float32 at another rate, by libswresample, without delay; a sample long or short at the end."""
+    resampler, first = av.AudioResampler(format="fltp", layout="mono", rate=target), 0
+    for chunk in chunks:
+        chunk = np.ascontiguousarray(chunk[None], dtype=np.float32)
+        frame = av.AudioFrame.from_ndarray(chunk, format="fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = rate, first, Fraction(1, rate)
+        first += chunk.shape[1]
+        yield from (part.to_ndarray()[0] for part in resampler.resample(frame))
+    yield from (part.to_ndarray()[0] for part in resampler.resample(None))
 
-    Raises `DataError` where there is no audio stream, no such channel or nothing decodable; silence is fine.
+
+def _placed(path: Path | str, channel: int | None) -> Iterator[tuple[int, np.ndarray, int]]:
+    """(position, float32 samples, rate) of every decoded piece, in samples after the file's time zero.
+
+    Raises `DataError` where there is no audio stream, no such channel, another rate within the file, NaN, or where the
+    stream ends clearly before its header says.
     """
     origin = None
     with opened(path) as container:
@@ -68,7 +76,7 @@ def read_audio(path: Path | str, channel: int | None = None) -> np.ndarray:
         promised = promised_end(stream)
         if container.streams.video and "attached_pic" not in str(container.streams.video[0].disposition):
             origin = time_zero(container, path)
-    pieces, rate, expected = [], 0, None
+    rate, expected = 0, None
     with opened(path) as container:
         for frame in container.decode(audio_stream(container, path)):
             samples = _to_float(frame)
@@ -85,17 +93,56 @@ def read_audio(path: Path | str, channel: int | None = None) -> np.ndarray:
             if expected is not None and abs(position - expected) <= GAP_TOLERANCE * rate:
                 position = expected
             expected = position + samples.shape[1]
-            pieces.append((position, samples.mean(0) if channel is None else samples[channel]))
-    audio = np.zeros(max((start + len(piece) for start, piece in pieces), default=0), np.float32)
-    for start, piece in pieces:
-        piece = piece[max(0, -start) :]
-        audio[max(0, start) : max(0, start) + len(piece)] = piece
-    if not len(audio):
+            piece = samples.mean(0) if channel is None else samples[channel]
+            if not np.isfinite(piece).all():
+                raise DataError(f"{path}: the sound contains NaN or infinity; export it again.")
+            if expected > 0:
+                yield max(0, position), piece[max(0, -position) :], rate
+    if expected is None or expected <= 0:
         raise DataError(f"{path}: the audio stream holds no samples; give the sound as a separate file.")
-    if not np.isfinite(audio).all():
-        raise DataError(f"{path}: the sound contains NaN or infinity; export it again.")
     check_complete(path, "sound", promised, origin + expected / rate)
-    return resample(audio, rate)
+
+
+def read_audio(path: Path | str, channel: int | None = None) -> np.ndarray:
+    """Decode sound: float32 (N,) mono 16 kHz from the file's time zero; all channels averaged, or one.
+
+    Raises `DataError` where there is no audio stream, no such channel or nothing decodable; silence is fine.
+    """
+    pieces = list(_placed(path, channel))
+    audio = np.zeros(max(start + len(piece) for start, piece, _ in pieces), np.float32)
+    for start, piece, _ in pieces:
+        audio[start : start + len(piece)] = piece
+    return resample(audio, pieces[-1][2])
+
+
+def _blocks(source: BinaryIO) -> Iterator[np.ndarray]:
+    """A raw float32 file, 65,536 samples at a time."""
+    while data := source.read(4 << 16):
+        yield np.frombuffer(data, np.float32)
+
+
+def spool_audio(path: Path | str, channel: int | None, target: Path) -> int:
+    """As `read_audio`, into a raw float32 file at `target`; the number of samples. Memory does not grow with them."""
+    placed = target.with_name(target.name + ".placed")
+    rate = 0
+    try:
+        with open(placed, "wb") as handle:
+            for position, piece, own in _placed(path, channel):
+                rate = own
+                handle.seek(4 * position)  # a gap stays zero, what overlaps is overwritten
+                handle.write(np.ascontiguousarray(piece, np.float32).tobytes())
+            length = handle.seek(0, 2) // 4
+        wanted, written = round(length * SAMPLE_RATE / rate), 0
+        with open(placed, "rb") as source, open(target, "wb") as handle:
+            chunks = _blocks(source)
+            for part in chunks if rate == SAMPLE_RATE else _resampled(chunks, rate, SAMPLE_RATE):
+                part = part[: wanted - written]
+                handle.write(part.astype(np.float32).tobytes())
+                written += len(part)
+            handle.write(bytes(4 * (wanted - written)))
+    finally:
+        placed.unlink(missing_ok=True)
+    return wanted
 
 
 def fit_audio(audio: np.ndarray, frames: int, tolerance_s: float = 0.1, name: Path | str = "audio") -> np.ndarray:

@@ -10,17 +10,16 @@ tagged BT.601. swscale's default rounding darkens by 1.2/255, hence the flags in
 
 import math
 from collections import deque
-from collections.abc import Iterator
-from fractions import Fraction
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from dyads.errors import DataError
-from dyads.files import atomic_path
 from dyads.media.containers import (
     FPS,
     SAMPLE_RATE,
@@ -35,20 +34,10 @@ from dyads.media.containers import (
     video_stream,
 )
 from dyads.media.sound import fit_audio, read_audio, resample, write_wav
+from dyads.media.writer import SCALING, VideoWriter
 
 __all__ = ["FPS", "SAMPLE_RATE", "SAMPLES_PER_FRAME", "MediaInfo", "probe", "read_video", "iter_video"]
 __all__ += ["write_video", "read_audio", "write_wav", "fit_audio", "resample"]
-SCALING = int(
-    Interpolation.BICUBIC
-    | Interpolation.ACCURATE_RND
-    | Interpolation.BITEXACT
-    | Interpolation.FULL_CHR_H_INT
-    | Interpolation.FULL_CHR_H_INP
-)
-# For 64 px faces 3 dB better than "veryfast" at twice its size, and no slower; "psnr" turns off tricks for
-# the eye that move pixels away from the source. 4:2:0 colour alone bounds a busy background at 38 dB.
-ENCODER = {"preset": "superfast", "tune": "psnr"}
-BT601, LIMITED = 6, 1  # AVColorSpace/Primaries/Transfer SMPTE170M; AVColorRange MPEG
 
 
 def _to_rgb(frame: av.VideoFrame, aspect: float, reformatter: VideoReformatter) -> np.ndarray:
@@ -61,11 +50,16 @@ def _to_rgb(frame: av.VideoFrame, aspect: float, reformatter: VideoReformatter) 
 
 
 def iter_video(
-    path: Path | str, fps: float = FPS, start: float = 0.0, end: float | None = None
-) -> Iterator[np.ndarray]:
+    path: Path | str,
+    fps: float = FPS,
+    start: float = 0.0,
+    end: float | None = None,
+    convert: Callable[[av.VideoFrame, float, VideoReformatter], Any] = _to_rgb,
+) -> Iterator[Any]:
     """Yield uint8 (H,W,3) RGB frames at `fps`, from `start` to `end` seconds after the first frame.
 
-    Holds few frames in memory, so long recordings are safe. Raises `DataError` for a missing, truncated or
+    `convert` makes something else of the chosen decoded frames (see `dyads.media.regions`). Holds few frames in
+    memory, so long recordings are safe. Raises `DataError` for a missing, truncated or
     corrupt file, one without a video stream or frames, and a span that lies outside the video.
     """
     with opened(path) as container:
@@ -86,7 +80,7 @@ def iter_video(
                 continue
             if shown is not None:
                 while made / fps <= (shown + time) / 2 + 1e-9:
-                    image = _to_rgb(frame, aspect, reformatter) if image is None else image
+                    image = convert(frame, aspect, reformatter) if image is None else image
                     pending.append(image)
                     made += 1
                 while pending and (emitted + 0.5) / fps <= min(time, limit):
@@ -105,7 +99,7 @@ def iter_video(
         if total < 1:
             raise DataError(f"{path}: no frame lies between {start:g} s and {end} s; correct start and end.")
         if made < total:
-            image = _to_rgb(frame, aspect, reformatter) if image is None else image
+            image = convert(frame, aspect, reformatter) if image is None else image
             pending.extend([image] * (total - made))
         while emitted < total:
             yield pending.popleft()
@@ -162,34 +156,7 @@ def write_video(
             )
         if not np.isfinite(audio).all():
             raise DataError(f"{path}: the sound contains NaN or infinity; repair it first.")
-    with atomic_path(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
-        container.flags |= av.container.Flags.bitexact.value
-        video = container.add_stream("h264", rate=fps, options={"crf": str(crf), **ENCODER})
-        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
-        context = video.codec_context
-        context.thread_count, context.time_base = threads, Fraction(1, fps)
-        context.colorspace = context.color_primaries = context.color_trc = BT601
-        context.color_range = LIMITED
-        sound = None
-        if audio is not None:
-            sound = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono", options={"b": "96k"})
-        reformatter = VideoReformatter()
-        for index, picture in enumerate(frames):
-            rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-            frame = reformatter.reformat(
-                rgb,
-                format="yuv420p",
-                dst_colorspace=5,
-                dst_color_range=LIMITED,
-                interpolation=SCALING,
-                threads=1,
-            )
-            frame.pts, frame.time_base = index, Fraction(1, fps)
-            container.mux(video.encode(frame))
-        container.mux(video.encode(None))
-        if sound is not None:
-            for first in range(0, len(audio), 1024):
-                frame = av.AudioFrame.from_ndarray(audio[None, first : first + 1024], format="fltp", layout="mono")
-                frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, first, Fraction(1, SAMPLE_RATE)
-                container.mux(sound.encode(frame))
-            container.mux(sound.encode(None))
+    with VideoWriter(path, height, width, fps, crf, threads, audio is not None) as writer:
+        for picture in frames:
+            writer.write(picture)
+        writer.finish([] if audio is None else [audio])

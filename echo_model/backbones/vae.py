@@ -139,7 +139,7 @@ def small_layout(patch: int) -> LatentLayout:
 
 def small_sizes(tubelet: int) -> UserSizes:
     """What LCU reads where audio features and latents are the small ones."""
-    return UserSizes(AUDIO_DIM, TOKENS, tubelet * CHANNELS, TOKENS * CHANNELS)
+    return UserSizes(AUDIO_DIM, TOKENS, tubelet * CHANNELS, told=TOKENS * CHANNELS)
 
 
 class SmallLatents:

@@ -35,17 +35,32 @@ def flow_loss(x_hat: Tensor, x_1: Tensor, t: Tensor, weight: Tensor | None = Non
     return error.flatten(1).mean(1) / (1 - t.clamp_max(sharpest)).square()
 
 
-@torch.no_grad()
-def integrate(predict: Callable[[Tensor, float], Tensor], x_0: Tensor, steps: int, solver: str = "euler") -> Tensor:
-    """Carry noise `x_0` to data along the field of `predict(x_t, t) -> x_hat`, in `steps` steps of equal length.
+def shifted(t: float, shift: float) -> float:
+    """A flow time moved towards noise as `shift` grows above 1: sigma = 1 - t becomes s sigma / (1 + (s - 1) sigma).
 
-    `solver` is euler, midpoint or heun. The last Euler step lands on the estimate itself.
+    The form of flow-matching schedulers (Esser et al. 2024), whose noise levels count the other way; 1 changes nothing.
+    """
+    sigma = 1.0 - t
+    return 1.0 - shift * sigma / (1.0 + (shift - 1.0) * sigma)
+
+
+@torch.no_grad()
+def integrate(
+    predict: Callable[[Tensor, float], Tensor], x_0: Tensor, steps: int, solver: str = "euler", shift: float = 1.0
+) -> Tensor:
+    """Carry noise `x_0` to data along the field of `predict(x_t, t) -> x_hat`, in `steps` steps.
+
+    `solver` is euler, midpoint or heun. The steps are of equal length before they are `shifted`. The last Euler step
+    lands on the estimate itself.
     """
     if solver not in ("euler", "midpoint", "heun"):
         raise ValueError(f"The solver {solver!r} is unknown; use euler, midpoint or heun")
-    x, dt = x_0, 1.0 / steps
+    x = x_0
     for k in range(steps):
-        t = k * dt
+        t, dt = k * (1.0 / steps), 1.0 / steps
+        if shift != 1.0:
+            t, after = shifted(t, shift), shifted((k + 1) / steps, shift)
+            dt = after - t
         v = velocity(predict(x, t), x, t)
         if solver == "midpoint":
             middle = x + 0.5 * dt * v

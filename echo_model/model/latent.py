@@ -45,6 +45,7 @@ class UserSizes:
     audio: int  # D of an audio feature
     tokens: int  # of a frame's video
     video: int  # channels of a token over one tubelet
+    project_text: bool = True  # off: the generator reads E_txt's tokens as they are
     told: int = 0  # numbers that f_pu and c_emo are asked to tell in training (StageOptions.context_weight); 0: none
 
 

@@ -167,12 +167,13 @@ class LCU(nn.Module):
         self.options = options
         self.lpe = LPE(options, face, sizes)
         self.hbcu = HBCU(options) if options.use_lcu and options.use_hbcu else None
-        self.f_emo = nn.Linear(options.text_width, options.d) if options.use_lcu and options.use_lau else None
+        projected = options.use_lcu and options.use_lau and sizes.project_text
+        self.f_emo = nn.Linear(options.text_width, options.d) if projected else None
         told = sizes.told  # only in training: see StageOptions.context_weight
         self.tell = nn.Linear(options.d, told) if told else None
         self.tell_emotion = nn.Linear(options.d, told, bias=False) if told and self.f_emo else None
         self.null_user = nn.Parameter(0.02 * torch.randn(options.clip // options.stride, options.d))
-        self.null_emotion = nn.Parameter(0.02 * torch.randn(options.d))
+        self.null_emotion = nn.Parameter(0.02 * torch.randn(options.d)) if sizes.project_text else None
 
     def forward(
         self, audio: Tensor, video: Tensor, s_usr: Tensor, text: Tensor, keep: Tensor, feel: Tensor

@@ -82,6 +82,7 @@ class SamplingOptions:
 
     steps: int = 6
     solver: str = "euler"
+    shift: float = 1.0  # above 1: more of the steps where there is noise, as pretrained video models are sampled
     guide_user: float = 3.0  # guidance scale on user context and emotion together; 1 = off
     guide_emotion: float = 1.0  # on c_emo alone
     guide_audio: float = 2.0  # on the avatar's voice

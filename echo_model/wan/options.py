@@ -1,6 +1,6 @@
 """Options of the `wan` generator: which pretrained parts it stands on, and how large ECHO's additions are."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -89,5 +89,6 @@ class Sizes:
     cols: int
     stride: int  # frames in a latent step, but the first
     voice: int  # D of a voice feature
-    look: int  # width of a CLIP token
-    grid: int = field(default=4)
+    look: int  # width of a CLIP token of I_ref
+    user_tokens: int  # of the user's video in a tubelet
+    user_width: int  # of such a token

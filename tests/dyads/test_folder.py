@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -12,7 +14,10 @@ from clip_factory import REAL_CLIPS, lag, needs_real_clips, noise, numbered, num
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dyads.adapters.folder import FolderOptions, adapt, cut_turns, main, parse_options, segments
+from dyads.adapters.convert import at_frames, cut_turns
+from dyads.adapters.engine import BROKEN, adapt, finish
+from dyads.adapters.folder import main
+from dyads.adapters.options import AdaptOptions, parse_options
 from dyads.adapters.pairs import read_pairs
 from dyads.check import check
 from dyads.contract import Turn, load_arrays, read_manifest, read_turns, write_turns
@@ -20,7 +25,7 @@ from dyads.errors import ConfigError, DataError
 from dyads.media.video import write_video
 
 PROJECT = Path(__file__).parents[2]
-SMALL = FolderOptions(size=32)
+SMALL = AdaptOptions(size=32)
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +72,13 @@ def pairs_file(path: Path, *rows: dict) -> Path:
     return path
 
 
-def run(tmp_path: Path, clips: Path, *rows: dict, options: FolderOptions = SMALL) -> Path:
-    adapt(read_pairs(pairs_file(tmp_path / "pairs.csv", *rows), clips), tmp_path / "out", options)
-    return tmp_path / "out"
+def run(
+    tmp_path: Path, clips: Path, *rows: dict, options: AdaptOptions = SMALL, code: int = 0, workers: int = 1
+) -> Path:
+    out = tmp_path / "out"
+    found = adapt(read_pairs(pairs_file(tmp_path / "pairs.csv", *rows), clips), out, options, workers)
+    assert finish(found, out, options) == code
+    return out
 
 
 def test_recordings_become_dyads(tmp_path: Path, clips: Path):
@@ -117,9 +126,9 @@ def test_a_span_moves_frames_sound_and_turns_together(tmp_path: Path, clips: Pat
 
 
 def test_long_recordings_are_cut_into_segments(tmp_path: Path, clips: Path, capsys):
-    options = FolderOptions(size=32, segment_seconds=1.4, minimum_seconds=0.5)
+    options = AdaptOptions(size=32, segment_seconds=1.4, minimum_seconds=0.5)
     out = run(tmp_path, clips, ANN_BOB, options=options)
-    assert "dropped a rest of 0.20 s" in capsys.readouterr().out
+    assert "dropped 0.20 s" in capsys.readouterr().out
     dyads = read_manifest(out, "train")
     assert [dyad.dyad_id for dyad in dyads] == ["ann_bob_s000", "ann_bob_s001"] and check(out)[1] == []
     assert [number for dyad in dyads for number in numbers(load_arrays(dyad).user_frames)] == list(range(70))
@@ -129,12 +138,15 @@ def test_long_recordings_are_cut_into_segments(tmp_path: Path, clips: Path, caps
     assert [(round(turn.start, 6), round(turn.end, 6)) for turn in dyads[1].turns] == [(0, 0.1), (0.1, 1.4)]
 
 
-@given(frames=st.integers(1, 2000), seconds=st.integers(2, 20), minimum=st.floats(0, 2))
-def test_segments_are_whole_and_in_order(frames: int, seconds: int, minimum: float):
-    parts = segments(frames, FolderOptions(segment_seconds=seconds, minimum_seconds=minimum))
-    assert parts[0][0] == 0 and all(one[1] == other[0] for one, other in zip(parts, parts[1:], strict=False))
-    assert all(stop - start == seconds * 25 for start, stop in parts[:-1])
-    assert 0 <= frames - parts[-1][1] < max(1, minimum * 25)
+@pytest.mark.parametrize(
+    ("seconds", "minimum", "lengths"), [(1.0, 0.5, [25, 25, 25]), (2.0, 1.5, [50]), (9.0, 2.0, [75])]
+)
+def test_segments_are_whole_and_in_order(
+    tmp_path: Path, clips: Path, seconds: float, minimum: float, lengths: list[int]
+):
+    out = run(tmp_path, clips, ANN_BOB, options=AdaptOptions(size=32, segment_seconds=seconds, minimum_seconds=minimum))
+    frames = [numbers(load_arrays(dyad, ("user",)).user_frames) for dyad in read_manifest(out)]
+    assert [len(part) for part in frames] == lengths and sum(frames, []) == list(range(sum(lengths)))
 
 
 @given(st.floats(0, 5), st.floats(0.01, 5))
@@ -161,20 +173,51 @@ def test_a_second_run_only_makes_what_is_missing(tmp_path: Path, clips: Path, ca
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"test/cat/user.mp4", "test/cat/avatar.mp4"}
     assert (out / "manifest.csv").read_bytes() == manifest  # and the encoder gave the same bytes
-    run(tmp_path, clips, ANN_BOB, CAT_CAT, options=FolderOptions(size=48))
+    run(tmp_path, clips, ANN_BOB, CAT_CAT, options=AdaptOptions(size=48))
     assert read_manifest(out)[0].user.width == 48 and check(out)[1] == []
 
 
-def test_a_fault_in_the_middle_leaves_whole_dialogues_only(tmp_path: Path, clips: Path):
+def state(out: Path) -> dict[str, str]:
+    with open(out / "skipped.csv", encoding="utf-8") as handle:
+        return {row["dyad_id"]: f"{row['state']}: {row['why']}" for row in csv.DictReader(handle)}
+
+
+def test_a_broken_recording_is_listed_and_the_others_are_made(tmp_path: Path, clips: Path, capsys):
     bad = {**CAT_CAT, "user_audio": "short.wav"}
-    with pytest.raises(DataError, match=r"short\.wav: the sound lasts 1\.000 s but the video 2\.400 s.*; give"):
-        run(tmp_path, clips, ANN_BOB, bad)
-    out = tmp_path / "out"
-    assert not (out / "manifest.csv").exists() and not (out / "test").exists()
-    assert [path.name for path in (out / "train").iterdir()] == ["ann_bob"]
+    out = run(tmp_path, clips, bad, ANN_BOB, code=BROKEN)
+    assert re.match(r"broken: .*short\.wav: the sound lasts 1\.000 s but the video 2\.400 s.*; give", state(out)["cat"])
+    assert "1 of 2 dialogues are broken" in capsys.readouterr().err
+    assert [dyad.dyad_id for dyad in read_manifest(out)] == ["ann_bob"] and not (out / "test").exists()
     before = stamps(out)
-    run(tmp_path, clips, ANN_BOB, CAT_CAT)
-    assert before.items() <= stamps(out).items() and check(out)[1] == []
+    run(tmp_path, clips, CAT_CAT, ANN_BOB)
+    assert before.items() <= stamps(out).items() and check(out)[1] == [] and state(out) == {}
+
+
+def test_what_was_made_before_stays_when_its_recording_breaks(tmp_path: Path, clips: Path):
+    shutil.copytree(clips, tmp_path / "clips")
+    out = run(tmp_path, tmp_path / "clips", ANN_BOB, CAT_CAT)
+    manifest, before = (out / "manifest.csv").read_bytes(), stamps(out)
+    (tmp_path / "clips" / "cat.avi").write_bytes(b"no video")
+    run(tmp_path, tmp_path / "clips", ANN_BOB, CAT_CAT, code=BROKEN)
+    assert (out / "manifest.csv").read_bytes() == manifest and stamps(out) == before and check(out)[1] == []
+    run(tmp_path, tmp_path / "clips", ANN_BOB, CAT_CAT, options=AdaptOptions(size=32, broken_share=0.5))
+    (out / "test" / "cat" / "user.mp4").write_bytes(b"other")  # what is no longer as listed is not kept
+    run(tmp_path, tmp_path / "clips", ANN_BOB, CAT_CAT, code=BROKEN)
+    assert [dyad.dyad_id for dyad in read_manifest(out)] == ["ann_bob"]
+
+
+def test_workers_give_the_same_bytes(tmp_path: Path, clips: Path):
+    (tmp_path / "two").mkdir()
+    one, two = (run(folder, clips, ANN_BOB, CAT_CAT, workers=n) for folder, n in ((tmp_path, 1), (tmp_path / "two", 2)))
+    assert (one / "manifest.csv").read_bytes() == (two / "manifest.csv").read_bytes()
+
+
+def test_flags_are_spread_over_the_time_they_cover():
+    flags = np.array([1, 0, 1, 1], bool)
+    assert at_frames(flags, 100, 0.0, 4.0).reshape(4, 25).all(1).tolist() == [True, False, True, True]
+    assert at_frames(np.repeat(flags, 240), 100, 0.0, 4.0).reshape(4, 25).all(1).tolist() == [True, False, True, True]
+    assert at_frames(flags, 25, 1.0, 4.0).any() == False  # noqa: E712
+    assert not at_frames(np.zeros(0), 5, 0.0, 1.0).any()
 
 
 MEDIA_FAULTS = {
@@ -204,7 +247,7 @@ def test_bad_recordings_are_named_and_leave_no_half_output(tmp_path: Path, clips
     with pytest.raises(DataError, match=words) as caught:
         run(tmp_path, clips, {**ANN_BOB, **change})
     assert "\n" not in str(caught.value)
-    assert list((tmp_path / "out").rglob("*")) == []
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == ["report.csv", "skipped.csv"]
 
 
 PAIR_FAULTS = {
@@ -265,12 +308,14 @@ def test_all_faults_of_a_pairs_file_come_at_once(tmp_path: Path, clips: Path):
 )
 def test_bad_options_are_named(text: str, words: str):
     with pytest.raises(ConfigError, match=words):
-        parse_options(text)
+        parse_options(AdaptOptions, text)
 
 
 def test_flags_win_over_options():
-    options = parse_options(json.dumps({"size": 128, "crf": 20, "segment_seconds": 8}), size=32, segment_seconds=None)
-    assert options == FolderOptions(size=32, crf=20, segment_seconds=8)
+    options = parse_options(
+        AdaptOptions, json.dumps({"size": 128, "crf": 20, "segment_seconds": 8}), size=32, segment_seconds=None
+    )
+    assert options == AdaptOptions(size=32, crf=20, segment_seconds=8)
 
 
 def test_the_command_line(tmp_path: Path, clips: Path, monkeypatch):
@@ -288,7 +333,7 @@ def test_the_example_pairs_and_two_real_dialogues(tmp_path: Path):
     pairs = {pair.dyad_id: pair for pair in read_pairs(PROJECT / "workflow/config/real_clips_pairs.csv", REAL_CLIPS)}
     assert {pair.split for pair in pairs.values()} == {"train", "test"} and "af" in pairs
     chosen = [pair.__class__(**{**pair.__dict__, "end": 1.2}) for pair in (pairs["af"], pairs["silent_to_odd"])]
-    adapt(chosen, tmp_path / "out", FolderOptions(size=64))
+    adapt(chosen, tmp_path / "out", AdaptOptions(size=64))
     assert check(tmp_path / "out")[1] == []
     for dyad in read_manifest(tmp_path / "out"):
         assert load_arrays(dyad).avatar_frames.shape == (30, 64, 64, 3)

@@ -266,7 +266,9 @@ def test_logged_values_are_means_since_the_last_row(tmp_path):
 def test_batches_made_ahead_are_the_same():
     def made(ahead):
         positions = iter([(step, micro, 0) for step in range(3) for micro in range(2)])
-        batches = Batches(ToyTask().batch, (0, "s"), positions, torch.device("cpu"), ahead)
+        batches = Batches(
+            lambda place, g: ToyTask().batch(place[0], g), (0, "s"), positions, torch.device("cpu"), ahead
+        )
         found = [batches.next() for _ in range(6)]
         batches.close()
         return [(position, batch["x"].tolist(), batch["ids"]) for position, batch in found]

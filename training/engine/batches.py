@@ -16,7 +16,7 @@ class Batches:
     """Batches by position, on the device.
 
     Args:
-        make: `Task.batch`.
+        make: the batch of a position, from a generator of its own.
         address: (seed, stage).
         positions: every position to come, in order.
         device: where the tensors go.
@@ -25,7 +25,7 @@ class Batches:
 
     def __init__(
         self,
-        make: Callable[[int, torch.Generator], dict[str, Any]],
+        make: Callable[[Position, torch.Generator], dict[str, Any]],
         address: tuple[int, str],
         positions: Iterator[Position],
         device: torch.device,
@@ -58,7 +58,7 @@ class Batches:
 
     def _made(self, position: Position) -> tuple[Position, dict[str, Any]]:
         seed, stage = self.address
-        batch = self.make(position[0], torch_generator(seed, stage, "batch", *position))
+        batch = self.make(position, torch_generator(seed, stage, "batch", *position))
         if self.device.type == "cuda":  # page-locked memory is copied while the GPU computes
             batch = {k: v.pin_memory() if isinstance(v, Tensor) else v for k, v in batch.items()}
         return position, batch

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,7 +18,7 @@ from dyads.errors import ConfigError
 from dyads.seeding import derive, torch_generator
 from training.device import World, autocast, join_world, pick_device
 from training.engine import checkpoint
-from training.engine.batches import Batches
+from training.engine.batches import Batches, Position
 from training.engine.checkpoint import read_summary
 from training.engine.journal import Journal
 from training.engine.optim import build_optimizer, learning_rate, update_ema
@@ -30,11 +31,12 @@ __all__ = ["Task", "TrainOptions", "read_summary", "train"]
 
 
 class Task(Protocol):
-    """Anything that is trained. Optional: `parameter_groups()` and `on_step_end(step)`.
+    """Anything that is trained. Optional: `parameter_groups()`, `on_step_end(step)` and `batch_at(number)`.
 
     `parameter_groups() -> [{"params": [...], "lr_scale": 1.0}]` scales learning rates; trained parameters
     that it leaves out have scale 1. `on_step_end(step)` is called after each optimiser step with the number
-    of steps done.
+    of steps done. `batch_at(number) -> batch`, in place of `batch`, gives micro batches by their number, counted on
+    over steps, micro batches and processes: for a task that passes over its data in epochs.
     """
 
     module: nn.Module  # holds every trained and frozen parameter; requires_grad decides which is which
@@ -155,7 +157,7 @@ def _run(job: _Job) -> None:
     journal = Journal(folder, progress.step, options.steps, title, options.tensorboard)
     positions = _positions(progress.step, options, world.rank)
     address = (job.seed, job.stage)
-    batches = Batches(job.task.batch, address, positions, device, ahead=device.type == "cuda")
+    batches = Batches(partial(_batch, job), address, positions, device, ahead=device.type == "cuda")
     job.task.module.train()
     if progress.step == 0:  # the initial weights count too: a rerun must start from these
         _save(job, ema, optimizer, progress)
@@ -208,6 +210,14 @@ class _LossModule(nn.Module):
 
     def forward(self, batch: dict[str, Any], generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         return self.loss(batch, generator)
+
+
+def _batch(job: _Job, position: Position, generator: torch.Generator) -> dict[str, Any]:
+    """One micro batch: by its number among all of this training, where the task counts them, else by its step."""
+    step, micro, rank = position
+    if hasattr(job.task, "batch_at"):
+        return job.task.batch_at((step * job.options.accumulate + micro) * job.world.size + rank)
+    return job.task.batch(step, generator)
 
 
 def _positions(start: int, options: TrainOptions, rank: int) -> Iterator[tuple[int, int, int]]:

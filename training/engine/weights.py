@@ -29,6 +29,22 @@ def save_weights(path: Path | str, module: nn.Module, meta: dict[str, Any] | Non
         write_tensors(temporary, tensors, header)
 
 
+def save_tensors(path: Path | str, tensors: dict[str, torch.Tensor], meta: dict[str, Any] | None = None) -> None:
+    """`save_weights` of chosen tensors: of a large frozen model only what was trained. Rank 0 only."""
+    if not is_main_process():
+        return
+    header = {"meta": json.dumps(meta or {}, sort_keys=True, allow_nan=False)}
+    with atomic_path(path) as temporary:
+        write_tensors(temporary, tensors, header)
+
+
+def read_tensors(path: Path | str) -> dict[str, torch.Tensor]:
+    """Everything in a weights file; MethodError if it cannot be read."""
+    read_meta(path)
+    with safe_open(str(path), "pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}
+
+
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], header: dict[str, str] | None = None) -> None:
     """A safetensors file that others may read (safetensors itself makes it private)."""
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path, metadata=header)
@@ -50,9 +66,7 @@ def load_weights(path: Path | str, module: nn.Module) -> dict[str, Any]:
     Raises:
         MethodError: the file is absent or damaged, or a tensor is missing, unexpected or of another shape.
     """
-    meta = read_meta(path)
-    with safe_open(str(path), "pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}
+    meta, tensors = read_meta(path), read_tensors(path)
     copy_state(tensors, module.state_dict(), f"weights file {path}")
     return meta
 

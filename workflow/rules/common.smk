@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -73,7 +74,8 @@ for slot, path in config["weights"].items():
         )
 
 RESULTS = f"{config['results']}/{config['profile']}"
-DATA = f"{RESULTS}/data/{config['dataset']['name']}"
+DATASET = config["dataset"]["name"] or config["dataset"]["kind"]
+DATA = f"{RESULTS}/data/{DATASET}"
 VAE = f"{RESULTS}/backbones/vae.safetensors"
 # Probes are the files of evaluation/fits.
 PROBES = sorted(path.stem for path in Path(workflow.basedir, "evaluation/fits").glob("[a-z]*.py"))

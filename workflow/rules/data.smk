@@ -23,20 +23,21 @@ else:
 
     rule adapt_videos:
         input:
-            code=code_files("dyads.adapters.folder"),
-            pairs=config["dataset"]["pairs"],
+            code=code_files("dyads.adapters", f"dyads.adapters.{config['dataset']['kind']}"),
+            pairs=config["dataset"]["pairs"] or [],
         output:
             f"{DATA}/manifest.csv",
         log:
-            f"{LOGS}/data/folder.log",
+            f"{LOGS}/data/adapt.log",
         conda:
             "../../environment.yml"
+        threads: workflow.cores or 1
         params:
+            kind=config["dataset"]["kind"],
+            pairs=lambda wildcards, input: f"--pairs {shlex.quote(str(input.pairs))}" if input.pairs else "",
             root=os.environ.get(config["dataset"]["root_variable"] or "", config["dataset"]["root"]),
             folder=subpath(output[0], parent=True),
-            options=json.dumps(
-                {"dataset": config["dataset"]["name"], **config["dataset"]["options"]}, sort_keys=True
-            ),
+            options=json.dumps({"dataset": DATASET, **config["dataset"]["options"]}, sort_keys=True),
         shell:
-            "python -m dyads.adapters.folder --pairs {input.pairs} --root {params.root:q} --out {params.folder}"
-            " --options {params.options:q} > {log} 2>&1"
+            "python -m dyads.adapters --kind {params.kind} {params.pairs} --root {params.root:q} --out {params.folder:q}"
+            " --options {params.options:q} --workers {threads} > {log:q} 2>&1"

@@ -1,0 +1,381 @@
+"""One dialogue of recordings becomes dyad folders: both sides are read in step and written as they come.
+
+Memory does not grow with the recording: of the pictures a few frames are held, the sound lies in a temporary file.
+What stood in a dialogue's folder before stays until the new one is complete.
+"""
+
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from dyads.adapters.crop_plan import CropPlan
+from dyads.adapters.options import AdaptOptions
+from dyads.adapters.pairs import Known, Member, Pair, Skipped, Source
+from dyads.adapters.planning import crop_plan
+from dyads.errors import DataError
+from dyads.manifest import file_sha256
+from dyads.media.containers import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, probe
+from dyads.media.regions import View, iter_views
+from dyads.media.sound import spool_audio
+from dyads.media.writer import VideoWriter
+from dyads.records import ROLES, Turn, read_turns, write_turns
+
+BLOCK = 1 << 16  # samples of sound held at a time; a multiple of the sound encoder's frame
+SILENT = 1e-4  # largest sample of a track in which nothing was recorded: -80 dB
+GREY = 128
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A side's sound: raw float32 at 16 kHz in `path` (None: silence), from the video's start."""
+
+    path: Path | None
+    samples: int
+
+    def part(self, first: int, count: int) -> Iterator[np.ndarray]:
+        """So many samples from one on, in blocks; silence where there are none."""
+        with ExitStack() as stack:
+            handle = stack.enter_context(open(self.path, "rb")) if self.path else None
+            for start in range(first, first + count, BLOCK):
+                wanted = min(BLOCK, first + count - start)
+                block = np.zeros(wanted, np.float32)
+                if handle is not None and start < self.samples:
+                    handle.seek(4 * start)
+                    found = np.frombuffer(handle.read(4 * min(wanted, self.samples - start)), np.float32)
+                    block[: len(found)] = np.clip(found, -1, 1)
+                yield block
+
+    def silent(self) -> bool:
+        """Whether nothing was recorded."""
+        return all(np.abs(block).max(initial=0) < SILENT for block in self.part(0, self.samples))
+
+
+def unpacked(pair: Pair, folder: Path) -> Pair:
+    """The pair with its archived files written into a folder."""
+    if not pair.members:
+        return pair
+    places = {member.path: folder / f"{k:02d}" / Path(member.name).name for k, member in enumerate(pair.members)}
+    for member in pair.members:
+        _extract(member, places[member.path])
+    sides = {role: _placed(pair.source(role), places) for role in ROLES}
+    notes = _PlacedNotes(pair.notes, places) if pair.notes else None
+    return replace(pair, **sides, turns=places.get(pair.turns, pair.turns), notes=notes, members=())
+
+
+def _extract(member: Member, target: Path) -> None:
+    target.parent.mkdir()
+    with open(member.archive, "rb") as source, open(target, "wb") as handle:
+        source.seek(member.offset)
+        left = member.size
+        while left:
+            piece = source.read(min(left, 1 << 20))
+            if not piece:
+                raise DataError(f"{member.archive}: ends within {member.name}; fetch the archive again.")
+            handle.write(piece)
+            left -= len(piece)
+
+
+def _placed(source: Source, places: dict[Path, Path]) -> Source:
+    return replace(source, video=places.get(source.video, source.video), audio=places.get(source.audio, source.audio))
+
+
+@dataclass(frozen=True)
+class _PlacedNotes:
+    notes: object
+    places: dict
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return self.notes.files
+
+    def read(self, place, seconds: float) -> Known:
+        return self.notes.read(lambda path: self.places.get(path, path), seconds)
+
+
+class Segment:
+    """The dyad folder that frames are being written to, under a temporary name."""
+
+    def __init__(self, staging: Path, pair: Pair, dyad_id: str, start: int, options: AdaptOptions) -> None:
+        self.dyad_id, self.start, self.count, self.options = dyad_id, start, 0, options
+        self.folder = staging / dyad_id
+        self.folder.mkdir(parents=True)
+        self.stack = ExitStack()
+        size = options.size
+        self.writers = {
+            role: self.stack.enter_context(VideoWriter(self.folder / f"{role}.mp4", size, size, crf=options.crf))
+            for role in ROLES
+        }
+
+    def write(self, pictures: dict[str, np.ndarray]) -> None:
+        """The next frame of both sides."""
+        for role, writer in self.writers.items():
+            writer.write(pictures[role])
+        self.count += 1
+
+    def finish(self, sounds: dict[str, Sound]) -> None:
+        """Sound into both videos and beside them."""
+        first, samples = self.start * SAMPLES_PER_FRAME, self.count * SAMPLES_PER_FRAME
+        for role, writer in self.writers.items():
+            writer.finish(sounds[role].part(first, samples))
+        self.stack.close()
+        for role in ROLES:
+            path = self.folder / f"{role}.wav"
+            with soundfile.SoundFile(path, "w", SAMPLE_RATE, 1, subtype="PCM_16", format="WAV") as file:
+                for block in sounds[role].part(first, samples):
+                    file.write(np.clip(np.rint(block * 32768.0), -32768, 32767).astype(np.int16))
+
+    def drop(self) -> None:
+        """It is not wanted after all."""
+        self.stack.pop_all()
+        shutil.rmtree(self.folder)
+
+
+def pictures(source: Source, start: float, end: float | None) -> Iterator[View | None]:
+    """Views of a side at 25 frames a second; without end None where nobody was filmed."""
+    if source.video is not None:
+        yield from iter_views(source.video, FPS, start, end)
+        return
+    while True:
+        yield None
+
+
+def picture(view: View | None, plan: CropPlan | None, frame: int, size: int) -> np.ndarray:
+    """The face of one frame, uint8 (size, size, 3)."""
+    if view is None:
+        return np.full((size, size, 3), GREY, np.uint8)
+    return view.square(*plan.at(frame), size)
+
+
+def spool(source: Source, start: float, folder: Path, name: str) -> Sound:
+    """A side's sound from `start` on."""
+    if source.audio is None:
+        return Sound(None, 0)
+    path = folder / f"{name}.raw"
+    samples = spool_audio(source.audio, source.channel, path)
+    first = round(start * SAMPLE_RATE)
+    if first:
+        with open(path, "rb") as handle, open(path.with_suffix(".cut"), "wb") as target:
+            handle.seek(4 * first)
+            shutil.copyfileobj(handle, target)
+        os.replace(path.with_suffix(".cut"), path)
+    return Sound(path, max(0, samples - first))
+
+
+def fitted(source: Source, sound: Sound, frames: int, end: float | None, tolerance: float) -> float:
+    """Seconds of silence added after a side's sound (below 0: left out); more than `tolerance` is a `DataError`."""
+    if source.audio is None or source.video is None:
+        return 0.0
+    off = frames / FPS - sound.samples / SAMPLE_RATE
+    if off < 0 and end is not None:
+        return 0.0  # sound of the rest of the recording
+    if abs(off) > tolerance:
+        raise DataError(
+            f"{source.audio}: the sound lasts {sound.samples / SAMPLE_RATE:.3f} s but the video {frames / FPS:.3f} s "
+            f"({frames} frames), more than {tolerance:g} s apart; give the sound of this video."
+        )
+    return off
+
+
+def cut_turns(turns: tuple[Turn, ...], start: float, stop: float) -> list[Turn]:
+    """Turns between two times, clipped and counted from `start`; one across a cut is in both parts."""
+    return [
+        replace(turn, start=max(turn.start, start) - start, end=min(turn.end, stop) - start)
+        for turn in turns
+        if turn.end > start and turn.start < stop
+    ]
+
+
+def at_frames(valid: np.ndarray, frames: int, first: float, seconds: float) -> np.ndarray:
+    """bool (frames,) of flags spread evenly over `seconds`, from time `first` on: their count decides the rate."""
+    if not len(valid):
+        return np.zeros(frames, bool)
+    times = first + (np.arange(frames) + 0.5) / FPS
+    return np.asarray(valid, bool)[np.clip((times / seconds * len(valid)).astype(int), 0, len(valid) - 1)]
+
+
+def convert(pair: Pair, out: Path, options: AdaptOptions) -> dict:
+    """Write the dialogue folders of one pair; returns its manifest rows, report lines and remarks."""
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".making.", dir=out) as scratch:
+        folder = Path(scratch)
+        return _convert(unpacked(pair, folder), out, folder, options)
+
+
+def _convert(pair: Pair, out: Path, scratch: Path, options: AdaptOptions) -> dict:
+    sources = {role: pair.source(role) for role in ROLES}
+    if all(source.video is None for source in sources.values()):
+        raise DataError(f"{pair.dyad_id}: neither side has a video; give at least one.")
+    length = min(probe(source.video).duration for source in sources.values() if source.video is not None)
+    known = pair.notes.read(lambda path: path, length) if pair.notes else Known()
+    turns = read_turns(pair.turns) if pair.turns else known.turns
+    sounds = {role: spool(sources[role], pair.start, scratch, role) for role in ROLES}
+    remarks = list(known.remarks) + _silences(pair, sounds, turns, options)
+    plans = {
+        role: crop_plan(source, pair.start, pair.end, options) if source.video is not None else None
+        for role, source in sources.items()
+    }
+    counts, segments = _write(pair, plans, sounds, scratch / "segments", options)
+    frames = min(count for role, count in counts.items() if sources[role].video is not None)
+    for role, source in sources.items():
+        if pair.end is not None and source.video is not None and counts[role] < (pair.end - pair.start) * FPS - 1:
+            seconds = pair.start + counts[role] / FPS
+            raise DataError(
+                f"{source.video}: the video ends at {seconds:.2f} s, before end {pair.end:g} s; correct end."
+            )
+    fits = {
+        role: fitted(source, sounds[role], counts[role], pair.end, options.audio_tolerance)
+        for role, source in sources.items()
+    }
+    kept, dropped = [], 0
+    for segment in segments:
+        origin = pair.start + segment.start / FPS
+        valid = {role: at_frames(flags, segment.count, origin, length) for role, flags in known.valid.items()}
+        share = min((float(flags.mean()) for flags in valid.values()), default=1.0)
+        if share < options.least_valid:
+            remarks.append(
+                f"left out {origin:.1f}-{origin + segment.count / FPS:.1f} s: valid in {share:.0%} of the frames"
+            )
+            segment.drop()
+            dropped += segment.count
+            continue
+        write_turns(segment.folder / "turns.jsonl", cut_turns(turns, origin, origin + segment.count / FPS))
+        if valid:
+            np.savez_compressed(segment.folder / "valid.npz", **valid)
+        kept.append(segment)
+    if not kept:
+        raise Skipped(f"{pair.dyad_id}: no part of it is valid in {options.least_valid:.0%} of its frames; left out.")
+    rows = [row for segment in kept for row in _placed_rows(segment, pair, out, plans, options)]
+    report = [
+        {
+            "dyad_id": pair.dyad_id,
+            "role": role,
+            "source": sources[role].video.name if sources[role].video else "",
+            "source_fps": round(probe(sources[role].video).fps, 3) if sources[role].video else 0.0,
+            "crop": plans[role].origin if plans[role] else "none",
+            "inside": "" if plans[role] is None or math.isnan(plans[role].inside) else round(plans[role].inside, 4),
+            "frames": frames,
+            "cut_seconds": (counts[role] - frames) / FPS if sources[role].video else 0.0,
+            "dropped_seconds": (frames - sum(segment.count for segment in kept)) / FPS,
+            "sound_fitted_seconds": round(fits[role], 4),
+        }
+        for role in ROLES
+    ]
+    return {"rows": rows, "report": report, "remarks": remarks}
+
+
+def _silences(pair: Pair, sounds: dict[str, Sound], turns: tuple[Turn, ...], options: AdaptOptions) -> list[str]:
+    """Remarks on sides in which nothing was recorded; where a data set's own turns say otherwise it is a `Skipped`."""
+    remarks = []
+    for role in ROLES:
+        if sounds[role].path is None or not sounds[role].silent():
+            continue
+        said = sum(turn.end - turn.start for turn in turns if turn.role == role)
+        words = f"{pair.dyad_id} {role}: its sound is silent throughout"
+        if said > 0 and pair.notes:
+            raise Skipped(f"{words}, its turns speak for {said:.1f} s; left out.")
+        if options.silent_sides == "skip":
+            raise Skipped(f"{words}; left out (option silent_sides).")
+        remarks.append(f"{role}: silent throughout")
+    return remarks
+
+
+def _write(
+    pair: Pair, plans: dict, sounds: dict[str, Sound], staging: Path, options: AdaptOptions
+) -> tuple[dict[str, int], list[Segment]]:
+    """All frames of both sides, as far as both go: frames of each side, and the finished segments."""
+    views = {role: pictures(pair.source(role), pair.start, pair.end) for role in ROLES}
+    counts, done, current = dict.fromkeys(ROLES, 0), [], None
+    length = round(options.segment_seconds * FPS) if options.segment_seconds else math.inf
+    while True:
+        both = {}
+        for role, iterator in views.items():
+            view = next(iterator, StopIteration)
+            if view is not StopIteration:
+                counts[role] += 1
+                both[role] = view
+        if len(both) < len(ROLES):
+            break
+        if current is not None and current.count == length:
+            current.finish(sounds)
+            done.append(current)
+            current = None
+        if current is None:
+            start = counts["avatar"] - 1
+            name = f"{pair.dyad_id}_s{len(done):03d}" if options.segment_seconds else pair.dyad_id
+            current = Segment(staging, pair, name, start, options)
+        frame = current.start + current.count
+        current.write({role: picture(view, plans[role], frame, options.size) for role, view in both.items()})
+    for role, iterator in views.items():  # how much longer the other side is
+        if role in both and pair.source(role).video is not None:
+            counts[role] += sum(1 for _ in iterator)
+    if current is not None:
+        if done and current.count < options.minimum_seconds * FPS:
+            current.drop()
+        else:
+            current.finish(sounds)
+            done.append(current)
+    return counts, done
+
+
+def _placed_rows(segment: Segment, pair: Pair, out: Path, plans: dict, options: AdaptOptions) -> list[dict]:
+    """Move a finished segment to its place, and its mirror's links beside it; their manifest rows."""
+    ids = [(segment.dyad_id, {role: role for role in ROLES})]
+    if pair.mirror:
+        name = pair.mirror + segment.dyad_id.removeprefix(pair.dyad_id)
+        ids.append((name, {"user": "avatar", "avatar": "user"}))
+        _mirror(segment.folder, segment.folder.with_name(name))
+    rows = []
+    for dyad_id, source_of in ids:
+        folder, staged = out / pair.split / dyad_id, segment.folder.with_name(dyad_id)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.exists():
+            shutil.rmtree(folder)  # left by other options or another version of the sources
+        os.replace(staged, folder)
+        for role in ROLES:
+            plan = plans[source_of[role]]
+            rows.append(
+                {
+                    "dataset": options.dataset,
+                    "split": pair.split,
+                    "dyad_id": dyad_id,
+                    "role": role,
+                    "subject_id": pair.source(source_of[role]).subject_id,
+                    "video": f"{pair.split}/{dyad_id}/{role}.mp4",
+                    "audio": f"{pair.split}/{dyad_id}/{role}.wav",
+                    "audio_channel": "",
+                    "mixed_audio": "true" if pair.mixed_audio else "false",
+                    "fps": FPS,
+                    "width": options.size,
+                    "height": options.size,
+                    "licence": pair.licence,
+                    "crop": plan.origin if plan else "none",
+                    "sha256": file_sha256(folder / f"{role}.mp4"),
+                }
+            )
+    return rows
+
+
+def _mirror(folder: Path, target: Path) -> None:
+    """The same dialogue with the roles exchanged: links to the same files, turns and validity the other way round."""
+    target.mkdir()
+    other = dict(zip(ROLES, reversed(ROLES), strict=True))
+    for role in ROLES:
+        for suffix in (".mp4", ".wav"):
+            source = folder / f"{role}{suffix}"
+            try:
+                os.link(source, target / f"{other[role]}{suffix}")
+            except OSError:
+                shutil.copy2(source, target / f"{other[role]}{suffix}")
+    turns = [replace(turn, role=other[turn.role]) for turn in read_turns(folder / "turns.jsonl")]
+    write_turns(target / "turns.jsonl", turns)
+    if (folder / "valid.npz").is_file():
+        with np.load(folder / "valid.npz") as flags:
+            np.savez_compressed(target / "valid.npz", **{other[role]: flags[role] for role in flags.files})

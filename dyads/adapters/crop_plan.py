@@ -1,0 +1,41 @@
+"""Where the face is cut out of a recording: one square for all of it, or one that follows the head."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from dyads.adapters.face_crop import Crop
+
+
+@dataclass(frozen=True)
+class CropPlan:
+    """Squares (N,3) of x, y, side in source pixels, one every `step` output frames; in between they are interpolated.
+
+    `origin` is what the manifest says of it; `inside` the share of looked-at frames with the whole face in its square,
+    NaN where no face was looked for.
+    """
+
+    squares: np.ndarray
+    step: int
+    origin: str
+    inside: float = float("nan")
+
+    def at(self, frame: int) -> tuple[float, float, float]:
+        """x, y and side at an output frame; beyond the last square that one holds."""
+        place = min(frame / self.step, len(self.squares) - 1)
+        low = int(place)
+        if low == len(self.squares) - 1:
+            return tuple(map(float, self.squares[low]))
+        share = place - low
+        return tuple(map(float, (1 - share) * self.squares[low] + share * self.squares[low + 1]))
+
+
+def fixed(crop: Crop) -> CropPlan:
+    """One square for the whole recording."""
+    return CropPlan(np.array([[crop.x, crop.y, crop.side]]), 1, crop.origin)
+
+
+def every(frames: Iterator, step: int) -> Iterator:
+    """Every `step`th of an iterator's items; the others are not converted."""
+    return (frame for index, frame in enumerate(frames) if index % step == 0)

@@ -1,0 +1,110 @@
+"""Parts of decoded frames: only the wanted square becomes RGB, with the same pixels as in the whole picture."""
+
+from dataclasses import dataclass
+
+import av
+import av.filter
+import numpy as np
+from av.video.reformatter import Interpolation, VideoReformatter
+from PIL import Image
+
+from dyads.media import video
+from dyads.media.writer import SCALING
+
+MARGIN = 16  # pixels beyond the square, for the filters of colour planes
+KEPT = 8  # crops whose filter graphs are kept: a square that stays needs no new one
+_CROPS: dict[tuple, tuple] = {}
+PLANAR = ("yuv420p", "yuvj420p", "yuv422p", "yuv444p")
+
+
+@dataclass
+class View:
+    """A decoded frame that is not yet a picture."""
+
+    frame: av.VideoFrame
+    aspect: float
+    reformatter: VideoReformatter
+
+    @property
+    def plain(self) -> bool:
+        """Whether a part of it can be converted alone."""
+        return self.frame.format.name in PLANAR and self.aspect == 1 and not self.frame.rotation
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width, upright, with square pixels."""
+        height, width = self.frame.height, round(self.frame.width * self.aspect)
+        return (width, height) if round(self.frame.rotation / 90) % 2 else (height, width)
+
+    def rgb(self) -> np.ndarray:
+        """The whole picture, uint8 (H,W,3)."""
+        return video._to_rgb(self.frame, self.aspect, self.reformatter)
+
+    def small(self, longest: int) -> tuple[np.ndarray, float]:
+        """A quick picture uint8 (h,w,3) of at most so many pixels a side, and what brings it back to full size."""
+        height, width = self.size
+        scale = min(1.0, longest / max(height, width))
+        if scale == 1.0 or not self.plain:
+            picture = self.rgb()
+            if scale < 1:
+                size = round(width * scale), round(height * scale)
+                picture = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
+            return picture, height / picture.shape[0]
+        sides = {"width": round(width * scale / 2) * 2, "height": round(height * scale / 2) * 2}
+        small = self.reformatter.reformat(
+            self.frame, **sides, format="rgb24", interpolation=Interpolation.AREA, threads=1
+        ).to_ndarray()
+        return small, height / small.shape[0]
+
+    def square(self, x: float, y: float, side: float, size: int) -> np.ndarray:
+        """The square at (x, y), antialiased to uint8 (size,size,3); beyond the frame its edge is repeated."""
+        height, width = self.size
+        reach = int(2 * side / size) + MARGIN
+        left, top = (max(0, int(np.floor(at - reach)) // 16 * 16) for at in (x, y))
+        right, bottom = (int(np.ceil(at + side + reach)) for at in (x, y))
+        if self.plain and left < width and top < height and right > 0 and bottom > 0:
+            picture = self._part(left, top, min(right, width), min(bottom, height))
+        else:
+            picture, left, top = self.rgb(), 0, 0
+        x, y = x - left, y - top
+        high, wide = picture.shape[:2]
+        over = int(np.ceil(max(0, -x, -y, x + side - wide, y + side - high)))
+        if over:
+            picture = np.pad(picture, ((over, over), (over, over), (0, 0)), mode="edge")
+            x, y = x + over, y + over
+        box = (x, y, x + side, y + side)
+        return np.array(Image.fromarray(picture).resize((size, size), Image.Resampling.BICUBIC, box, reducing_gap=3.0))
+
+    def _part(self, left: int, top: int, right: int, bottom: int) -> np.ndarray:
+        """RGB of the part between whole pixels; left and top are even.
+
+        By FFmpeg's own crop, which keeps what a frame knows of its colours; a frame made of copied planes loses where
+        its colour samples lie, and comes out up to 20 levels different at colour edges.
+        """
+        right, bottom = min(right + right % 2, self.frame.width), min(bottom + bottom % 2, self.frame.height)
+        key = (left, top, right, bottom, self.frame.width, self.frame.height, self.frame.format.name)
+        if key not in _CROPS:
+            if len(_CROPS) >= KEPT:
+                _CROPS.clear()
+            _CROPS[key] = _crop_graph(self.frame, left, top, right, bottom)
+        graph, _, _ = _CROPS[key]
+        graph.push(self.frame)
+        part = graph.pull()
+        return self.reformatter.reformat(part, format="rgb24", interpolation=SCALING, threads=1).to_ndarray()
+
+
+def _crop_graph(frame: av.VideoFrame, left: int, top: int, right: int, bottom: int) -> tuple:
+    graph = av.filter.Graph()
+    size = {"width": frame.width, "height": frame.height, "format": frame.format}
+    source = graph.add_buffer(**size, time_base=frame.time_base)
+    crop = graph.add("crop", f"{right - left}:{bottom - top}:{left}:{top}:exact=1")
+    sink = graph.add("buffersink")
+    source.link_to(crop)
+    crop.link_to(sink)
+    graph.configure()
+    return graph, source, sink
+
+
+def iter_views(path, fps: float = video.FPS, start: float = 0.0, end: float | None = None):
+    """As `iter_video`, frames as `View`s; nothing is converted that is not asked for."""
+    return video.iter_video(path, fps, start, end, View)
