@@ -30,7 +30,8 @@ Box = tuple[float, float, float, float]
 class Source:
     """One person's recording as given: files, the channel of the sound, and a crop box in pixels or None.
 
-    No `video`: nobody was filmed (a grey picture). No `audio`: nothing was recorded (silence).
+    No `video`: nobody was filmed (a grey picture). No `audio`: nothing was recorded (silence). `which`: the face
+    that is meant where a picture shows two, `left` or `right`.
     """
 
     subject_id: str
@@ -38,6 +39,7 @@ class Source:
     audio: Path | None
     channel: int | None = None
     box: Box | None = None
+    which: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def _audio(text: str, video: Path, root: Path) -> tuple[Path, int | None]:
     return root / text, None
 
 
-def _box(text: str) -> Box | None:
+def parse_box(text: str) -> Box | None:
     """`x,y,w,h` as numbers, None for nothing; raises ValueError."""
     if not text:
         return None
@@ -150,7 +152,7 @@ def _source(row: dict[str, str], role: str, root: Path, faults: list[str]) -> So
         if not path.is_file() and not (kind.endswith("audio") and path == video):
             faults.append(f"{kind} {path} does not exist; correct the path or --root.")
     try:
-        box = _box(row.get(f"{role}_box", ""))
+        box = parse_box(row.get(f"{role}_box", ""))
     except ValueError:
         text = row[f"{role}_box"]
         faults.append(f"{role}_box {text!r} is no box; write x,y,w,h in pixels with positive w and h.")
@@ -227,3 +229,22 @@ def read_pairs(path: Path | str, root: Path | str) -> list[Pair]:
     if faults:
         raise DataError("\n".join(f"{path} {fault}" for fault in faults))
     return [pair for _, pair in pairs]
+
+
+def without_test_people(found: list[Pair]) -> tuple[list[Pair], dict[str, str]]:
+    """The pairs without those of training that show a person of the test side, and why each of those is left out."""
+    splits: dict[str, set[str]] = defaultdict(set)
+    for pair in found:
+        for role in ROLES:
+            splits[pair.source(role).subject_id].add(pair.split)
+    both = {person for person, seen in splits.items() if len(seen) > 1}
+    kept, skipped = [], {}
+    for pair in found:
+        people = [pair.source(role).subject_id for role in ROLES if pair.source(role).subject_id in both]
+        if pair.split == "train" and people:
+            skipped[pair.dyad_id] = (
+                f"{pair.dyad_id}: {' and '.join(people)} is also in the test split; left out of training."
+            )
+        else:
+            kept.append(pair)
+    return kept, skipped

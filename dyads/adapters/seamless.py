@@ -7,7 +7,7 @@ over the recording by their count, because some features run at another rate tha
 """
 
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from dyads.adapters.options import AdaptOptions
-from dyads.adapters.pairs import Known, Member, Pair, Skipped, Source
+from dyads.adapters.pairs import Known, Member, Pair, Skipped, Source, without_test_people
 from dyads.adapters.seamless_files import Recording, read_tree
 from dyads.errors import ConfigError, DataError
 from dyads.records import ROLES, Turn
@@ -252,22 +252,3 @@ def pairs(root: Path, options: SeamlessOptions) -> tuple[list[Pair], dict[str, s
                 kept.append(pair)
         chosen = kept
     return chosen, skipped, tree.remarks
-
-
-def without_test_people(found: list[Pair]) -> tuple[list[Pair], dict[str, str]]:
-    """The pairs without those of training that show a person of the test side, and why each of those is left out."""
-    splits: dict[str, set[str]] = defaultdict(set)
-    for pair in found:
-        for role in ROLES:
-            splits[pair.source(role).subject_id].add(pair.split)
-    both = {person for person, seen in splits.items() if len(seen) > 1}
-    kept, skipped = [], {}
-    for pair in found:
-        people = [pair.source(role).subject_id for role in ROLES if pair.source(role).subject_id in both]
-        if pair.split == "train" and people:
-            skipped[pair.dyad_id] = (
-                f"{pair.dyad_id}: {' and '.join(people)} is also in the test split; left out of training."
-            )
-        else:
-            kept.append(pair)
-    return kept, skipped

@@ -13,7 +13,27 @@ def seamless(root: Path) -> bool:
     )
 
 
-KINDS: dict[str, Callable[[Path], bool]] = {"seamless": seamless}
+def realtalk(root: Path) -> bool:
+    """RealTalk with its users' own list: realtalk.csv."""
+    return (root / "realtalk.csv").is_file()
+
+
+def vico(root: Path) -> bool:
+    """ViCo: RLD_data.csv, or the challenge's listening_head/ with videos/ and train.csv."""
+    folders = (root, root / "listening_head")
+    return any(
+        (f / "RLD_data.csv").is_file() or ((f / "videos").is_dir() and (f / "train.csv").is_file()) for f in folders
+    )
+
+
+def hdtf(root: Path) -> bool:
+    """HDTF: HDTF_dataset/{RD,WDA,WRA}_*.txt."""
+    return any(
+        (f / f"{part}_video_url.txt").is_file() for f in (root, root / "HDTF_dataset") for part in ("RD", "WDA", "WRA")
+    )
+
+
+KINDS: dict[str, Callable[[Path], bool]] = {"seamless": seamless, "realtalk": realtalk, "vico": vico, "hdtf": hdtf}
 
 
 def recognised(root: Path) -> list[str]:
