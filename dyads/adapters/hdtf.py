@@ -135,9 +135,8 @@ def pairs(root: Path, options: HdtfOptions) -> tuple[list[Pair], dict[str, str],
         if lacking:
             skipped[name] = f"{name}: {lacking} of its clips are missing; fetch {name}.mp4 or {name}_0.mp4 and so on."
     if not there:
-        raise DataError(
-            f"{root}: none of the {len(videos)} listed videos is there; put {next(iter(videos))}_0.mp4 below it."
-        )
+        first = next(iter(videos))
+        raise DataError(f"{root}: none of the {len(videos)} listed videos is there; put {first}_0.mp4 below it.")
     names = sorted(there)
     drawn = rng(options.seed, "adapters.hdtf").permutation(len(names))[: options.test_videos]
     test = {names[k] for k in drawn}

@@ -2,7 +2,7 @@
 
 The release says neither who sits where nor when a cut comes, so its user lists it: `realtalk.csv` in the root, one row
 a shot. Columns: video, split, left_id, right_id, start, end (seconds); optional left_box and right_box
-(`x,y,w,h` in source pixels; without them the face furthest left and right), turns (a .jsonl of start, end, speaker, text
+(`x,y,w,h` in source pixels; else the face furthest left and right), turns (a .jsonl of start, end, speaker, text
 in the video's seconds; speaker is an id, or left or right) and shot, its name. Both orders become dyads. The voices are
 not separated: every row is marked as mixed sound.
 """
