@@ -7,9 +7,9 @@ Kinds: seamless, realtalk, vico, hdtf; `folder` (with --pairs) takes any recordi
 import argparse
 from pathlib import Path
 
-from dyads.adapters.engine import adapt, finish
+from dyads.adapters.engine.adapt import adapt, finish
+from dyads.adapters.engine.options import AdaptOptions, parse_options
 from dyads.adapters.kinds import LISTED, module_of, refuse_another
-from dyads.adapters.options import AdaptOptions, parse_options
 from dyads.adapters.pairs import read_pairs
 from dyads.errors import ConfigError, DataError, run_cli
 from dyads.layouts.recognise import KINDS

@@ -10,8 +10,8 @@ the crop. A finished dialogue is skipped when the same command runs again. Broke
 import argparse
 from pathlib import Path
 
-from dyads.adapters.engine import adapt, finish
-from dyads.adapters.options import AdaptOptions, parse_options
+from dyads.adapters.engine.adapt import adapt, finish
+from dyads.adapters.engine.options import AdaptOptions, parse_options
 from dyads.adapters.pairs import read_pairs
 from dyads.errors import DataError, run_cli
 

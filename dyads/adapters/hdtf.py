@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dyads.adapters.options import AdaptOptions
+from dyads.adapters.engine.options import AdaptOptions
 from dyads.adapters.pairs import Box, Pair, Source
 from dyads.errors import ConfigError, DataError
 from dyads.media.containers import probe
@@ -143,7 +143,7 @@ def pairs(root: Path, options: HdtfOptions) -> tuple[list[Pair], dict[str, str],
     people = {videos[name].person for name in test}
     if len(test) >= len(names):
         raise DataError(
-            f"{root}: {len(names)} videos are there, and {options.test_videos} of them are to be the test side; give fewer "
+            f"{root}: {len(names)} videos are there, {options.test_videos} of them are to be the test side; give fewer "
             "(option test_videos)."
         )
     chosen = []

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dyads.adapters.options import AdaptOptions
+from dyads.adapters.engine.options import AdaptOptions
 from dyads.adapters.pairs import Known, Pair, Source, parse_box
 from dyads.errors import DataError
 from dyads.records import SPLITS, Turn

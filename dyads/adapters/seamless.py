@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dyads.adapters.options import AdaptOptions
+from dyads.adapters.engine.options import AdaptOptions
 from dyads.adapters.pairs import Known, Member, Pair, Skipped, Source, without_test_people
 from dyads.adapters.seamless_files import Recording, read_tree
 from dyads.errors import ConfigError, DataError

@@ -10,7 +10,7 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from dyads.adapters.options import AdaptOptions
+from dyads.adapters.engine.options import AdaptOptions
 from dyads.adapters.pairs import Pair, Source, without_test_people
 from dyads.errors import ConfigError, DataError
 

@@ -14,10 +14,10 @@ from clip_factory import REAL_CLIPS, lag, needs_real_clips, noise, numbered, num
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dyads.adapters.convert import at_frames, cut_turns
-from dyads.adapters.engine import BROKEN, adapt, finish
+from dyads.adapters.engine.adapt import BROKEN, adapt, finish
+from dyads.adapters.engine.convert import at_frames, cut_turns
+from dyads.adapters.engine.options import AdaptOptions, parse_options
 from dyads.adapters.folder import main
-from dyads.adapters.options import AdaptOptions, parse_options
 from dyads.adapters.pairs import read_pairs
 from dyads.check import check
 from dyads.contract import Turn, load_arrays, read_manifest, read_turns, write_turns

@@ -2,9 +2,9 @@
 
 import math
 
-from dyads.adapters.crop_plan import CropPlan, every, fixed
+from dyads.adapters.engine.crop_plan import CropPlan, every, fixed
+from dyads.adapters.engine.options import AdaptOptions
 from dyads.adapters.face_crop import SAMPLES, choose_crop
-from dyads.adapters.options import AdaptOptions
 from dyads.adapters.pairs import Source
 from dyads.media.containers import FPS, probe
 from dyads.media.regions import iter_views

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from dyads.adapters.crop_plan import CropPlan
-from dyads.adapters.options import AdaptOptions
+from dyads.adapters.engine.crop_plan import CropPlan
+from dyads.adapters.engine.options import AdaptOptions
+from dyads.adapters.engine.planning import crop_plan
 from dyads.adapters.pairs import Known, Member, Pair, Skipped, Source
-from dyads.adapters.planning import crop_plan
 from dyads.errors import DataError
 from dyads.manifest import file_sha256
 from dyads.media.containers import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, probe

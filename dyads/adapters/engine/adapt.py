@@ -19,8 +19,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from dyads.adapters.convert import convert
-from dyads.adapters.options import AdaptOptions
+from dyads.adapters.engine.convert import convert
+from dyads.adapters.engine.options import AdaptOptions
 from dyads.adapters.pairs import Pair, Skipped
 from dyads.errors import DataError
 from dyads.files import write_json, write_text

@@ -1,0 +1,1 @@
+"""What every adapter shares: options, crops, one dialogue made in bounded memory, all of them in parallel."""
