@@ -1,0 +1,74 @@
+"""Faces are followed, a repeated picture reads as no motion, and a track survives its cache."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import faces
+from dyads.errors import DataError
+from dyads.media.video import read_video, write_video
+from faces import store
+
+
+def test_a_drawn_face_is_found_in_every_frame(drawn) -> None:
+    track = drawn.track
+    assert track.coverage == 1 and not track.others.any()
+    truth_middle = np.array([32, 34])  # the crops hold the face in their middle
+    middle = track.box[:, :2] + track.box[:, 2:] / 2
+    assert np.abs(middle - truth_middle).max() < 10
+
+
+def test_a_frozen_picture_has_no_variance(drawn, tmp_path: Path) -> None:
+    """Also once a codec has been over it; MediaPipe's own tracking creeps here."""
+    still = np.repeat(drawn.frames[:1], 40, 0)
+    write_video(tmp_path / "still.mp4", still, None)
+    for frames in (still, read_video(tmp_path / "still.mp4")):
+        track = faces.read_frames(frames)
+        values = faces.coefficients(track).values
+        assert values.var(0).max() <= 1e-6, "a frozen face must not move"
+
+
+def test_a_face_that_moves_is_not_taken_for_a_repeat(drawn) -> None:
+    assert drawn.track.repeated.mean() < 0.2
+
+
+def test_pictures_without_a_face_are_said_to_have_none() -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (3, 96, 128, 3), dtype=np.uint8)
+    track = faces.read_frames(noise)
+    assert track.coverage == 0 and np.isnan(track.points).all() and np.isnan(track.box).all()
+    with pytest.raises(DataError, match="a face is found in 0 frames"):
+        faces.coefficients(track)
+
+
+def test_a_face_that_appears_late_and_goes_is_found_meanwhile(drawn) -> None:
+    empty = np.full_like(drawn.frames[:6], 90)
+    track = faces.read_frames(np.concatenate([empty, drawn.frames[:12], empty]))
+    assert list(track.found) == [False] * 6 + [True] * 12 + [False] * 6
+
+
+def test_the_cache_gives_the_same_track_without_reading_again(drawn, tmp_path: Path, monkeypatch) -> None:
+    write_video(tmp_path / "a.mp4", drawn.frames[:20], None)
+    first = faces.read(tmp_path / "a.mp4", cache=tmp_path / "cache")
+    monkeypatch.setattr("faces.reader.read_frames", lambda *_: pytest.fail("the video is read twice"))
+    again = faces.read(tmp_path / "a.mp4", cache=tmp_path / "cache")
+    for key in ("found", "score", "box", "points", "others", "repeated"):
+        np.testing.assert_array_equal(getattr(first, key), getattr(again, key))
+    assert (first.width, first.height) == (again.width, again.height) == (64, 64)
+
+
+def test_a_damaged_cache_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    store.save(path, {"a": np.zeros((4, 3), np.float32)}, {})
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(DataError, match="x.safetensors: is no track"):
+        store.load(path)
+
+
+def test_the_left_and_the_right_of_two_faces_can_be_chosen(drawn) -> None:
+    two = np.concatenate([drawn.frames[:6], drawn.frames[:6, :, ::-1]], 2)
+    left, right = (faces.read_frames(two, faces.Options(which=side)) for side in ("left", "right"))
+    assert left.box[:, 0].max() < 64 < right.box[:, 0].min() + right.box[:, 2].min()
+    assert (left.others == 1).all() and (right.others == 1).all()
+    boxed = faces.read_frames(two, faces.Options(box=(64.0, 0.0, 64.0, 64.0)))
+    np.testing.assert_allclose(boxed.box, right.box, atol=2)
