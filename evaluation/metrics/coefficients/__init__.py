@@ -1,0 +1,1 @@
+"""Metrics of expression and pose numbers, and of identity embeddings, frame by frame or as distributions."""

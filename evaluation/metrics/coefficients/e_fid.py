@@ -1,0 +1,70 @@
+"""E-FID: the Frechet distance of expression numbers of single frames."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from evaluation.cards import MetricCard, Value
+from evaluation.metrics._estimate import PROTOCOL, estimate, no_estimate
+from evaluation.metrics._series import Undefined, frechet, require_frames
+
+
+def e_fid(generated: np.ndarray, true: np.ndarray) -> float:
+    """Frechet distance of expression numbers (N, D) of all frames; frames without a face are left out beforehand.
+
+    Undefined: `too_few_frames` below D + 1, `length_mismatch` of the counts, `not_finite`.
+    """
+    require_frames(min(len(generated), len(true)), true.shape[1] + 1)
+    return frechet(generated, true)
+
+
+CARDS = (
+    MetricCard(
+        name="e_fid",
+        label="E-FID",
+        unit="coefficient²",
+        direction="lower",
+        range=(0.0, float("inf")),
+        per="set",
+        parts=("expression",),
+        definition="Frechet distance of Gaussians fitted to the expression numbers of all generated and all true frames.",
+        equation=r"\left\|\mu-\hat\mu\right\|^2+\operatorname{tr}\left(\Sigma+\hat\Sigma-2(\Sigma\hat\Sigma)^{1/2}\right)",
+        protocol="expression numbers of given coefficients (`expression` of each video's .npz, with the extractor's name), "
+        f"else the mesh reader's fixed basis; all frames with a face in both videos, pooled; {PROTOCOL}",
+        source="EMO and EchoMimic name it; no public code. EchoMimic: 64 numbers of Deep3DFaceRecon (its text also names "
+        "Inception, #177); Hallo2: 79 of ER-NeRF's tracker (#31)",
+        disagreements=(
+            "Numbers of different extractors are in different units: no value can be compared with another paper's "
+            "unless both name the same.",
+            "A tracker that fits identity and focal length per clip moves the expression's zero with them.",
+        ),
+        estimate=True,
+        separates=(("ground_truth", "vae_round_trip"), ("vae_round_trip", "frozen_reference")),
+        separates_parts=("expression",),
+        blind=(("vae_round_trip", "shuffled_partner"),),
+    ),
+)
+
+
+def expressions(clip, side: str) -> np.ndarray:
+    """(T, D) of one side: given ones first, else the reader's basis. Undefined `weights_missing` without either."""
+    for name in (f"given_{side}", f"basis_{side}"):
+        if clip.features.get(name) is not None:
+            return np.asarray(clip.features[name], np.float64)
+    raise Undefined("weights_missing")
+
+
+def set_values(clips, tools) -> Iterator[Value]:
+    try:
+        sides: tuple[list, list] = ([], [])
+        for clip in clips:
+            generated, true = expressions(clip, "generated"), expressions(clip, "true")
+            if generated.shape != true.shape:
+                raise Undefined("length_mismatch")
+            seen = np.isfinite(generated).all(1) & np.isfinite(true).all(1)
+            sides[0].append(generated[seen])
+            sides[1].append(true[seen])
+    except Undefined as failure:
+        yield from no_estimate("e_fid", "expression", failure.status)
+    else:
+        yield from estimate("e_fid", "expression", *sides, e_fid)

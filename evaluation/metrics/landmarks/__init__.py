@@ -1,0 +1,1 @@
+"""Metrics of landmarks: distances of points on the face, blinks and timing."""

@@ -1,0 +1,1 @@
+"""Metrics of meshes: given vertices, or the 468 points of the mesh reader."""
