@@ -1,4 +1,5 @@
-"""The field's metrics of points, meshes, coefficients and sharpness: closed forms, invariances, and failures as statuses."""
+"""The field's metrics of points, meshes, coefficients and sharpness: closed forms, invariances, and failures as
+statuses."""
 
 import math
 

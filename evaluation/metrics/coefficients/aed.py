@@ -12,7 +12,8 @@ READERS = {"aed": "openface", "aed_dlib": "identity_dlib"}
 
 
 def aed(generated: np.ndarray, true: np.ndarray) -> float:
-    """FOMM's form of embeddings (N, D): mean *squared* norm of the difference. Undefined: `length_mismatch`, `no_face`."""
+    """FOMM's form of embeddings (N, D): mean *squared* norm of the difference. Undefined: `length_mismatch`,
+    `no_face`."""
     generated, true = np.asarray(generated, np.float64), np.asarray(true, np.float64)
     if generated.shape != true.shape:
         raise Undefined("length_mismatch")
@@ -43,7 +44,8 @@ def _card(name: str, label: str, reader: str, unit: str, high: float) -> MetricC
         protocol=f"{reader}; frames in which both faces were found, at least 90 %",
         source="FOMM's pose-evaluation cmp.py (1bc4cae)",
         disagreements=_DISAGREEMENTS,
-        unordered="features of identity are meant to ignore motion, so a sharp still face can come out before the right "
+        unordered="features of identity are meant to ignore motion, so a sharp still face can come out before the "
+        "right "
         "motion through an autoencoder",
         separates=(("ground_truth", "vae_round_trip"), ("ground_truth", "shuffled_partner")),
         separates_parts=("frame",),

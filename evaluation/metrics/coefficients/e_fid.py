@@ -27,11 +27,14 @@ CARDS = (
         range=(0.0, float("inf")),
         per="set",
         parts=("expression",),
-        definition="Frechet distance of Gaussians fitted to the expression numbers of all generated and all true frames.",
+        definition="Frechet distance of Gaussians fitted to the expression numbers of all generated and all true "
+        "frames.",
         equation=r"\left\|\mu-\hat\mu\right\|^2+\operatorname{tr}\left(\Sigma+\hat\Sigma-2(\Sigma\hat\Sigma)^{1/2}\right)",
-        protocol="expression numbers of given coefficients (`expression` of each video's .npz, with the extractor's name), "
+        protocol="expression numbers of given coefficients (`expression` of each video's .npz, with the extractor's "
+        "name), "
         f"else the mesh reader's fixed basis; all frames with a face in both videos, pooled; {PROTOCOL}",
-        source="EMO and EchoMimic name it; no public code. EchoMimic: 64 numbers of Deep3DFaceRecon (its text also names "
+        source="EMO and EchoMimic name it; no public code. EchoMimic: 64 numbers of Deep3DFaceRecon (its text also "
+        "names "
         "Inception, #177); Hallo2: 79 of ER-NeRF's tracker (#31)",
         disagreements=(
             "Numbers of different extractors are in different units: no value can be compared with another paper's "

@@ -51,7 +51,8 @@ def _card(part: str, label: str, unit: str, numbers: str) -> MetricCard:
         parts=(part,),
         definition=f"Mean absolute difference of the generated and the true {numbers}, frame by frame.",
         equation=r"\frac1{TD}\sum_{t,d}\left|\hat y_{td}-y_{td}\right|",
-        protocol=f"the motion reader's {numbers} on both videos, or given coefficients; frames in which both were read, "
+        protocol=f"the motion reader's {numbers} on both videos, or given coefficients; frames in which both were "
+        f"read, "
         "at least 90 % of the clip; paired by time at 25 fps",
         source="ViCo challenge, by its authors' words (vico_challenge_baseline thread #15); it published no code",
         disagreements=(

@@ -35,7 +35,8 @@ def beat_alignment(audio_beats: np.ndarray, motion_beats: np.ndarray, sigma: flo
 def motion_beats(points: np.ndarray, smoothing: float = SMOOTHING) -> np.ndarray:
     """Frames (N,) at which the mean speed of points (T, V, C) has a local minimum, smoothed with a Gaussian.
 
-    Frames without a face keep the place before. Undefined: `no_face`, `too_few_frames`, `constant_series` for a still one.
+    Frames without a face keep the place before. Undefined: `no_face`, `too_few_frames`, `constant_series` for a
+    still one.
     """
     from scipy.ndimage import gaussian_filter1d
     from scipy.signal import argrelmin
@@ -89,10 +90,12 @@ CARDS = (
         range=(0.0, 1.0),
         per="clip",
         parts=("head", "head_chance"),
-        definition="How near each onset of the avatar's voice lies to a moment at which the head's motion comes to rest. "
+        definition="How near each onset of the avatar's voice lies to a moment at which the head's motion comes to "
+        "rest. "
         "Beside it what the same motion scores at random times (head_chance): only what lies above it is alignment.",
         equation=r"\frac1{|B|}\sum_{b\in B}\exp\left(-\min_{m\in M}\frac{(m-b)^2}{18}\right)",
-        protocol="onsets of the voice in 24 bands; minima of the mean speed of nose and eye corners, smoothed with sigma "
+        protocol="onsets of the voice in 24 bands; minima of the mean speed of nose and eye corners, smoothed with "
+        "sigma "
         "5 frames; 18 frames^2 at 25 fps; no onset or no motion: no value",
         source="Bailando (cc90b98) on motion minima; 3DXTalker for heads (14 to 18); SAiD (bb7b180) on onsets",
         disagreements=(

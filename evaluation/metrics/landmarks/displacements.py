@@ -31,7 +31,8 @@ def _card(name: str, label: str, part: str, definition: str, count: str, source:
         parts=(part,),
         definition=definition,
         equation=rf"\frac1{{{count}T}}\sum_t\sum_i\left(|\hat x_{{ti}}-x_{{ti}}|+|\hat y_{{ti}}-y_{{ti}}|\right)",
-        protocol="68 iBUG points among the mesh reader's 468, where they lie in the picture; pixels of a square of 256; "
+        protocol="68 iBUG points among the mesh reader's 468, where they lie in the picture; pixels of a square of "
+        "256; "
         "frames in which both faces were found, at least 90 % of the clip; paired by time at 25 fps",
         source=source,
         disagreements=(said, "Both count native pixels of another landmark network; ours are pixels of 256."),
@@ -45,7 +46,8 @@ CARDS = (
         "lip_lmd",
         "LipLMD",
         "mouth",
-        "Mean absolute difference of the 40 coordinates of the mouth's landmarks: shape, place and head motion together.",
+        "Mean absolute difference of the 40 coordinates of the mouth's landmarks: shape, place and head motion "
+        "together.",
         "40",
         "ViCo challenge baseline evaluations/compute_lmd.py (16424c0)",
         "The 2023 challenge took 3DDFA_V2's landmarks; a clip without a face, or of another length, stops its script.",

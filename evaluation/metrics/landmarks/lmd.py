@@ -84,14 +84,17 @@ _ABOUT = {
     ),
 }
 _PROTOCOL = (
-    "68 iBUG points among the mesh reader's 468, on both videos; pixels of a square of 256 (native pixels times 256 over "
-    "the longer side); frames in which both faces were found, at least 90 % of the clip; paired by time at 25 fps; mean "
+    "68 iBUG points among the mesh reader's 468, on both videos; pixels of a square of 256 (native pixels times 256 "
+    "over "
+    "the longer side); frames in which both faces were found, at least 90 % of the clip; paired by time at 25 fps; "
+    "mean "
     "over frames, then over clips; neither rotation nor scale is removed"
 )
 _DISAGREEMENTS = (
     "Public code agrees neither on the sum nor on what is removed: all points moved by (3, 4) give 0 (ATVGnet, EAT, "
     "ER-NeRF), 5 and 1.47 (talking-head-metrics), 3.5 (ViCo's LipLMD, FOMM's AKD).",
-    "Landmarks of dlib are whole pixels, FAN's are not, and detectors choose different faces; frames without a face are "
+    "Landmarks of dlib are whole pixels, FAN's are not, and detectors choose different faces; frames without a face "
+    "are "
     "left out (ATVGnet, EAT), repeated (talking-head-metrics) or counted as perfect (GAGAvatar #43).",
     "EAT stretches unequal lengths onto each other; ATVGnet pools frames of all clips.",
 )

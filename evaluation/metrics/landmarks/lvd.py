@@ -44,7 +44,8 @@ CARDS = (
             "face value is about the mouth twice.",
             "Noise of the landmarks counts like motion: a still face can come out ahead of a moving one.",
         ),
-        unordered="velocities of a face through an autoencoder carry its jitter, so a still face can come out before it",
+        unordered="velocities of a face through an autoencoder carry its jitter, so a still face can come out before "
+        "it",
         separates=(("ground_truth", "vae_round_trip"),),
         separates_parts=("mouth", "face"),
     ),

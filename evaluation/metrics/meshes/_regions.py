@@ -10,8 +10,10 @@ from evaluation.metrics._series import Undefined
 
 UNIT = "distance of outer eye corners"
 PROTOCOL = (
-    "the mesh reader's 468 points of both videos, head pose and size removed, in distances of the outer eye corners; or "
-    "given meshes and regions (`evaluation.score --regions`), in their own unit; frames in which both faces were found, "
+    "the mesh reader's 468 points of both videos, head pose and size removed, in distances of the outer eye corners; "
+    "or "
+    "given meshes and regions (`evaluation.score --regions`), in their own unit; frames in which both faces were "
+    "found, "
     "at least 90 % of the clip; paired by time at 25 fps; mean over frames, then over clips"
 )
 
@@ -23,7 +25,7 @@ def regions(vertices: int) -> dict[str, np.ndarray]:
     if vertices != 468:
         raise Undefined("no_regions")
     lips = np.array(sorted({*landmarks.LIPS_OUTER, *landmarks.LIPS_INNER}))
-    upper = np.array(sorted({*landmarks.BROWS, *landmarks.LEFT_EYE, *landmarks.RIGHT_EYE}))
+    upper = np.array(sorted({*landmarks.LEFT_BROW, *landmarks.RIGHT_BROW, *landmarks.LEFT_EYE, *landmarks.RIGHT_EYE}))
     return {"lips": lips, "upper": upper, "all": np.arange(vertices)}
 
 

@@ -57,7 +57,8 @@ CARDS = (
         "FDD",
         f"{UNIT} squared",
         "upper",
-        "Difference of the true and the generated upper face's liveliness, signed: above 0 the generated face is stiller.",
+        "Difference of the true and the generated upper face's liveliness, signed: above 0 the generated face is "
+        "stiller.",
         rf"\overline{{s_v(y)}}-\overline{{s_v(\hat y)}},\quad {_S}",
         "CodeTalker main/cal_metric.py (1b7cb95)",
         _DISAGREEMENTS,

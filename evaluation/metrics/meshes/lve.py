@@ -10,7 +10,8 @@ from evaluation.metrics.meshes._regions import UNIT, card, mesh_values
 
 
 def lve(generated: np.ndarray, true: np.ndarray) -> float:
-    """CodeTalker's and FaceDiffuser's form of lip vertices (T, V, 3): mean over frames of the largest squared distance."""
+    """CodeTalker's and FaceDiffuser's form of lip vertices (T, V, 3): mean over frames of the largest squared
+    distance."""
     return float((distances(*both(generated, true)) ** 2).max(1).mean())
 
 
@@ -74,7 +75,8 @@ _ABOUT = {
     ),
 }
 _DISAGREEMENTS = (
-    "3 mm in half of the frames and 1 mm in the others are 5e-6 m^2 (CodeTalker), 2.236 mm (UniLS) and 2 mm (UniTalker).",
+    "3 mm in half of the frames and 1 mm in the others are 5e-6 m^2 (CodeTalker), 2.236 mm (UniLS) and 2 mm "
+    "(UniTalker).",
     "Which vertices are lips differs: 254 entries (250 distinct) or 428 of FLAME's 5,023, 4,996 of BIWI's 23,370.",
     "torchmetrics 1.9.0 keeps views of the meshes that it is given: a tensor filled anew for each clip counts the last "
     "clip each time. CodeTalker stops at a clip that is one frame short.",

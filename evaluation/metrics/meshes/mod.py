@@ -41,7 +41,8 @@ def mod_vertices(generated: np.ndarray, true: np.ndarray) -> float:
 
 
 _DISAGREEMENTS = (
-    "MSMD takes landmarks 51 and 57, divided by the root of 3, and the root mean square; ARTalk the mean distance of 254 "
+    "MSMD takes landmarks 51 and 57, divided by the root of 3, and the root mean square; ARTalk the mean distance of "
+    "254 "
     "lip vertices, which is no opening; DiffPoseTalk published no code.",
     "Which pair of vertices is the opening differs: 3531/3504 of FLAME are the inner lips, 3546 an outer one.",
 )
@@ -52,7 +53,7 @@ CARDS = (
         UNIT,
         "openings",
         "Root mean square difference of the generated and the true opening of the inner lips.",
-        r"\sqrt{\frac1T\sum_t\left(o(\hat y_t)-o(y_t)\right)^2},\quad o=\left\|x_{\text{upper}}-x_{\text{lower}}\right\|",
+        r"\sqrt{\frac1T\sum_t\left(o(\hat y_t)-o(y_t)\right)^2},\quad o=\left\|x_{u}-x_{l}\right\|",
         "MSMD (thread #2), on the inner lips",
         _DISAGREEMENTS,
     ),

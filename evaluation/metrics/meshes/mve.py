@@ -19,7 +19,8 @@ def mhd(generated: np.ndarray, true: np.ndarray) -> float:
 
 
 _DISAGREEMENTS = (
-    "The mean depends on how densely the mesh covers each part of the face: FLAME has a fifth of its vertices on the neck.",
+    "The mean depends on how densely the mesh covers each part of the face: FLAME has a fifth of its vertices on the "
+    "neck.",
     "Some divide by a template first, which cancels.",
 )
 _D = r"\left\|\hat x_{tv}-x_{tv}\right\|"

@@ -25,27 +25,33 @@ CARDS = (
         range=(0.0, 1.0),
         per="clip",
         parts=("frame",),
-        definition="Cumulative probability of blur detection: the share of vertical edges whose width is at most the just "
+        definition="Cumulative probability of blur detection: the share of vertical edges whose width is at most the "
+        "just "
         "noticeable one. A property of one picture, printed beside the true video's.",
         equation=r"P\left(p\le0.63\right),\quad p=1-\exp\left(-(w/w_0)^{3.6}\right)",
         protocol=f"grey (ITU-R 601) of frames at their own size; whole {BLOCK}x{BLOCK} blocks in which Canny (sigma 1) "
-        f"marks more than {EDGE_SHARE:.1%}; thinned Sobel edges along rows; w0 = 3, or 5 at a block contrast of at most "
+        f"marks more than {EDGE_SHARE:.1%}; thinned Sobel edges along rows; w0 = 3, or 5 at a block contrast of at "
+        f"most "
         f"{LOW_CONTRAST}; every {STRIDE}th frame, mean; no edge: no value",
         source="Narvekar & Karam 2011; the Python package cpbd 1.0.7 (cpbd-py312 1.0.3)",
         disagreements=(
-            "It rewards noise (0.9) and small pictures: half the size gives 0.93 for the same content, a quarter of the "
+            "It rewards noise (0.9) and small pictures: half the size gives 0.93 for the same content, a quarter of "
+            "the "
             "contrast 0.95 instead of 0.28. Compare at one size only.",
             "Only edges along rows count: a picture turned by 90 degrees can score 0.",
             "ATVGnet's copy excludes w = w0. The package gives 0 for a flat picture or one below 64 pixels, and wants "
-            "grey values from 0 to 255 without saying so; and 0 for a picture in which brightness only rises to the right.",
+            "grey values from 0 to 255 without saying so; and 0 for a picture in which brightness only rises to the "
+            "right.",
         ),
-        unordered="block artefacts and noise are sharp edges, so a decoder's output can come out sharper than the truth",
+        unordered="block artefacts and noise are sharp edges, so a decoder's output can come out sharper than the "
+        "truth",
     ),
 )
 
 
 def thinned_edges(grey: np.ndarray) -> np.ndarray:
-    """bool (H, W): pixels whose horizontal Sobel strength is above the threshold and a strict maximum along one axis."""
+    """bool (H, W): pixels whose horizontal Sobel strength is above the threshold and a strict maximum along one
+    axis."""
     gradient = (
         correlate1d(correlate1d(grey, [1.0, 2.0, 1.0], 0, mode="reflect"), [-1.0, 0.0, 1.0], 1, mode="reflect") / 8
     )
