@@ -1,0 +1,120 @@
+"""Which videos belong together: by name over folders, or as a CSV file says; and what is left alone."""
+
+import csv
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dyads.errors import ConfigError, DataError
+
+SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One name: its generated video in each system that has one, the true one and the user's where there are any."""
+
+    name: str
+    generated: dict[str, Path]
+    true: Path | None = None
+    user: Path | None = None
+
+
+@dataclass
+class Items:
+    """What there is to score, systems by name, and lines about files that are not used."""
+
+    systems: tuple[str, ...]
+    items: list[Item]
+    unused: list[str] = field(default_factory=list)
+
+
+def videos(folder: Path, option: str) -> dict[str, Path]:
+    """Videos of a folder by stem. `ConfigError` for no folder, `DataError` for two files of one stem."""
+    if not folder.is_dir():
+        raise ConfigError(f"{option} {folder} is no folder; give one with videos ({', '.join(SUFFIXES)}).")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
+            continue
+        if path.stem in found:
+            raise DataError(f"{path}: {found[path.stem].name} has the same name; keep one of them.")
+        found[path.stem] = path
+    return found
+
+
+def systems_of(given: list[str]) -> dict[str, Path]:
+    """System -> folder of `NAME=DIR` or `DIR`, whose own name is then the system's."""
+    found: dict[str, Path] = {}
+    for text in given:
+        name, mark, folder = text.partition("=")
+        path = Path(folder if mark and not Path(text).is_dir() else text)
+        name = name if mark and path != Path(text) else path.resolve().name
+        if name in found:
+            raise ConfigError(f"--generated names {name!r} twice; write --generated NAME={path} with another name.")
+        if not name or set(name) & set("/\\,"):
+            raise ConfigError(f"--generated {text}: {name!r} is no name for a system; write NAME={path}.")
+        found[name] = path
+    return found
+
+
+def by_name(systems: dict[str, Path], true: Path | None, user: Path | None) -> Items:
+    """Every name of a generated video, with the true and the user's video of that name."""
+    generated = {name: videos(folder, "--generated") for name, folder in systems.items()}
+    truths = videos(true, "--true") if true else {}
+    users = videos(user, "--user") if user else {}
+    names = sorted({stem for found in generated.values() for stem in found})
+    if true:
+        names = sorted(set(names) | set(truths)) if truths else names
+    unused = [f"{path}: no generated video has its name; left alone" for stem, path in users.items() if stem not in names]
+    items = [
+        Item(stem, {s: found[stem] for s, found in generated.items() if stem in found}, truths.get(stem), users.get(stem))
+        for stem in names
+    ]
+    for name, found in generated.items():
+        if not found:
+            raise DataError(f"{systems[name]} holds no video; give a folder with {', '.join(SUFFIXES)} files.")
+        if truths and not set(found) & set(truths):
+            raise DataError(
+                f"{systems[name]} and {true} have no name in common ({next(iter(found))}, {next(iter(truths))}); name the "
+                "files alike or list them in a CSV file (--pairs)."
+            )
+    return Items(tuple(systems), items, unused)
+
+
+def listed(path: Path, systems: dict[str, Path], true: Path | None, user: Path | None) -> Items:
+    """The rows of a CSV file; paths are relative to their folder if that was given, else to the file's own."""
+    if not path.is_file():
+        raise ConfigError(f"--pairs {path} is no file; give a CSV file.")
+    try:
+        reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""))
+        rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: not a UTF-8 CSV file ({error}); save it as UTF-8 CSV.") from error
+    columns = reader.fieldnames or ()
+    named = {name: name if name in columns else "generated" for name in systems}
+    missing = [column for column in ("name", *named.values()) if column not in columns]
+    if missing or not rows:
+        words = f"missing column {missing[0]}; add it" if missing else "lists no rows; add some"
+        raise DataError(f"{path}: {words}.")
+    items, faults, seen = [], [], set()
+    for number, row in enumerate(rows, 2):
+        row = {key: (value or "").strip() for key, value in row.items() if key}
+        if not row["name"] or row["name"] in seen:
+            faults.append(f"{path} line {number}: name {row['name']!r} is empty or there already; give each its own.")
+        seen.add(row["name"])
+        found = {}
+        for key, text, folder in (
+            *((name, row[column], systems[name]) for name, column in named.items()),
+            ("true", row.get("true", ""), true),
+            ("user", row.get("user", ""), user),
+        ):
+            if text:
+                found[key] = (folder or path.parent) / text
+                if not found[key].is_file():
+                    faults.append(f"{path} line {number}: {found[key]} does not exist; correct it.")
+        generated = {name: found[name] for name in systems if name in found}
+        items.append(Item(row["name"], generated, found.get("true"), found.get("user")))
+    if faults:
+        raise DataError("\n".join(faults))
+    return Items(tuple(systems), items)

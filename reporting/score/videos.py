@@ -1,0 +1,142 @@
+"""What is read of one video: pictures and sound once, the face and the networks' features kept in a cache.
+
+The cache's key is the file's content and all that decides a reading, so a second system costs only itself.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+import faces
+from dyads.errors import DataError
+from dyads.files import atomic_path
+from dyads.manifest import file_sha256
+from dyads.media.containers import FPS, SAMPLES_PER_FRAME, probe
+from dyads.media.video import iter_video, read_audio
+from evaluation.networks.syncnet import SyncNet
+from evaluation.readings import lip_sync
+from evaluation.readings.clip import Tools
+from faces.reader import VERSION as FACES
+
+VERSION = 1
+IDENTITY_STRIDE = 5
+MOST_BYTES = 6 << 30
+
+
+@dataclass
+class Video:
+    """A decoded video at 25 frames a second, and what was read of it.
+
+    `frames` uint8 (T, H, W, 3), at most `--size` pixels a side; `sound` float32 (640 T,) or None; `readings` by name.
+    """
+
+    path: Path
+    key: str
+    source_fps: float
+    source_size: tuple[int, int]
+    frames: np.ndarray
+    sound: np.ndarray | None
+    readings: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+class Reader:
+    """Reads videos with the mesh reader and the networks that were given, and keeps what it found."""
+
+    def __init__(self, tools: Tools, cache: Path, weights: dict[str, str], size: int) -> None:
+        self.tools, self.cache, self.size = tools, cache, size
+        self.hashes = {slot: file_sha256(Path(path)) for slot, path in sorted(weights.items())}
+        self.read_seconds: dict[str, float] = {}
+
+    def open(self, path: Path, shape: tuple[int, int] | None = None) -> Video:
+        """Decode; `shape` (H, W) rescales to another video's size. `DataError` if it cannot be read or held."""
+        info = probe(path)
+        high, wide = shape or _fitting(info.height, info.width, self.size)
+        frames = []
+        for frame in iter_video(path):
+            if shape is None and not frames:
+                high, wide = _fitting(*frame.shape[:2], self.size)  # upright, with square pixels
+            if frame.shape[:2] != (high, wide):
+                frame = np.asarray(Image.fromarray(frame).resize((wide, high), Image.Resampling.BICUBIC, reducing_gap=3.0))
+            frames.append(frame)
+            if len(frames) * high * wide * 3 > MOST_BYTES:
+                raise DataError(
+                    f"{path}: more than {len(frames) / FPS:.0f} s at {wide}x{high} do not fit into {MOST_BYTES >> 30} GB; "
+                    "cut it into parts or give a smaller --size."
+                )
+        sound = None
+        if info.has_audio:
+            samples = read_audio(path)
+            wanted = len(frames) * SAMPLES_PER_FRAME
+            sound = np.pad(samples, (0, max(0, wanted - len(samples))))[:wanted]
+        content = json.dumps([VERSION, FACES, file_sha256(path), high, wide])
+        key = hashlib.sha256(content.encode()).hexdigest()[:32]
+        return Video(path, key, info.fps, (info.height, info.width), np.stack(frames), sound)
+
+    def read(self, video: Video, voice: np.ndarray | None = None) -> None:
+        """Fill `readings`: of the face, of every network; `voice` (640 T,) is what its lips are compared with."""
+        for name, function in self._readings(video, voice).items():
+            path = self.cache / video.key[:2] / f"{video.key}-{name}.safetensors"
+            video.readings |= _kept(path) or _keep(path, function())
+
+    def _readings(self, video: Video, voice: np.ndarray | None) -> dict[str, Any]:
+        found = {"face": lambda: _face(video)}
+        for name, reader in self.tools.readers.items():
+            found[f"{name}-{self.hashes[name][:16]}"] = lambda n=name, r=reader: {
+                n: r.features_of(video.frames).astype(np.float16)
+            }
+        if voice is not None:
+            sound = hashlib.sha256(voice.tobytes()).hexdigest()[:16]
+            for name, network in self.tools.listeners.items():
+                found[f"{name}-{self.hashes[name][:16]}-{sound}"] = lambda n=name, r=network: _lips(n, r, video, voice)
+        return found
+
+
+def _fitting(height: int, width: int, longest: int) -> tuple[int, int]:
+    scale = min(1.0, longest / max(height, width))
+    return max(2, round(height * scale)), max(2, round(width * scale))
+
+
+def _face(video: Video) -> dict[str, np.ndarray]:
+    track = faces.read_frames(video.frames, name=str(video.path))
+    return {
+        "points": np.array(track.points, np.float32),
+        "found": track.found,
+        "score": track.score,
+        "box": track.box,
+        "others": track.others,
+        "repeated": track.repeated,
+    }
+
+
+def _lips(name: str, network: SyncNet, video: Video, voice: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: lip_sync.reading(network.look(video.frames), network.listen(voice), voice)}
+
+
+def track_of(video: Video) -> faces.FaceTrack:
+    """The face of a read video as `faces` gives it."""
+    keys = ("found", "score", "box", "points", "others", "repeated")
+    height, width = video.frames.shape[1:3]
+    return faces.FaceTrack(width, height, **{key: video.readings[key] for key in keys})
+
+
+def _kept(path: Path) -> dict[str, np.ndarray] | None:
+    try:
+        return load_file(path) if path.is_file() else None
+    except (SafetensorError, OSError):
+        return None  # damaged: read again
+
+
+def _keep(path: Path, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    with atomic_path(path) as temporary:
+        save_file({key: np.ascontiguousarray(value) for key, value in found.items()}, temporary)
+    return found
