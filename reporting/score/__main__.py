@@ -21,7 +21,9 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--generated", required=True, action="append", metavar="[NAME=]DIR", help="videos; repeat it")
     found.add_argument("--true", type=Path, metavar="DIR", help="true videos of the same names")
     found.add_argument("--user", type=Path, metavar="DIR", help="videos of the person talked to")
-    found.add_argument("--pairs", type=Path, metavar="CSV", help="columns name, generated (or each system's name), true, user")
+    found.add_argument(
+        "--pairs", type=Path, metavar="CSV", help="columns name, generated (or each system's name), true, user"
+    )
     found.add_argument("--out", type=Path, default=Path("score"), help="folder for the results (default: score)")
     found.add_argument("--weights", default="{}", help="JSON object or @file: network -> file, see evaluation.weights")
     found.add_argument("--common", action="store_true", help="score the common part of unequal lengths, and say so")

@@ -66,9 +66,13 @@ def by_name(systems: dict[str, Path], true: Path | None, user: Path | None) -> I
     names = sorted({stem for found in generated.values() for stem in found})
     if true:
         names = sorted(set(names) | set(truths)) if truths else names
-    unused = [f"{path}: no generated video has its name; left alone" for stem, path in users.items() if stem not in names]
+    unused = [
+        f"{path}: no generated video has its name; left alone" for stem, path in users.items() if stem not in names
+    ]
     items = [
-        Item(stem, {s: found[stem] for s, found in generated.items() if stem in found}, truths.get(stem), users.get(stem))
+        Item(
+            stem, {s: found[stem] for s, found in generated.items() if stem in found}, truths.get(stem), users.get(stem)
+        )
         for stem in names
     ]
     for name, found in generated.items():
@@ -76,7 +80,8 @@ def by_name(systems: dict[str, Path], true: Path | None, user: Path | None) -> I
             raise DataError(f"{systems[name]} holds no video; give a folder with {', '.join(SUFFIXES)} files.")
         if truths and not set(found) & set(truths):
             raise DataError(
-                f"{systems[name]} and {true} have no name in common ({next(iter(found))}, {next(iter(truths))}); name the "
+                f"{systems[name]} and {true} have no name in common ({next(iter(found))}, {next(iter(truths))}); name "
+                f"the "
                 "files alike or list them in a CSV file (--pairs)."
             )
     return Items(tuple(systems), items, unused)

@@ -66,11 +66,14 @@ class Reader:
             if shape is None and not frames:
                 high, wide = _fitting(*frame.shape[:2], self.size)  # upright, with square pixels
             if frame.shape[:2] != (high, wide):
-                frame = np.asarray(Image.fromarray(frame).resize((wide, high), Image.Resampling.BICUBIC, reducing_gap=3.0))
+                frame = np.asarray(
+                    Image.fromarray(frame).resize((wide, high), Image.Resampling.BICUBIC, reducing_gap=3.0)
+                )
             frames.append(frame)
             if len(frames) * high * wide * 3 > MOST_BYTES:
                 raise DataError(
-                    f"{path}: more than {len(frames) / FPS:.0f} s at {wide}x{high} do not fit into {MOST_BYTES >> 30} GB; "
+                    f"{path}: more than {len(frames) / FPS:.0f} s at {wide}x{high} do not fit into {MOST_BYTES >> 30} "
+                    f"GB; "
                     "cut it into parts or give a smaller --size."
                 )
         sound = None

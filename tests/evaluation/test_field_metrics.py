@@ -154,7 +154,7 @@ def test_coefficients():
     true = np.zeros((10, 3))
     assert mean_absolute(true + (1.0, 2, 3), true) == pytest.approx(2, **CLOSE)
     assert aed(np.eye(2)[[0, 0]], np.eye(2)[[1, 1]]) == pytest.approx(2, **CLOSE)
-    names = ("jaw_open", "smile", "yaw", "pitch", "roll", "shift_x", "shift_y", "scale", "basis_00")
+    names = ("jaw_open", "smile", "yaw", "pitch", "roll", "shift_x", "shift_y", "size", "basis_00")
     assert chosen(names, "expression") == [0, 1] and chosen(names, "angle") == [2, 3, 4]
     assert status(chosen, (), "expression") == "no_truth"
 
@@ -179,7 +179,10 @@ def test_missing_faces_and_unequal_lengths_have_a_status():
             assert status(function, np.full_like(true, np.inf), true) == "no_face"
     assert status(lvd, np.full((5, 3, 2), np.nan), np.zeros((5, 3, 2))) == "no_face"
     assert status(aed, np.full((5, 3), np.nan), np.zeros((5, 3))) == "no_face"
-    assert status(mean_absolute, np.full((5, 3), np.nan), np.zeros((5, 3))) == "no_face"
+    assert status(mean_absolute, np.full((5, 3), np.nan), np.zeros((5, 3))) == "not_finite"
+    unseen = np.arange(5) > 2
+    assert status(mean_absolute, np.zeros((5, 3)), np.zeros((5, 3)), unseen) == "no_face"
+    assert mean_absolute(np.full((20, 3), 2.0), np.zeros((20, 3)), np.arange(20) > 0) == 2
     assert status(interocular, np.zeros((3, 68, 2))) == "not_finite"
     seen = face()
     seen[0] = np.nan

@@ -14,7 +14,7 @@ from evaluation.clips import Clip, Truth
 from evaluation.metrics._series import Undefined
 from evaluation.readings.clip import Tools
 from evaluation.readings.sidecars import Rating, Timing
-from evaluation.registry import cards
+from evaluation.registry import cards, modules
 from evaluation.rows import read_rows
 from evaluation.run import collect, measure, promised, write_rows
 
@@ -65,7 +65,9 @@ def statuses(*clips: Clip, estimates: bool = False) -> dict[tuple[str, str, str]
 def test_a_good_clip_defines_everything_but_what_needs_weights():
     found = statuses(*(make_clip(number, f"clip{number}") for number in range(10)))
     bad = {(metric, status) for (_, metric, _), status in found.items() if status != OK}
-    assert bad == {(metric, "weights_missing") for metric in OF_NETWORKS} | {("rdgg", "too_few_frames")}
+    wanted = {(metric, "weights_missing") for metric in (*OF_NETWORKS, *OF_FACES)}
+    wanted |= {("rdgg", "too_few_frames"), ("cpbd", "frame_too_small")}
+    assert bad == wanted
 
 
 def test_too_few_windows_or_clips_or_an_unread_face_are_no_score():
@@ -117,8 +119,17 @@ OF_NETWORKS = {
     *(metric for metric in OF_FEATURES if "_small" not in metric),
 }
 MOTION = ("motion_generated", "motion_true", "motion_user")
+ERRORS = {"motion_mse", "exp_distance", "angle_distance", "trans_distance"}  # one frame has an error
 TLCC = [f"tlcc{state}_{kind}" for state in ("", "_listening") for kind in ("offset", "delay", "peak")]
+# Of points on the face, which nobody read in these clips; see test_field_metrics.py.
+OF_FACES = {
+    card.name
+    for name, module in modules().items()
+    for card in module.CARDS
+    if module.__name__.split(".")[2] in ("landmarks", "meshes") or name in ("e_fid", "aed")
+}
 OF_MOTION = {
+    *ERRORS,
     *("rpcc", "rpcc_clip", "rpcc_dimension", "rpcc_pooled", "sid", "sid_normalised", "sid_40_20", "var", "var_flat"),
     *("sid_40_20_normalised", "motion_fd_pooled", "motion_fd_clip", "paired_fd_pooled", "paired_fd_clip", "motion_mse"),
     *("sts", "sts_pooled", "lip_opening_error", "mouth_opening_correlation", "lip_stability", *TLCC),
@@ -130,6 +141,7 @@ def test_every_motion_metric_is_known_to_these_tests():
     reads = {card.name for card in cards().values() if card.per == "set" or card.from_readings}
     others = {"expression_correlation", "expression_amplitude", "expression_valence", "fid_small"}
     others |= {"rdgg"}  # of minutes, see test_rdgg.py
+    others |= OF_FACES & reads
     assert reads - OF_MOTION - OF_FEATURES == others
 
 
@@ -161,9 +173,9 @@ def test_a_single_frame_is_too_few_for_every_motion_metric():
     for name in ("expected", "avatar", "cue"):
         object.__setattr__(clip.truth, name, getattr(clip.truth, name)[:1])
     found = statuses(clip)
-    states = {(metric, status) for (_, metric, _), status in found.items() if metric in OF_MOTION - {"motion_mse"}}
+    states = {(metric, status) for (_, metric, _), status in found.items() if metric in OF_MOTION - ERRORS}
     assert {status for _, status in states} <= {"too_few_frames", "no_speech"}
-    assert {metric for metric, _ in states} == OF_MOTION - {"motion_mse"}
+    assert {metric for metric, _ in states} == OF_MOTION - ERRORS
     assert found["one", "motion_mse", "all"] == OK  # one frame has an error
 
 
@@ -255,6 +267,8 @@ def test_only_readings_stay_in_memory():
     assert not any(array.ndim > 2 for array in arrays) and kept[0].motion_generated.shape == (T, D)
 
 
+FLAT = np.zeros((10, 64, 64, 3), np.uint8)
+OPEN_EYES = np.random.default_rng(0).uniform(0, 64, (130, 468, 3))  # no run of closed ones within
 SERIES = (*MOTION, "generated", "true", "image_generated", "image_true", "speaking")
 SITUATIONS = {  # of every status, clips that come to it
     "missing_video": lambda: [Clip("two", 0, "missing_video", np.zeros(0, bool))],
@@ -274,6 +288,9 @@ SITUATIONS = {  # of every status, clips that come to it
     "not_timed": lambda: [changed(timing=None)],
     "no_judge": lambda: [changed(rating=None)],
     "no_rating": lambda: [changed(rating=Rating(None))],
+    "no_edges": lambda: [changed(generated=FLAT, true=FLAT)],
+    "no_blink": lambda: [changed(features={"points_generated": OPEN_EYES, "points_true": OPEN_EYES})],
+    "no_regions": lambda: [changed(features={f"vertices_{s}": np.zeros((T, 9, 3)) for s in ("generated", "true")})],
 }
 # see test_tables.py, test_missing_rows_and_seeds_stay_in_sight; test_rdgg.py; test_coefficients.py
 OF_TABLES = {"not_run", "too_few_people", "no_pictures"}

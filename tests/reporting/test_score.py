@@ -9,7 +9,7 @@ import pytest
 from dyads.contract import read_manifest
 from dyads.errors import ConfigError, DataError
 from dyads.media.video import read_video, write_video
-from reporting import score
+from reporting.score import study as score
 
 
 def run(world, videos, probes, out):

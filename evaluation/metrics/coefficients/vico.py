@@ -11,31 +11,37 @@ from evaluation.metrics._series import Undefined, require_frames
 PARTS = {
     "expression": None,  # all that is neither angle nor translation
     "angle": ("yaw", "pitch", "roll"),
-    "translation": ("shift_x", "shift_y", "scale"),
+    "translation": ("shift_x", "shift_y", "size"),
 }
 NAMES = {"expression": "exp_distance", "angle": "angle_distance", "translation": "trans_distance"}
 
 
-def mean_absolute(generated: np.ndarray, true: np.ndarray) -> float:
-    """Mean absolute difference of numbers (T, D), over the frames in which all of both are there.
+def mean_absolute(generated: np.ndarray, true: np.ndarray, valid: np.ndarray | None = None) -> float:
+    """Mean absolute difference of numbers (T, D), over the frames in which both faces were seen (`valid`, bool (T,)).
 
-    Undefined: `length_mismatch`, `too_few_frames`, `no_face` where a tenth of the frames or more has none.
+    Undefined: `length_mismatch`, `too_few_frames`, `not_finite`, `no_face` where fewer than nine tenths were seen.
     """
     generated, true = np.asarray(generated, np.float64), np.asarray(true, np.float64)
     if generated.shape != true.shape or generated.ndim != 2:
         raise Undefined("length_mismatch")
     require_frames(len(true), 1)
-    seen = np.isfinite(generated).all(1) & np.isfinite(true).all(1)
+    seen = np.ones(len(true), bool) if valid is None else valid
     if not seen.any() or seen.mean() < LEAST_SHARE:
         raise Undefined("no_face")
-    return float(np.abs(generated[seen] - true[seen]).mean())
+    differences = np.abs(generated[seen] - true[seen])
+    if not np.isfinite(differences).all():
+        raise Undefined("not_finite")
+    return float(differences.mean())
 
 
 def chosen(names: tuple[str, ...], part: str) -> list[int]:
     """Columns of a part among coefficient names. Undefined `no_truth`: they are not there, or have no names."""
     taken = {name for wanted in PARTS.values() if wanted for name in wanted}
-    wanted = PARTS[part] or tuple(name for name in names if name not in taken and not name.startswith("basis_"))
-    if not names or not set(wanted) <= set(names) or not wanted:
+    if part == "expression":
+        wanted = tuple(name for name in names if name not in taken and not name.startswith("basis_"))
+    else:
+        wanted = tuple(name for name in PARTS[part] if name in names)
+    if len(wanted) < 2:
         raise Undefined("no_truth")
     return [names.index(name) for name in wanted]
 
@@ -77,7 +83,7 @@ def clip_values(clip, tools) -> Iterator[Value]:
     for part, name in NAMES.items():
         try:
             columns = chosen(clip.names, part)
-            value = mean_absolute(clip.motion_generated[:, columns], clip.motion_true[:, columns])
+            value = mean_absolute(clip.motion_generated[:, columns], clip.motion_true[:, columns], clip.valid)
         except Undefined as failure:
             yield undefined(name, part, failure.status)
         else:

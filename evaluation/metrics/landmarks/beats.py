@@ -113,8 +113,8 @@ CARDS = (
 def clip_values(clip, tools) -> Iterator[Value]:
     for side, name in (("generated", str), ("true", truth_part)):
         try:
-            audio_beats = onsets(clip.audio)
-            beats = motion_beats(ibug(clip, side)[:, list(RIGID)])
+            head = ibug(clip, side)[:, list(RIGID)]
+            audio_beats, beats = onsets(clip.audio), motion_beats(head)
             values = beat_alignment(audio_beats, beats), chance(audio_beats, beats, clip.frames)
         except Undefined as failure:
             yield undefined("beat_align", name("head"), failure.status)

@@ -7,7 +7,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from evaluation.cards import MetricCard, Value
+from evaluation.cards import MetricCard, Value, undefined
 
 BATCH = 16
 
@@ -85,6 +85,9 @@ def map_distance(generated: list[Tensor], true: list[Tensor]) -> Tensor:
 
 
 def clip_values(clip, tools) -> Iterator[Value]:
-    yield Value("lpips_small", "frame", float(clip.map_distance.mean()))
+    if clip.map_distance is None:
+        yield undefined("lpips_small", "frame", "weights_missing")
+    else:
+        yield Value("lpips_small", "frame", float(clip.map_distance.mean()))
     network = tools.network("lpips")
     yield Value("lpips", "frame", float(lpips_distance(network, clip.generated, clip.true).mean()))

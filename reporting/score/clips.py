@@ -1,0 +1,155 @@
+"""A pair of videos as the metrics see it: a `Clip` whose motion is the mesh reader's, read against the true face."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+import faces
+from dyads.errors import DataError
+from dyads.media.containers import FPS, SAMPLES_PER_FRAME
+from evaluation.cards import OK
+from evaluation.clips import Clip, voiced
+from evaluation.networks.syncnet import SyncNet
+from reporting.score.items import Item
+from reporting.score.videos import Reader, Video, track_of
+
+LEAST_SHARE = 0.9  # of the frames must show every face that is compared
+COMMON_SHARE = 0.5  # of the longer video that a common part must have
+GROUPS = {"lips": faces.LIPS, "expression": faces.EXPRESSION, "eyes": faces.EYES, "pose": faces.POSE}
+PARTS = {part: tuple(map(faces.NAMES.index, names)) for part, names in GROUPS.items()}
+PARTS["all"] = tuple(sorted(column for columns in PARTS.values() for column in columns))
+BASIS = tuple(map(faces.NAMES.index, faces.BASIS))
+# What a video says of itself. Other metrics compare with a truth.
+ALONE = ("cpbd", "blink_rate", "blink_duration", "beat_align", "lip_stability", "var", "lse_")
+
+
+@dataclass
+class Pair:
+    """One name in one system: the clip, and what was said about its files. `alone`: there is no truth."""
+
+    item: Item
+    system: str
+    clip: Clip
+    alone: bool
+    notes: list[str]
+    frames: int = 0
+    wanted: int = 0
+
+
+def cut(video: Video, frames: int) -> Video:
+    """The first frames of a video, with their readings of single frames."""
+    if frames == len(video):
+        return video
+    readings = {key: value[:frames] if len(value) == len(video) else value for key, value in video.readings.items()}
+    sound = None if video.sound is None else video.sound[: frames * SAMPLES_PER_FRAME]
+    return Video(video.path, video.key, video.source_fps, video.source_size, video.frames[:frames], sound, readings)
+
+
+def failed(item: Item, system: str, status: str, note: str, alone: bool, frames: int = 0, wanted: int = 0) -> Pair:
+    """A pair without values."""
+    return Pair(item, system, Clip(item.name, frames, status, np.zeros(frames, bool)), alone, [note], frames, wanted)
+
+
+def speaking(sound: np.ndarray | None, frames: int) -> np.ndarray:
+    """bool (T,): frames with speech; none without sound."""
+    if sound is None or np.abs(sound).max(initial=0) < 1e-4:
+        return np.zeros(frames, bool)
+    try:
+        from faces.voice import speech
+    except ImportError:
+        return voiced(sound, frames)
+    found = np.asarray(speech(sound), bool)[:frames]
+    return np.pad(found, (0, frames - len(found)))
+
+
+def make_pair(
+    item: Item, system: str, generated: Video, true: Video | None, user: Video | None, reader: Reader, common: bool
+) -> Pair:
+    """The clip of a generated video with what it is compared with; unequal lengths without `common` are a status."""
+    alone, notes = true is None, []
+    lengths = [len(video) for video in (generated, true, user) if video is not None]
+    count = min(lengths)
+    if true is not None and len(generated) != len(true):
+        words = f"{generated.path.name}: {len(generated)} frames at {FPS} fps, the truth {len(true)}"
+        if not common:
+            note = f"{words}: no values (--common scores the common part)"
+            return failed(item, system, "length_mismatch", note, alone, len(generated), len(true))
+        if count < COMMON_SHARE * max(len(generated), len(true)):
+            note = f"{words}: less than half is common, no values"
+            return failed(item, system, "length_mismatch", note, alone, len(generated), len(true))
+        notes.append(f"{words}: the first {min(len(generated), len(true))} are scored")
+        count = min(len(generated), len(true))
+    if true is None:
+        count = len(generated)
+    if user is not None and len(user) < count:
+        notes.append(f"{user.path.name}: {len(user)} frames are fewer than {count}; the user's side is left out")
+        user = None
+    if abs(generated.source_fps - FPS) > 1e-3:
+        notes.append(f"{generated.path.name}: {generated.source_fps:g} fps, taken at {FPS} by timestamps")
+    if true is not None and generated.source_size != true.source_size:
+        sizes = ["{1}x{0}".format(*video.source_size) for video in (generated, true)]
+        notes.append(f"{generated.path.name}: {sizes[0]}, rescaled to the truth's {sizes[1]}")
+    videos = {"generated": cut(generated, count)}
+    videos["true"] = videos["generated"] if alone else cut(true, count)
+    if user is not None:
+        videos["user"] = cut(user, count)
+    clip, said = _clip(item, videos, reader, count)
+    return Pair(item, system, clip, alone, notes + said, len(generated), count)
+
+
+def _clip(item: Item, videos: dict[str, Video], reader: Reader, count: int) -> tuple[Clip, list[str]]:
+    generated, true = videos["generated"], videos["true"]
+    sound = generated.sound if generated.sound is not None else true.sound
+    notes = [] if sound is not None else [f"{generated.path.name}: neither it nor a truth has sound"]
+    motion, features, names, valid = _motion(videos, notes)
+    clip = Clip(
+        dyad_id=item.name,
+        frames=count,
+        status=OK,
+        speaking=speaking(true.sound if true.sound is not None else sound, count),
+        names=names,
+        generated=generated.frames,
+        true=true.frames,
+        audio=np.zeros(count * SAMPLES_PER_FRAME, np.float32) if sound is None else sound,
+        features=features,
+        groups=PARTS if names else None,
+        valid=valid,
+        **motion,
+    )
+    for side in ("generated", "true"):
+        for name in reader.tools.readers:
+            clip.features[f"{name}_{side}"] = videos[side].readings[name]
+        for name, network in reader.tools.listeners.items():
+            if isinstance(network, SyncNet) and name in videos[side].readings:
+                clip.features[f"{name}_{side}"] = videos[side].readings[name][: max(0, count - 5)]
+    return clip, notes
+
+
+def _motion(videos: dict[str, Video], notes: list[str]):
+    """Readings of the face of every side, against the true person's neutral face; what is not seen is not valid."""
+    count = len(videos["generated"])
+    features: dict[str, np.ndarray] = {}
+    motion: dict[str, np.ndarray] = {}
+    tracks = {side: track_of(video) for side, video in videos.items()}
+    for side in ("generated", "true"):
+        features[f"points_{side}"] = tracks[side].points
+    try:
+        person = faces.person_of([tracks["true"]], str(videos["true"].path))
+        other = faces.person_of([tracks["user"]], str(videos["user"].path)) if "user" in tracks else None
+    except DataError as error:
+        notes.append(str(error))
+        empty = np.full((count, len(faces.NAMES)), np.nan, np.float32)
+        return {f"motion_{side}": empty for side in ("generated", "true", "user")}, features, (), np.zeros(count, bool)
+    valid = np.ones(count, bool)
+    for side, track in tracks.items():
+        found = faces.coefficients(track, other if side == "user" else person)
+        motion[f"motion_{side}"] = found.values
+        valid &= track.found
+        if track.coverage < LEAST_SHARE:
+            notes.append(f"{videos[side].path.name}: a face is seen in {track.coverage:.0%} of the frames")
+        if side != "user":
+            features[f"vertices_{side}"] = faces.aligned_points(track, person).astype(np.float32)
+            features[f"basis_{side}"] = found.values[:, BASIS]
+    motion.setdefault("motion_user", np.full_like(motion["motion_true"], np.nan))
+    motion["motion_reference"] = np.nan_to_num(motion["motion_true"][int(np.argmax(tracks["true"].found))])
+    return motion, features, tuple(faces.NAMES), None if valid.all() else valid

@@ -1,0 +1,220 @@
+"""Folders of videos against folders of videos: read, measured, compared, shown."""
+
+import csv
+import io
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from dyads.errors import ConfigError, DataError
+from dyads.files import write_json, write_text
+from evaluation.cards import OK, Value, undefined
+from evaluation.clips import Clip
+from evaluation.networks import known as known_network
+from evaluation.networks import load_networks
+from evaluation.networks.files import verified
+from evaluation.readings.clip import Tools
+from evaluation.registry import cards, modules
+from evaluation.rows import COLUMNS, WHOLE_SET
+from evaluation.run import collect, measure
+from reporting.score.clips import ALONE, Pair, failed, make_pair
+from reporting.score.curves import curves_of
+from reporting.score.items import Item, Items, by_name, listed, systems_of
+from reporting.score.table import compared, headline, markdown, summary
+from reporting.score.videos import Reader, Video
+from training.device import pick_device
+from training.options import parse_json
+
+NOTHING, PARTLY = 2, 3
+# What only a study has: its own probes, timings and ratings, and sets of people.
+STUDY_ONLY = ("fid_small", "fvd_small", "speed", "efficiency", "e_appro", "rdgg", "expression")
+FILES = ("name", "system", "status", "frames", "scored_frames", "notes")
+
+
+def chosen_metrics(given: list[str]) -> tuple[str, ...]:
+    """File names of the metrics to compute; `ConfigError` for an unknown one."""
+    known = modules()
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise ConfigError(f"--metrics names {unknown[0]!r}; known are {', '.join(known)}.")
+    return tuple(given or (name for name in known if name not in STUDY_ONLY))
+
+
+def load(weights: dict[str, str]) -> Tools:
+    """The networks whose weights were given; nothing is downloaded."""
+    for slot, path in weights.items():
+        if not Path(path).is_file():
+            raise ConfigError(
+                f"--weights {slot}: {path} is no file; `python -m evaluation.weights list` says what to get."
+            )
+        verified(known_network(slot), path)
+    return Tools(networks=load_networks(weights, pick_device()))
+
+
+class Scorer:
+    """Goes through the names once, all systems of a name together, and keeps what belongs to them."""
+
+    def __init__(self, found: Items, reader: Reader, common: bool) -> None:
+        self.found, self.reader, self.common = found, reader, common
+        self.pairs: list[Pair] = []
+        self.curves: dict[str, dict[str, dict]] = {}
+
+    def _open(self, path: Path | None, notes: list[str], shape=None) -> Video | None:
+        if path is None:
+            return None
+        try:
+            video = self.reader.open(path, shape)
+        except DataError as error:
+            notes.append(str(error))
+            return None
+        return video
+
+    def of_item(self, item: Item) -> Iterator[Pair]:
+        """Every system's pair of a name."""
+        told: list[str] = []
+        true, user = self._open(item.true, told), self._open(item.user, told)
+        voice = None if true is None else true.sound
+        if true is not None:
+            self.reader.read(true, voice)
+        if user is not None:
+            self.reader.read(user)
+        for system in self.found.systems:
+            path, notes = item.generated.get(system), []
+            if path is None:
+                yield failed(item, system, "missing_video", "no video of this name", item.true is None)
+                continue
+            if item.true is not None and true is None:
+                yield failed(item, system, "no_truth", f"the truth cannot be read: {told[0]}", True)
+                continue
+            generated = self._open(path, notes, true.frames.shape[1:3] if true is not None else None)
+            if generated is None:
+                yield failed(item, system, "missing_video", notes[0], item.true is None)
+                continue
+            heard = generated.sound if generated.sound is not None else voice
+            if heard is not None:
+                wanted = len(generated) * 640
+                heard = np.pad(heard, (0, max(0, wanted - len(heard))))[:wanted]
+            self.reader.read(generated, heard)
+            pair = make_pair(item, system, generated, true, user, self.reader, self.common)
+            pair.notes += told
+            if pair.clip.status == OK:
+                self.curves.setdefault(item.name, {})[system] = curves_of(pair.clip, pair.alone)
+            yield pair
+
+    def clips(self, items: list[Item], shown) -> Iterator[tuple[Pair, Clip]]:
+        for item in items:
+            for pair in self.of_item(item):
+                self.pairs.append(pair)
+                yield pair, pair.clip
+            shown.update()
+
+
+def rows_of(scorer: Scorer, metrics: tuple[str, ...], bar: bool) -> list[tuple[str, str, Value]]:
+    """(system, clip or '*', value) of every metric; those that need a truth are `no_truth` without one."""
+    shown = tqdm(total=len(scorer.found.items), desc="score", unit="video", disable=not bar, file=sys.stderr)
+    rows, kept = [], {system: [] for system in scorer.found.systems}
+    for pair, clip in scorer.clips(scorer.found.items, shown):
+        values, clips = measure(iter([clip]), scorer.reader.tools, metrics)
+        per_clip = [(name, value) for name, value in values if name != WHOLE_SET]
+        rows += [(pair.system, name, _alone(value) if pair.alone else value) for name, value in per_clip]
+        kept[pair.system].append((pair, clips[0]))
+    shown.close()
+    for system, own in kept.items():
+        clips = [clip for pair, clip in own if clip.status == OK and not pair.alone]
+        if not clips:
+            continue
+        rows += [(system, WHOLE_SET, value) for value in _set_values(clips, scorer.reader.tools, metrics)]
+    return rows
+
+
+def _set_values(clips: list[Clip], tools: Tools, metrics: tuple[str, ...]) -> Iterator[Value]:
+    """Metrics of the set over the clips that were scored."""
+    for name, module in modules().items():
+        own = [card for card in module.CARDS if card.per == "set"]
+        if name in metrics and own:
+            yield from collect(getattr(module, "set_values", None), clips, tools, own)
+
+
+def _alone(value: Value) -> Value:
+    """A value of a video that has no truth."""
+    own = (
+        value.metric.startswith(ALONE)
+        and not value.part.endswith("_truth")
+        and not value.metric.startswith("lse_offset_t")
+    )
+    return value if own or value.status != OK else undefined(value.metric, value.part, "no_truth")
+
+
+def table_of(rows: list[tuple[str, str, Value]]) -> pd.DataFrame:
+    """Tidy rows as the suite writes them."""
+    lines = [(system, 0, "folder", "all", clip, v.metric, v.part, v.value, v.status) for system, clip, v in rows]
+    return pd.DataFrame(lines, columns=list(COLUMNS))
+
+
+def files_csv(pairs: list[Pair]) -> str:
+    """What became of every file."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(FILES)
+    for pair in pairs:
+        scored = pair.clip.frames if pair.clip.status == OK else 0
+        writer.writerow([pair.item.name, pair.system, pair.clip.status, pair.frames, scored, "; ".join(pair.notes)])
+    return buffer.getvalue()
+
+
+def score_folders(given: Namespace) -> int:
+    """The command's work; its exit code."""
+    systems = systems_of(given.generated)
+    found = (
+        listed(given.pairs, systems, given.true, given.user)
+        if given.pairs
+        else by_name(systems, given.true, given.user)
+    )
+    metrics = chosen_metrics(list(given.metrics))
+    weights = parse_json(given.weights, "--weights")
+    reader = Reader(load(weights), given.cache or given.out / "cache", weights, given.size)
+    scorer = Scorer(found, reader, given.common)
+    for line in found.unused:
+        print(line)
+    rows = table_of(rows_of(scorer, metrics, bar=True))
+    scored = [pair for pair in scorer.pairs if pair.clip.status == OK]
+    for pair in scorer.pairs:
+        for note in pair.notes:
+            print(f"{pair.system}/{pair.item.name}: {note}")
+    write_text(given.out / "files.csv", files_csv(scorer.pairs))
+    if not scored:
+        print(
+            f"error: none of {len(scorer.pairs)} videos could be scored; see {given.out / 'files.csv'}.",
+            file=sys.stderr,
+        )
+        return NOTHING
+    write_text(given.out / "rows.csv", rows.to_csv(index=False, float_format="%.9g"))
+    lines = summary(rows, found.systems)
+    tests = compared(rows, found.systems)
+    text = markdown(lines, tests, found.systems, scorer.pairs)
+    write_text(given.out / "table.md", text)
+    write_text(given.out / "table.csv", lines.to_csv(index=False, float_format="%.6g"))
+    if len(tests):
+        write_text(given.out / "comparisons.csv", tests.to_csv(index=False, float_format="%.6g"))
+    told = {"systems": list(found.systems), "weights": reader.hashes, "size": given.size, "common": given.common}
+    used = {name: card.protocol for name, card in cards().items() if name in set(rows["metric"])}
+    write_json(given.out / "score.json", told | {"metrics": list(metrics), "protocol": used})
+    print(markdown(headline(lines), tests, found.systems, scorer.pairs))
+    print(f"{len(lines)} values in all: {given.out / 'table.md'}; every video's own: {given.out / 'rows.csv'}")
+    if not given.no_page:
+        from reporting.score.page import write_page
+
+        page = write_page(given.out, found, scorer, lines, tests, rows)
+        print(f"page: {page}")
+    if len(scored) < len(scorer.pairs):
+        missing = len(scorer.pairs) - len(scored)
+        print(
+            f"{missing} of {len(scorer.pairs)} videos have no values; see {given.out / 'files.csv'}.", file=sys.stderr
+        )
+        return PARTLY
+    return 0

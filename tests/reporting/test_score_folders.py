@@ -1,0 +1,220 @@
+"""Anyone's videos against anyone's truths: names, lengths, faults, systems side by side, the cache, the page."""
+
+import csv
+import json
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dyads.errors import ConfigError, DataError
+from dyads.media.video import write_video
+from dyads.synthetic.world import generate_dialogue
+from reporting.score import videos as score_videos
+from reporting.score.__main__ import main
+from reporting.score.folders import NOTHING, PARTLY
+
+FRAMES, SIDE = 60, 128
+QUICK = ("psnr", "lmd", "lve", "mod", "vico", "cpbd", "mouth")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """true/, user/, and of systems: same/ (coded again), late/ (6 frames), short/ (4n + 1), grey/ (no face)."""
+    root = tmp_path_factory.mktemp("videos") / "Vidéos ü"
+    for number, name in enumerate(("one", "two")):
+        dialogue = generate_dialogue(0, "test", number, (4.0, 4.0))
+        true, user = (dialogue.frames(role, SIDE)[:FRAMES] for role in ("avatar", "user"))
+        sound = dialogue.sound["avatar"][: FRAMES * 640]
+        late = np.concatenate([true[:1].repeat(6, 0), true[:-6]])
+        for folder, frames in (
+            ("true", true),
+            ("same", true),
+            ("late", late),
+            ("short", true[:57]),
+            ("grey", 0 * true + 128),
+        ):
+            write_video(
+                root / folder / f"{name}.mp4", frames, sound[: len(frames) * 640], crf=12 if folder == "true" else 26
+            )
+        write_video(root / "user" / f"{name}.mp4", user, None)
+    return root
+
+
+def run(out: Path, *arguments: object, metrics: tuple[str, ...] = QUICK, page: bool = False) -> int:
+    more = [] if page else ["--no-page"]
+    return main([*map(str, arguments), "--out", str(out), *more, "--metrics", *metrics])
+
+
+def values(out: Path) -> pd.DataFrame:
+    return pd.read_csv(out / "rows.csv").set_index(["method", "clip", "metric", "part"])
+
+
+def files(out: Path) -> dict[tuple[str, str], dict[str, str]]:
+    with open(out / "files.csv", encoding="utf-8") as handle:
+        return {(row["system"], row["name"]): row for row in csv.DictReader(handle)}
+
+
+@pytest.fixture(scope="module")
+def scored(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("score") / "out"
+    code = run(
+        out,
+        *("--generated", folders / "same", "--generated", f"delayed={folders / 'late'}"),
+        *("--true", folders / "true", "--user", folders / "user"),
+        metrics=(*QUICK, "rpcc", "e_fid", "beats", "blinks", "fdd", "mve"),
+        page=True,
+    )
+    assert code == 0
+    return out
+
+
+def test_every_metric_without_weights_has_a_value_and_orders_a_delay(scored: Path):
+    rows = values(scored)
+    for metric, part in (("psnr", "frame"), ("m_lmd", "mouth"), ("lve", "lips"), ("mod", "openings"), ("mve", "all"),
+                         ("exp_distance", "expression"), ("angle_distance", "angle"), ("rpcc", "pose"), ("cpbd",
+                         "frame")):  # fmt: skip
+        for name in ("one", "two"):
+            same, late = (rows.loc[(system, name, metric, part)] for system in ("same", "delayed"))
+            assert (same["status"], late["status"]) == ("ok", "ok"), (metric, name)
+            if metric == "psnr":
+                assert same["value"] > late["value"] + 3
+            elif metric not in ("cpbd", "rpcc"):
+                assert same["value"] < late["value"], (metric, name)
+
+
+def test_systems_are_compared_and_the_table_says_what_it_is(scored: Path):
+    table, tests = pd.read_csv(scored / "table.csv"), pd.read_csv(scored / "comparisons.csv")
+    line = table.set_index(["metric", "part"]).loc[("psnr", "frame")]
+    assert line["same"] > line["delayed"] and line["same of"] == line["same values"] == 2
+    assert set(tests["one"]) == {"same"} and set(tests["other"]) == {"delayed"}
+    assert set(tests["status"]) <= {"too_few_pairs", "too_few_values"}  # two clips prove nothing
+    text = (scored / "table.md").read_text(encoding="utf-8")
+    assert "| same | delayed | truth |" in text and "docs/trust.md" in text and "same: 2 of 2 videos scored" in text
+    told = json.loads((scored / "score.json").read_text())
+    assert told["systems"] == ["same", "delayed"] and "psnr" in told["protocol"]
+
+
+def test_the_page_plays_all_videos_with_curves_and_loads_nothing(scored: Path):
+    text = (scored / "page" / "index.html").read_text(encoding="utf-8")
+    assert "http://" not in text and "https://" not in text
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1].replace("<\\/", "</"))
+    assert [item["name"] for item in data["items"]] == ["one", "two"]
+    for item in data["items"]:
+        assert [video["label"] for video in item["videos"]] == ["user", "truth", "same", "delayed"]
+        assert all((scored / "page" / video["src"]).is_file() for video in item["videos"])
+        curves = item["curves"]["delayed"]
+        assert {"psnr", "ssim", "m_lmd", "eyes", "jaw_open"} <= set(curves)
+        assert all(len(curve["values"]) == FRAMES for curve in curves.values())
+        assert np.mean(item["curves"]["same"]["psnr"]["values"]) > np.mean(curves["psnr"]["values"])
+
+
+def test_a_second_system_costs_only_itself(scored: Path, folders: Path, tmp_path: Path, monkeypatch):
+    seen = []
+    plain = score_videos.faces.read_frames
+    monkeypatch.setattr(score_videos.faces, "read_frames", lambda f, **k: seen.append(k["name"]) or plain(f, **k))
+    out, cache = tmp_path / "out", scored / "cache"
+    given = ("--true", folders / "true", "--cache", cache)
+    assert run(out, "--generated", folders / "same", *given, metrics=("psnr", "lmd")) == 0
+    assert seen == []
+    assert run(out, "--generated", folders / "grey", *given, metrics=("psnr", "lmd")) == 0
+    assert {Path(name).parent.name for name in seen} == {"grey"}
+    damaged = next(cache.rglob("*-face.safetensors"))
+    damaged.write_bytes(b"x")
+    assert run(out, "--generated", folders / "same", *given, metrics=("psnr", "lmd")) == 0
+
+
+def test_no_face_is_a_status_and_pictures_have_their_values(folders: Path, tmp_path: Path):
+    assert run(tmp_path, "--generated", folders / "grey", "--true", folders / "true") == 0
+    rows = values(tmp_path)
+    assert rows.loc[("grey", "one", "psnr", "frame"), "status"] == "ok"
+    for metric, part in (("m_lmd", "mouth"), ("lve", "lips"), ("exp_distance", "expression")):
+        row = rows.loc[("grey", "one", metric, part)]
+        assert row["status"] == "no_face" and math.isnan(row["value"])
+    assert "a face is seen in 0% of the frames" in files(tmp_path)["grey", "one"]["notes"]
+
+
+def test_other_lengths_are_refused_or_scored_on_the_common_part(folders: Path, tmp_path: Path, capsys):
+    given = ("--generated", folders / "short", "--true", folders / "true")
+    assert run(tmp_path / "no", *given) == NOTHING
+    assert "none of 2 videos could be scored" in capsys.readouterr().err
+    found = files(tmp_path / "no")["short", "one"]
+    assert found["status"] == "length_mismatch" and "57 frames at 25 fps, the truth 60" in found["notes"]
+    assert "--common" in found["notes"] and not (tmp_path / "no" / "rows.csv").exists()
+    assert run(tmp_path / "yes", *given, "--common") == 0
+    found = files(tmp_path / "yes")["short", "one"]
+    assert (found["status"], found["frames"], found["scored_frames"]) == ("ok", "57", "57")
+    assert "the first 57 are scored" in found["notes"]
+    assert values(tmp_path / "yes").loc[("short", "one", "psnr", "frame"), "value"] > 25
+
+
+def test_a_video_without_a_truth_has_what_needs_none(folders: Path, tmp_path: Path):
+    assert run(tmp_path, "--generated", folders / "same") == 0
+    rows = values(tmp_path)
+    assert rows.loc[("same", "one", "cpbd", "frame"), "status"] == "ok"
+    for metric, part in (("psnr", "frame"), ("m_lmd", "mouth"), ("cpbd", "frame_truth")):
+        assert rows.loc[("same", "one", metric, part), "status"] == "no_truth"
+
+
+def test_rates_containers_and_sizes_are_taken_and_said(folders: Path, tmp_path: Path):
+    frames = generate_dialogue(0, "test", 0, (4.0, 4.0)).frames("avatar", 96)[:FRAMES]
+    write_video(tmp_path / "made" / "one.mp4", np.repeat(frames, 2, 0), None, fps=50)
+    (tmp_path / "made" / "one.mp4").rename(tmp_path / "made" / "one.MP4")
+    (tmp_path / "made" / "notes.txt").write_text("no video")
+    assert run(tmp_path, "--generated", tmp_path / "made", "--true", folders / "true") == PARTLY
+    found = files(tmp_path)
+    assert found["made", "one"]["status"] == "ok" and found["made", "two"]["status"] == "missing_video"
+    assert "50 fps, taken at 25" in found["made", "one"]["notes"] and "96x96, rescaled" in found["made", "one"]["notes"]
+
+
+def test_one_broken_video_leaves_the_others(folders: Path, tmp_path: Path):
+    (tmp_path / "made").mkdir()
+    for name in ("one", "two"):
+        (tmp_path / "made" / f"{name}.mp4").write_bytes((folders / "same" / f"{name}.mp4").read_bytes())
+    (tmp_path / "made" / "two.mp4").write_bytes(b"broken")
+    assert run(tmp_path, "--generated", tmp_path / "made", "--true", folders / "true") == PARTLY
+    assert files(tmp_path)["made", "two"]["status"] == "missing_video"
+    assert values(tmp_path).loc[("made", "one", "psnr", "frame"), "status"] == "ok"
+
+
+def test_pairs_by_a_list(folders: Path, tmp_path: Path):
+    table = tmp_path / "pairs.csv"
+    table.write_text("name,generated,true\nfirst,two.mp4,two.mp4\n", encoding="utf-8")
+    given = ("--generated", folders / "same", "--true", folders / "true", "--pairs", table)
+    assert run(tmp_path, *given) == 0
+    assert set(files(tmp_path)) == {("same", "first")}
+    table.write_text("name,generated,true\nfirst,x.mp4,two.mp4\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"line 2: .*x\.mp4 does not exist; correct"):
+        run(tmp_path, *given)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        (("--generated", "nowhere"), ConfigError, "is no folder; give"),
+        (("--generated", "{}/same", "--generated", "{}/same"), ConfigError, "names 'same' twice; write"),
+        (("--generated", "{}/same", "--true", "{}/nowhere"), ConfigError, "--true .* is no folder; give"),
+        (("--generated", "{}/same", "--size", "8"), ConfigError, "too small to see a face; give"),
+        (
+            ("--generated", "{}/same", "--weights", '{{"inception": "no.pth"}}'),
+            ConfigError,
+            "no file; .*evaluation.weights",
+        ),
+        (("--generated", "{}"), DataError, "holds no video; give"),
+    ],
+)
+def test_wrong_arguments_get_one_sentence(folders: Path, tmp_path: Path, arguments, error, words):
+    with pytest.raises(error, match=words) as caught:
+        run(tmp_path / "out", *(text.format(folders) for text in arguments))
+    assert "\n" not in str(caught.value) and not (tmp_path / "out" / "rows.csv").exists()
+
+
+def test_names_that_do_not_meet_and_unknown_metrics(folders: Path, tmp_path: Path):
+    write_video(tmp_path / "made" / "other.mp4", np.zeros((60, 64, 64, 3), np.uint8), None)
+    with pytest.raises(DataError, match=r"have no name in common \(other, one\); name"):
+        run(tmp_path / "out", "--generated", tmp_path / "made", "--true", folders / "true")
+    with pytest.raises(ConfigError, match="--metrics names 'pnsr'; known are"):
+        run(tmp_path / "out", "--generated", folders / "same", metrics=("pnsr",))
