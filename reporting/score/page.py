@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jinja2
 import numpy as np
@@ -15,9 +15,6 @@ from evaluation.registry import cards
 from reporting.page.media import place_video
 from reporting.score.items import Item, Items
 from reporting.score.table import best, significant
-
-if TYPE_CHECKING:
-    from reporting.score.folders import Scorer
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 
@@ -93,9 +90,10 @@ def _table(lines: pd.DataFrame, tests: pd.DataFrame, systems: tuple[str, ...]) -
 
 
 def write_page(
-    out: Path, found: Items, scorer: "Scorer", lines: pd.DataFrame, tests: pd.DataFrame, rows: pd.DataFrame
+    out: Path, found: Items, scorer: Any, lines: pd.DataFrame, tests: pd.DataFrame, rows: pd.DataFrame
 ) -> Path:
-    """Write `out/page/index.html` with the videos beside it; works offline, from a file."""
+    """Write `out/page/index.html` of what a `folders.Scorer` found with the videos beside it; works offline, from a
+    file."""
     folder = out / "page"
     notes: dict[str, list[str]] = {}
     for pair in scorer.pairs:
