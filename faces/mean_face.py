@@ -17,9 +17,9 @@ from scipy.spatial import Delaunay
 from dyads.contract import ROLES, read_manifest
 from dyads.errors import run_cli
 from dyads.files import write_text
-from faces.eyes import LEFT, RIGHT
+from faces.finding.eyes import LEFT, RIGHT
+from faces.finding.models import POINTS
 from faces.landmarks import EYE_CORNERS, RIGID
-from faces.models import POINTS
 from faces.pose import aligned, fit
 
 FILE = Path(__file__).with_name("mean_face.csv")

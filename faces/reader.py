@@ -18,7 +18,7 @@ from dyads.errors import DataError
 from dyads.media.containers import FPS, probe
 from dyads.media.video import iter_video
 from faces import store
-from faces.track import Options, Tracker
+from faces.finding.track import Options, Tracker
 
 VERSION = 1  # raise when a reading changes for the same pictures
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from dyads.errors import DataError
 from dyads.files import atomic_path
-from faces.models import POINTS
+from faces.finding.models import POINTS
 
 BLOCK = 256  # frames held before they go to disk
 KINDS = {"F32": np.dtype("<f4"), "BOOL": np.dtype("?"), "I32": np.dtype("<i4")}

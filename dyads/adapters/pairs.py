@@ -2,9 +2,11 @@
 
 One row per dialogue. Required columns: dyad_id, split, user_video, avatar_video, user_id, avatar_id.
 Optional: user_audio and avatar_audio (empty: the video's own sound; `file#1` or `#1` picks a channel,
-counted from 0), turns (a turns.jsonl), licence, user_box and avatar_box (`x,y,w,h` in upright source
-pixels), start and end (seconds from the first frame). Other columns, such as note, are for people. Paths
-are relative to the root.
+counted from 0, `#a1` the second audio stream, `#a1:0` a channel of it; `none`: this side has no sound), turns (a
+turns.jsonl), licence, user_box and avatar_box (`x,y,w,h` in upright source pixels), user_face and avatar_face (`left`
+or `right`, where a picture shows two), start and end (seconds from the first frame), user_offset and avatar_offset
+(seconds by which that side's recording runs ahead: so much of its beginning is skipped). Columns called note, or
+beginning with `note_`, are for people; any other is refused. Paths are relative to the root.
 """
 
 import csv
@@ -22,6 +24,10 @@ import numpy as np
 from dyads.errors import DataError
 from dyads.records import ROLES, SPLITS, Turn
 
+SIDED = ("audio", "box", "face", "offset")
+OPTIONAL = ("turns", "licence", "start", "end", *(f"{role}_{key}" for role in ROLES for key in SIDED))
+FACES = ("", "left", "right")
+NO_SOUND = "none"
 REQUIRED = ("dyad_id", "split", "user_video", "avatar_video", "user_id", "avatar_id")
 Box = tuple[float, float, float, float]
 
@@ -31,7 +37,8 @@ class Source:
     """One person's recording as given: files, the channel of the sound, and a crop box in pixels or None.
 
     No `video`: nobody was filmed (a grey picture). No `audio`: nothing was recorded (silence). `which`: the face
-    that is meant where a picture shows two, `left` or `right`.
+    that is meant where a picture shows two, `left` or `right`. `offset`: seconds of the recording that come before
+    the dialogue's time zero. `stream`: which audio stream, counted from 0.
     """
 
     subject_id: str
@@ -40,6 +47,8 @@ class Source:
     channel: int | None = None
     box: Box | None = None
     which: str = ""
+    offset: float = 0.0
+    stream: int = 0
 
 
 @dataclass(frozen=True)
@@ -109,7 +118,10 @@ class Pair:
         if self.mixed is not None:
             return self.mixed
         both = (self.user, self.avatar)
-        return None not in {side.audio for side in both} and len({(side.audio, side.channel) for side in both}) == 1
+        return (
+            None not in {side.audio for side in both}
+            and len({(side.audio, side.stream, side.channel) for side in both}) == 1
+        )
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -123,14 +135,18 @@ class Pair:
         return {"user": self.user, "avatar": self.avatar}[role]
 
 
-def _audio(text: str, video: Path, root: Path) -> tuple[Path, int | None]:
-    """File and channel from `file`, `file#channel`, `#channel` or nothing."""
+def _audio(text: str, video: Path, root: Path) -> tuple[Path | None, int, int | None]:
+    """File, stream and channel from `file`, `file#channel`, `file#aSTREAM:channel`, the same without a file, `none`."""
     if not text:
-        return video, None
-    name, mark, channel = text.rpartition("#")
-    if mark and channel.isdigit() and not (root / text).is_file():
-        return (root / name if name else video), int(channel)
-    return root / text, None
+        return video, 0, None
+    if text == NO_SOUND and not (root / text).is_file():
+        return None, 0, None
+    found = re.fullmatch(r"(.*)#(?:a(\d+)(?::(\d+))?|(\d+))", text)
+    if found and not (root / text).is_file():
+        name, stream, channel, plain = found.groups()
+        chosen = channel if stream else plain
+        return root / name if name else video, int(stream or 0), None if chosen is None else int(chosen)
+    return root / text, 0, None
 
 
 def parse_box(text: str) -> Box | None:
@@ -146,17 +162,25 @@ def parse_box(text: str) -> Box | None:
 def _source(row: dict[str, str], role: str, root: Path, faults: list[str]) -> Source:
     """One side of a row; faults are added without their place."""
     video = root / row[f"{role}_video"]
-    audio, channel = _audio(row.get(f"{role}_audio", ""), video, root)
-    box = None
+    audio, stream, channel = _audio(row.get(f"{role}_audio", ""), video, root)
+    box, offset, which = None, 0.0, row.get(f"{role}_face", "")
     for kind, path in ((f"{role}_video", video), (f"{role}_audio", audio)):
-        if not path.is_file() and not (kind.endswith("audio") and path == video):
+        if path is not None and not path.is_file() and not (kind.endswith("audio") and path == video):
             faults.append(f"{kind} {path} does not exist; correct the path or --root.")
     try:
         box = parse_box(row.get(f"{role}_box", ""))
     except ValueError:
         text = row[f"{role}_box"]
         faults.append(f"{role}_box {text!r} is no box; write x,y,w,h in pixels with positive w and h.")
-    return Source(row[f"{role}_id"], video, audio, channel, box)
+    if which not in FACES:
+        faults.append(f"{role}_face is {which!r}; write left, right or nothing.")
+    try:
+        offset = float(row.get(f"{role}_offset") or 0)
+        if not 0 <= offset < math.inf:
+            raise ValueError
+    except ValueError:
+        faults.append(f"{role}_offset is {row[f'{role}_offset']!r}; give seconds from 0.")
+    return Source(row[f"{role}_id"], video, audio, channel, box, which, offset, stream)
 
 
 def _pair(row: dict[str, str], root: Path) -> tuple[Pair | None, list[str]]:
@@ -180,7 +204,26 @@ def _pair(row: dict[str, str], root: Path) -> tuple[Pair | None, list[str]]:
     if turns is not None and not turns.is_file():
         faults.append(f"turns {turns} does not exist; correct the path or leave it empty.")
     user, avatar = (_source(row, role, root, faults) for role in ROLES)
+    faults += [fault for fault in (one_face(user, avatar), one_person(user, avatar)) if fault]
     return Pair(row["dyad_id"], row["split"], user, avatar, turns, row.get("licence", ""), start, end), faults
+
+
+def one_face(user: Source, avatar: Source) -> str | None:
+    """What is wrong where both roles show the same face of the same recording; None where they do not."""
+    same = (user.video, user.box, user.which) == (avatar.video, avatar.box, avatar.which)
+    if not same or user.video is None:
+        return None
+    return (
+        f"both roles are the face of {user.video.name}; give user_box and avatar_box, or user_face and avatar_face "
+        "(left, right), where the picture shows both people."
+    )
+
+
+def one_person(user: Source, avatar: Source) -> str | None:
+    """What is wrong where a person talks with themselves; None where they do not."""
+    if user.subject_id != avatar.subject_id:
+        return None
+    return f"user and avatar are the same person {user.subject_id!r}; correct user_id or avatar_id."
 
 
 def _identity_faults(pairs: list[tuple[int, Pair]]) -> list[str]:
@@ -214,6 +257,12 @@ def read_pairs(path: Path | str, root: Path | str) -> list[Pair]:
     missing = [key for key in REQUIRED if key not in (reader.fieldnames or ())]
     if missing:
         raise DataError(f"{path}: missing column {', '.join(missing)}; add it to the header.")
+    for key in reader.fieldnames:
+        if key.strip() not in (*REQUIRED, *OPTIONAL) and not re.fullmatch("notes?(_.*)?", key.strip()):
+            raise DataError(
+                f"{path}: unknown column {key!r}; known are {', '.join((*REQUIRED, *OPTIONAL))}, and note or note_... "
+                "for your own remarks."
+            )
     if not rows:
         raise DataError(f"{path}: the file lists no dialogues; add a row for each.")
     pairs, faults = [], []

@@ -58,12 +58,21 @@ def _decodable(stream: av.stream.Stream, path: Path | str) -> None:
     stream.codec_context.thread_count = 1
 
 
-def audio_stream(container: av.container.InputContainer, path: Path | str) -> av.AudioStream:
-    """The first audio stream, set to decode on one thread."""
+def audio_stream(container: av.container.InputContainer, path: Path | str, index: int = 0) -> av.AudioStream:
+    """An audio stream, the first one unless said otherwise, set to decode on one thread."""
     if not container.streams.audio:
         raise DataError(f"{path}: the file has no audio stream; give the sound as a separate file.")
-    _decodable(container.streams.audio[0], path)
-    return container.streams.audio[0]
+    if not 0 <= index < len(container.streams.audio):
+        held = len(container.streams.audio)
+        raise DataError(f"{path}: there is no audio stream {index}, it has {held} (from 0); correct the number.")
+    _decodable(container.streams.audio[index], path)
+    return container.streams.audio[index]
+
+
+def count_audio(path: Path | str) -> int:
+    """How many audio streams a file has."""
+    with opened(path) as container:
+        return len(container.streams.audio)
 
 
 def video_stream(container: av.container.InputContainer, path: Path | str) -> av.VideoStream:

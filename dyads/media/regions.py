@@ -9,6 +9,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from PIL import Image
 
 from dyads.media import video
+from dyads.media.colour import is_hdr, orientation, shown, to_rgb
 from dyads.media.writer import SCALING
 
 MARGIN = 16  # pixels beyond the square, for the filters of colour planes
@@ -28,13 +29,14 @@ class View:
     @property
     def plain(self) -> bool:
         """Whether a part of it can be converted alone."""
-        return self.frame.format.name in PLANAR and self.aspect == 1 and not self.frame.rotation
+        straight = self.aspect == 1 and orientation(self.frame) == (0, False)
+        return straight and self.frame.format.name in PLANAR and not is_hdr(self.frame)
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width, upright, with square pixels."""
         height, width = self.frame.height, round(self.frame.width * self.aspect)
-        return (width, height) if round(self.frame.rotation / 90) % 2 else (height, width)
+        return (width, height) if orientation(self.frame)[0] % 2 else (height, width)
 
     def rgb(self) -> np.ndarray:
         """The whole picture, uint8 (H,W,3)."""
@@ -44,17 +46,12 @@ class View:
         """A quick picture uint8 (h,w,3) of at most so many pixels a side, and what brings it back to full size."""
         height, width = self.size
         scale = min(1.0, longest / max(height, width))
-        if scale == 1.0 or not self.plain:
-            picture = self.rgb()
-            if scale < 1:
-                size = round(width * scale), round(height * scale)
-                picture = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
-            return picture, height / picture.shape[0]
-        sides = {"width": round(width * scale / 2) * 2, "height": round(height * scale / 2) * 2}
-        small = self.reformatter.reformat(
-            self.frame, **sides, format="rgb24", interpolation=Interpolation.AREA, threads=1
-        ).to_ndarray()
-        return small, height / small.shape[0]
+        if scale == 1.0:
+            return self.rgb(), 1.0
+        wide, high = (height, width) if orientation(self.frame)[0] % 2 else (width, height)
+        sides = [max(2, round(side * scale / 2) * 2) for side in (wide, high)]
+        picture = shown(to_rgb(self.frame, *sides, self.reformatter, Interpolation.AREA), self.frame)
+        return picture, height / picture.shape[0]
 
     def square(self, x: float, y: float, side: float, size: int) -> np.ndarray:
         """The square at (x, y), antialiased to uint8 (size,size,3); beyond the frame its edge is repeated."""

@@ -64,7 +64,7 @@ def _resampled(chunks: Iterable[np.ndarray], rate: int, target: int) -> Iterator
     yield from (part.to_ndarray()[0] for part in resampler.resample(None))
 
 
-def _placed(path: Path | str, channel: int | None) -> Iterator[tuple[int, np.ndarray, int]]:
+def _placed(path: Path | str, channel: int | None, index: int = 0) -> Iterator[tuple[int, np.ndarray, int]]:
     """(position, float32 samples, rate) of every decoded piece, in samples after the file's time zero.
 
     Raises `DataError` where there is no audio stream, no such channel, another rate within the file, NaN, or where the
@@ -72,13 +72,13 @@ def _placed(path: Path | str, channel: int | None) -> Iterator[tuple[int, np.nda
     """
     origin = None
     with opened(path) as container:
-        stream = audio_stream(container, path)
+        stream = audio_stream(container, path, index)
         promised = promised_end(stream)
         if container.streams.video and "attached_pic" not in str(container.streams.video[0].disposition):
             origin = time_zero(container, path)
     rate, expected = 0, None
     with opened(path) as container:
-        for frame in container.decode(audio_stream(container, path)):
+        for frame in container.decode(audio_stream(container, path, index)):
             samples = _to_float(frame)
             if channel is not None and not 0 <= channel < len(samples):
                 raise DataError(
@@ -103,12 +103,13 @@ def _placed(path: Path | str, channel: int | None) -> Iterator[tuple[int, np.nda
     check_complete(path, "sound", promised, origin + expected / rate)
 
 
-def read_audio(path: Path | str, channel: int | None = None) -> np.ndarray:
+def read_audio(path: Path | str, channel: int | None = None, index: int = 0) -> np.ndarray:
     """Decode sound: float32 (N,) mono 16 kHz from the file's time zero; all channels averaged, or one.
 
-    Raises `DataError` where there is no audio stream, no such channel or nothing decodable; silence is fine.
+    `index` counts the file's audio streams. Raises `DataError` where there is no such stream or channel, or nothing
+    decodable; silence is fine.
     """
-    pieces = list(_placed(path, channel))
+    pieces = list(_placed(path, channel, index))
     audio = np.zeros(max(start + len(piece) for start, piece, _ in pieces), np.float32)
     for start, piece, _ in pieces:
         audio[start : start + len(piece)] = piece
@@ -121,13 +122,13 @@ def _blocks(source: BinaryIO) -> Iterator[np.ndarray]:
         yield np.frombuffer(data, np.float32)
 
 
-def spool_audio(path: Path | str, channel: int | None, target: Path) -> int:
+def spool_audio(path: Path | str, channel: int | None, target: Path, index: int = 0) -> int:
     """As `read_audio`, into a raw float32 file at `target`; the number of samples. Memory does not grow with them."""
     placed = target.with_name(target.name + ".placed")
     rate = 0
     try:
         with open(placed, "wb") as handle:
-            for position, piece, own in _placed(path, channel):
+            for position, piece, own in _placed(path, channel, index):
                 rate = own
                 handle.seek(4 * position)  # a gap stays zero, what overlaps is overwritten
                 handle.write(np.ascontiguousarray(piece, np.float32).tobytes())

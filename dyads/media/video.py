@@ -4,8 +4,9 @@ Time zero of a file is its first video frame. Reading picks, for output frame k,
 presentation time is nearest to k / fps (the earlier one in a tie) and returns floor(duration * fps + 0.5)
 frames, so odd and variable frame rates come out in real time.
 
-Colour: untagged files are read as BT.601 limited range, as FFmpeg and OpenCV do; tags are honoured; we write
-tagged BT.601. swscale's default rounding darkens by 1.2/255, hence the flags in `SCALING`.
+Colour: untagged files are read as BT.601 limited range, as FFmpeg and OpenCV do; tags are honoured, HDR is brought
+to standard range (`dyads.media.colour`); we write tagged BT.601. swscale's default rounding darkens by 1.2/255, hence
+the flags in `SCALING`.
 """
 
 import math
@@ -20,6 +21,7 @@ from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from dyads.errors import DataError
+from dyads.media.colour import shown, to_rgb
 from dyads.media.containers import (
     FPS,
     SAMPLE_RATE,
@@ -34,7 +36,7 @@ from dyads.media.containers import (
     video_stream,
 )
 from dyads.media.sound import fit_audio, read_audio, resample, write_wav
-from dyads.media.writer import SCALING, VideoWriter
+from dyads.media.writer import VideoWriter
 
 __all__ = ["FPS", "SAMPLE_RATE", "SAMPLES_PER_FRAME", "MediaInfo", "probe", "read_video", "iter_video"]
 __all__ += ["write_video", "read_audio", "write_wav", "fit_audio", "resample"]
@@ -42,11 +44,7 @@ __all__ += ["write_video", "read_audio", "write_wav", "fit_audio", "resample"]
 
 def _to_rgb(frame: av.VideoFrame, aspect: float, reformatter: VideoReformatter) -> np.ndarray:
     """uint8 (H,W,3), upright and with square pixels."""
-    width = round(frame.width * aspect)
-    rgb = reformatter.reformat(
-        frame, width=width, height=frame.height, format="rgb24", interpolation=SCALING, threads=1
-    ).to_ndarray()
-    return np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90) % 4)) if frame.rotation else rgb
+    return shown(to_rgb(frame, round(frame.width * aspect), frame.height, reformatter), frame)
 
 
 def iter_video(
@@ -72,14 +70,14 @@ def iter_video(
         reformatter, pending = VideoReformatter(), deque()
         made = emitted = 0  # output frames chosen, and handed out once they are known to lie within the video
         limit = math.inf if end is None else end - start
-        shown = frame = image = None
+        current = frame = image = None
         finish = -math.inf
         for time, duration, following in decoded(container, stream, path):
             time -= origin + start
-            if shown is not None and time <= shown:
+            if current is not None and time <= current:
                 continue
-            if shown is not None:
-                while made / fps <= (shown + time) / 2 + 1e-9:
+            if current is not None:
+                while made / fps <= (current + time) / 2 + 1e-9:
                     image = convert(frame, aspect, reformatter) if image is None else image
                     pending.append(image)
                     made += 1
@@ -88,7 +86,7 @@ def iter_video(
                     emitted += 1
             elif time > 1 / fps and start > 0:
                 raise DataError(f"{path}: cannot seek to {start:g} s; remux the file, for example into mp4.")
-            shown, frame, image, finish = time, following, None, time + duration
+            current, frame, image, finish = time, following, None, time + duration
             if time > limit:
                 break
         if end is None:

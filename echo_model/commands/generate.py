@@ -4,43 +4,34 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
-from dyads.adapters.face_crop import SAMPLES, apply_crop, centre_crop, choose_crop
+from dyads.adapters.engine.options import AdaptOptions
+from dyads.adapters.engine.planning import crop_plan
+from dyads.adapters.face_crop import apply_crop, centre_crop, picture_crop
+from dyads.adapters.pairs import Source
 from dyads.contract import FPS
-from dyads.errors import DataError, run_cli
+from dyads.errors import run_cli
 from dyads.media.containers import probe
+from dyads.media.pictures import read_picture
+from dyads.media.regions import iter_views
 from dyads.media.sound import read_audio
-from dyads.media.video import iter_video, write_video
+from dyads.media.video import write_video
 from dyads.records import read_turns
 from echo_model.backbones.audio import FRAME
 from echo_model.pretrained import Echo, clips_of
 from training.device import pick_device
 
 
-def read_image(path: Path) -> np.ndarray:
-    """uint8 (H, W, 3); DataError where there is none."""
-    try:
-        with Image.open(path) as image:
-            return np.array(image.convert("RGB"))
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: there is no such image; give the avatar's face as a picture.") from error
-    except (UnidentifiedImageError, OSError) as error:
-        raise DataError(f"{path}: this is no readable image ({error}); give a PNG or JPEG file.") from error
-
-
 def face(image: np.ndarray, size: int, name: str, crop: bool) -> np.ndarray:
-    """The face in a picture, uint8 (size, size, 3)."""
-    return apply_crop(image, choose_crop([image], None, name) if crop else centre_crop(image), size)
+    """The face in a picture, uint8 (size, size, 3); DataError where none is seen in it."""
+    return apply_crop(image, picture_crop(image, name) if crop else centre_crop(image), size)
 
 
 def read_user(path: Path, size: int, crop: bool) -> np.ndarray:
-    """The user's face, uint8 (T, size, size, 3), at 25 fps in one fixed crop."""
-    rate = min(FPS, SAMPLES / max(probe(path).duration, 1e-3))
-    sampled = list(iter_video(path, rate)) if crop else [next(iter_video(path))]
-    square = choose_crop(sampled, None, str(path)) if crop else centre_crop(sampled[0])
-    return np.stack([apply_crop(frame, square, size) for frame in iter_video(path, FPS)])
+    """The user's face, uint8 (T, size, size, 3), at 25 fps, in a crop that follows it; DataError without a face."""
+    plan = crop_plan(Source("user", path, None), 0.0, None, AdaptOptions(crop="tracked" if crop else "centre"))
+    return np.stack([view.square(*plan.at(k), size) for k, view in enumerate(iter_views(path))])
 
 
 def read_user_sound(path: Path, sound: Path | None, frames: int) -> np.ndarray:
@@ -72,7 +63,7 @@ def main() -> None:
     arguments = parser.parse_args()
     echo = Echo.from_pretrained(arguments.checkpoint, map_location=str(pick_device(None)))
     size, crop = echo.vae.options.size, not arguments.no_crop
-    reference = face(read_image(arguments.reference), size, str(arguments.reference), crop)
+    reference = face(read_picture(arguments.reference), size, str(arguments.reference), crop)
     frames = read_user(arguments.user, size, crop)
     heard = read_user_sound(arguments.user, arguments.user_audio, len(frames))
     voice = read_audio(arguments.avatar_audio)

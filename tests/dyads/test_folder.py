@@ -25,7 +25,7 @@ from dyads.errors import ConfigError, DataError
 from dyads.media.video import write_video
 
 PROJECT = Path(__file__).parents[2]
-SMALL = AdaptOptions(size=32)
+SMALL = AdaptOptions(size=32, crop="centre")  # numbered pictures show no face
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,8 @@ CAT_CAT = {
         "user_audio": "cat #1.wav",
         "user_id": "cat",
     },
-    **{"avatar_video": "cat.avi", "avatar_audio": "cat #1.wav", "avatar_id": "cat", "licence": "CC0"},
+    **{"avatar_video": "cat.avi", "avatar_audio": "cat #1.wav", "avatar_id": "dog", "licence": "CC0"},
+    **{"user_box": "0,0,24,24", "avatar_box": "40,40,24,24"},
 }
 
 
@@ -92,7 +93,7 @@ def test_recordings_become_dyads(tmp_path: Path, clips: Path):
     assert lag(arrays.avatar_audio, soundfile.read(second.user.audio)[0]) != 0
     assert first.turns == read_turns(clips / "turns.jsonl") and second.turns == ()
     assert (first.user.crop, first.user.mixed_audio, second.user.mixed_audio) == ("centre", False, True)
-    assert second.avatar.licence == "CC0" and second.user.subject_id == second.avatar.subject_id == "cat"
+    assert second.avatar.licence == "CC0" and (second.user.subject_id, second.avatar.subject_id) == ("cat", "dog")
 
 
 def test_the_chosen_channel_is_stored(tmp_path: Path, clips: Path):
@@ -126,7 +127,7 @@ def test_a_span_moves_frames_sound_and_turns_together(tmp_path: Path, clips: Pat
 
 
 def test_long_recordings_are_cut_into_segments(tmp_path: Path, clips: Path, capsys):
-    options = AdaptOptions(size=32, segment_seconds=1.4, minimum_seconds=0.5)
+    options = AdaptOptions(size=32, crop="centre", segment_seconds=1.4, minimum_seconds=0.5)
     out = run(tmp_path, clips, ANN_BOB, options=options)
     assert "dropped 0.20 s" in capsys.readouterr().out
     dyads = read_manifest(out, "train")
@@ -144,7 +145,12 @@ def test_long_recordings_are_cut_into_segments(tmp_path: Path, clips: Path, caps
 def test_segments_are_whole_and_in_order(
     tmp_path: Path, clips: Path, seconds: float, minimum: float, lengths: list[int]
 ):
-    out = run(tmp_path, clips, ANN_BOB, options=AdaptOptions(size=32, segment_seconds=seconds, minimum_seconds=minimum))
+    out = run(
+        tmp_path,
+        clips,
+        ANN_BOB,
+        options=AdaptOptions(size=32, crop="centre", segment_seconds=seconds, minimum_seconds=minimum),
+    )
     frames = [numbers(load_arrays(dyad, ("user",)).user_frames) for dyad in read_manifest(out)]
     assert [len(part) for part in frames] == lengths and sum(frames, []) == list(range(sum(lengths)))
 
@@ -173,7 +179,7 @@ def test_a_second_run_only_makes_what_is_missing(tmp_path: Path, clips: Path, ca
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"test/cat/user.mp4", "test/cat/avatar.mp4"}
     assert (out / "manifest.csv").read_bytes() == manifest  # and the encoder gave the same bytes
-    run(tmp_path, clips, ANN_BOB, CAT_CAT, options=AdaptOptions(size=48))
+    run(tmp_path, clips, ANN_BOB, CAT_CAT, options=AdaptOptions(size=48, crop="centre"))
     assert read_manifest(out)[0].user.width == 48 and check(out)[1] == []
 
 
@@ -200,7 +206,7 @@ def test_what_was_made_before_stays_when_its_recording_breaks(tmp_path: Path, cl
     (tmp_path / "clips" / "cat.avi").write_bytes(b"no video")
     run(tmp_path, tmp_path / "clips", ANN_BOB, CAT_CAT, code=BROKEN)
     assert (out / "manifest.csv").read_bytes() == manifest and stamps(out) == before and check(out)[1] == []
-    run(tmp_path, tmp_path / "clips", ANN_BOB, CAT_CAT, options=AdaptOptions(size=32, broken_share=0.5))
+    run(tmp_path, tmp_path / "clips", ANN_BOB, CAT_CAT, options=AdaptOptions(size=32, crop="centre", broken_share=0.5))
     (out / "test" / "cat" / "user.mp4").write_bytes(b"other")  # what is no longer as listed is not kept
     run(tmp_path, tmp_path / "clips", ANN_BOB, CAT_CAT, code=BROKEN)
     assert [dyad.dyad_id for dyad in read_manifest(out)] == ["ann_bob"]
@@ -337,4 +343,4 @@ def test_the_example_pairs_and_two_real_dialogues(tmp_path: Path):
     assert check(tmp_path / "out")[1] == []
     for dyad in read_manifest(tmp_path / "out"):
         assert load_arrays(dyad).avatar_frames.shape == (30, 64, 64, 3)
-        assert dyad.user.crop.startswith("detected:") and dyad.avatar.crop.startswith("detected:")
+        assert dyad.user.crop.startswith("tracked:") and dyad.avatar.crop.startswith(("tracked:", "box:"))

@@ -1,8 +1,10 @@
 """Video in and out: which frame is chosen when, colour, quality, determinism, every kind of broken file."""
 
 import shutil
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from clip_factory import REAL_CLIPS, make_data, needs_real_clips, noise, numbered, numbers, smooth, write_any
@@ -12,6 +14,8 @@ from skimage import data as pictures
 from skimage.transform import resize
 
 from dyads.errors import DataError
+from dyads.media import colour
+from dyads.media.regions import iter_views
 from dyads.media.video import iter_video, probe, read_audio, read_video, write_video
 
 UNHURRIED = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -235,3 +239,76 @@ def test_quality_on_a_real_face(tmp_path: Path):
     frames = np.stack([frame for frame in iter_video(copy, end=2.0)])[:, ::8, ::8]
     write_video(tmp_path / "a.mp4", frames, None)
     assert psnr(read_video(tmp_path / "a.mp4"), frames) >= 36
+
+
+@pytest.mark.parametrize(
+    ("matrix", "corner"),
+    [
+        ((0, 1, 0, -1, 0), "top right"),
+        ((-1, 0, 0, 0, -1), "bottom right"),
+        ((-1, 0, 0, 0, 1), "top right"),
+        ((1, 0, 0, 0, -1), "bottom left"),
+        ((0, 1, 0, 1, 0), "top left"),
+    ],
+)
+def test_display_matrices_turn_and_mirror(tmp_path: Path, matrix: tuple, corner: str):
+    """A mirroring matrix is no half turn, and parts of a frame are cut from the picture as it is shown."""
+    path = tmp_path / "a.mp4"
+    frames = np.full((3, 32, 64, 3), 30, np.uint8)
+    frames[:, :8, :8] = 230
+    write_video(path, frames, None)
+    with_matrix(path, matrix)
+    whole, view = read_video(path)[0], next(iter_views(path))
+    down, right = corner.split()[0] == "bottom", corner.split()[1] == "right"
+    for picture in (whole, view.small(16)[0]):
+        height, width = picture.shape[:2]
+        part = picture[height * 7 // 8 :] if down else picture[: height // 8]
+        assert part[:, width * 7 // 8 :].mean() > 150 if right else part[:, : width // 8].mean() > 150
+    assert view.size == whole.shape[:2]
+    np.testing.assert_array_equal(view.square(0, 0, 32, 32), whole[:32, :32])
+
+
+def with_matrix(path: Path, matrix: tuple) -> None:
+    """Write a display matrix (a, b, u, c, d) of whole numbers into a file's track header."""
+    content = bytearray(path.read_bytes())
+    unit = b"".join(value.to_bytes(4, "big") for value in (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30))
+    place = content.index(unit, content.index(b"tkhd"))
+    values = [(value << 16) % (1 << 32) for value in matrix] + [0, 0, 0, 1 << 30]
+    content[place : place + 36] = b"".join(value.to_bytes(4, "big") for value in values)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("transfer", [16, 18])
+def test_hdr_comes_out_as_it_was_in_standard_range(tmp_path: Path, transfer: int):
+    """PQ and HLG of a picture with reference white at 203 cd/m2: the same picture again, not a flat one."""
+    picture = np.random.default_rng(0).integers(20, 225, (4, 4, 3)).repeat(16, 0).repeat(16, 1).astype(np.float64)
+    light = (picture / 255) ** 2.4 @ np.linalg.inv(colour.TO_709.T)  # BT.2020, 1 = reference white
+    if transfer == 16:
+        power = (light * 203 / 10000) ** 0.1593017578125
+        signal = ((0.8359375 + 18.8515625 * power) / (1 + 18.6875 * power)) ** 78.84375
+    else:
+        light = light * 203 / 1000
+        light = light * (light @ colour.LUMA)[..., None] ** (1 / 1.2 - 1)
+        bright = 0.17883277 * np.log(np.maximum(12 * light - 0.28466892, 1e-9)) + 0.55991073
+        signal = np.where(light <= 1 / 12, np.sqrt(3 * light), bright)
+    codes = np.rint(signal * 65535).astype(np.uint16)
+    assert np.abs(colour.standard_range(codes, transfer) - picture).max() < 4
+    path = tmp_path / "hdr.mp4"
+    write_hdr(path, codes, transfer)
+    shown = read_video(path)[0][4::16, 4::16]
+    assert np.abs(shown - picture[4::16, 4::16]).mean() < 6
+    assert shown.std() / picture[4::16, 4::16].std() > 0.93
+
+
+def write_hdr(path: Path, codes: np.ndarray, transfer: int) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx265", rate=25, options={"x265-params": "crf=4:log-level=none"})
+        stream.height, stream.width, stream.pix_fmt = *codes.shape[:2], "yuv420p10le"
+        context = stream.codec_context
+        context.color_primaries, context.color_trc, context.colorspace, context.color_range = 9, transfer, 9, 1
+        frame = av.VideoFrame.from_ndarray(codes, format="rgb48le")
+        ten = frame.reformat(format="yuv420p10le", dst_colorspace=9, dst_color_range=1)
+        for index in range(3):
+            ten.pts, ten.time_base = index, Fraction(1, 25)
+            container.mux(stream.encode(ten))
+        container.mux(stream.encode(None))

@@ -22,7 +22,7 @@ from dyads.adapters.engine.planning import crop_plan
 from dyads.adapters.pairs import Known, Member, Pair, Skipped, Source
 from dyads.errors import DataError
 from dyads.manifest import file_sha256
-from dyads.media.containers import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, probe
+from dyads.media.containers import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, count_audio, probe
 from dyads.media.regions import View, iter_views
 from dyads.media.sound import spool_audio
 from dyads.media.writer import VideoWriter
@@ -159,7 +159,7 @@ def spool(source: Source, start: float, folder: Path, name: str) -> Sound:
     if source.audio is None:
         return Sound(None, 0)
     path = folder / f"{name}.raw"
-    samples = spool_audio(source.audio, source.channel, path)
+    samples = spool_audio(source.audio, source.channel, path, source.stream)
     first = round(start * SAMPLE_RATE)
     if first:
         with open(path, "rb") as handle, open(path.with_suffix(".cut"), "wb") as target:
@@ -216,12 +216,14 @@ def _convert(pair: Pair, out: Path, scratch: Path, options: AdaptOptions) -> dic
     length = min(probe(source.video).duration for source in sources.values() if source.video is not None)
     known = pair.notes.read(lambda path: path, length) if pair.notes else Known()
     turns = read_turns(pair.turns) if pair.turns else known.turns
-    sounds = {role: spool(sources[role], pair.start, scratch, role) for role in ROLES}
+    pair = replace(pair, mixed=_one_track(pair))
+    sounds = {role: spool(sources[role], pair.start + sources[role].offset, scratch, role) for role in ROLES}
     remarks = list(known.remarks) + _silences(pair, sounds, turns, options)
     plans = {
-        role: crop_plan(source, pair.start, pair.end, options) if source.video is not None else None
+        role: crop_plan(source, *_span(pair, source), options) if source.video is not None else None
         for role, source in sources.items()
     }
+    _two_faces(sources, plans)
     counts, segments = _write(pair, plans, sounds, scratch / "segments", options)
     frames = min(count for role, count in counts.items() if sources[role].video is not None)
     for role, source in sources.items():
@@ -271,12 +273,50 @@ def _convert(pair: Pair, out: Path, scratch: Path, options: AdaptOptions) -> dic
     return {"rows": rows, "report": report, "remarks": remarks}
 
 
+def _span(pair: Pair, source: Source) -> tuple[float, float | None]:
+    """Start and end of the dialogue in the seconds of a side's recording."""
+    return pair.start + source.offset, None if pair.end is None else pair.end + source.offset
+
+
+def _two_faces(sources: dict[str, Source], plans: dict[str, CropPlan | None]) -> None:
+    """DataError where both roles are cut out of one recording at the same place."""
+    user, avatar = (sources[role].video for role in ROLES)
+    if user is None or avatar is None or (user != avatar and not same_content(user, avatar)):
+        return
+    first, second = (plans[role].squares.mean(0) for role in ROLES)
+    apart = np.abs(first[:2] + first[2] / 2 - second[:2] - second[2] / 2).max()
+    if apart < 0.25 * max(first[2], second[2]) and sources["user"].offset == sources["avatar"].offset:
+        raise DataError(
+            f"{user}: both roles are cut from the same place of one recording; give a box of each person (user_box, "
+            "avatar_box), or left and right (user_face, avatar_face), or the other person's own recording."
+        )
+
+
+def _one_track(pair: Pair) -> bool:
+    """Whether both sides are one track: the same one of a file, or of a copy of it."""
+    user, avatar = pair.user, pair.avatar
+    if pair.mixed_audio or pair.mixed is not None or None in (user.audio, avatar.audio):
+        return pair.mixed_audio
+    return (user.stream, user.channel) == (avatar.stream, avatar.channel) and same_content(user.audio, avatar.audio)
+
+
+def same_content(one: Path, other: Path) -> bool:
+    """Whether two files hold the same bytes."""
+    return one.stat().st_size == other.stat().st_size and file_sha256(one) == file_sha256(other)
+
+
 def _silences(pair: Pair, sounds: dict[str, Sound], turns: tuple[Turn, ...], options: AdaptOptions) -> list[str]:
     """Remarks on sides in which nothing was recorded; where a data set's own turns say otherwise it is a `Skipped`."""
     remarks = []
     for role in ROLES:
         if sounds[role].path is None or not sounds[role].silent():
             continue
+        streams = count_audio(pair.source(role).audio)
+        if streams > 1 and not pair.source(role).stream:
+            raise DataError(
+                f"{pair.source(role).audio}: the first of its {streams} audio streams is silent; choose another one "
+                f"({role}_audio: #a1), or `none` for a side without sound."
+            )
         said = sum(turn.end - turn.start for turn in turns if turn.role == role)
         words = f"{pair.dyad_id} {role}: its sound is silent throughout"
         if said > 0 and pair.notes:
@@ -291,7 +331,7 @@ def _write(
     pair: Pair, plans: dict, sounds: dict[str, Sound], staging: Path, options: AdaptOptions
 ) -> tuple[dict[str, int], list[Segment]]:
     """All frames of both sides, as far as both go: frames of each side, and the finished segments."""
-    views = {role: pictures(pair.source(role), pair.start, pair.end) for role in ROLES}
+    views = {role: pictures(pair.source(role), *_span(pair, pair.source(role))) for role in ROLES}
     counts, done, current = dict.fromkeys(ROLES, 0), [], None
     length = round(options.segment_seconds * FPS) if options.segment_seconds else math.inf
     while True:

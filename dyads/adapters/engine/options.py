@@ -11,7 +11,8 @@ from dyads.errors import ConfigError
 class AdaptOptions:
     """Side in pixels, seconds, and the quality of the stored video (x264 crf).
 
-    `crop`: `tracked` follows the head with one scale a recording, `fixed` is one square for all of it. `broken_share`:
+    `crop`: `tracked` follows the head with one scale a recording, `fixed` is one square for all of it, `centre` looks
+    for no face and takes the picture's largest square (recordings that are face crops already). `broken_share`:
     the share of dialogues that may be broken, and left out, without failing the whole.
     """
 
@@ -21,7 +22,7 @@ class AdaptOptions:
     minimum_seconds: float = 2.0  # a shorter rest after the last whole segment is dropped, and reported
     audio_tolerance: float = 0.5  # how far sound and its own video may differ in length
     crf: int = 12
-    crop: str = "fixed"
+    crop: str = "tracked"
     least_valid: float = 0.5  # of a part's frames, where the data set says which are
     silent_sides: str = "keep"  # or "skip": dialogues with a side in which nothing was recorded
     broken_share: float = 0.0
@@ -34,7 +35,7 @@ class AdaptOptions:
                 f"segment_seconds is {self.segment_seconds:g}; give 0 or at least minimum_seconds "
                 f"({self.minimum_seconds:g})."
             )
-        for key, known in (("crop", ("tracked", "fixed")), ("silent_sides", ("keep", "skip"))):
+        for key, known in (("crop", ("tracked", "fixed", "centre")), ("silent_sides", ("keep", "skip"))):
             if getattr(self, key) not in known:
                 raise ConfigError(f"{key} is {getattr(self, key)!r}; give one of {', '.join(known)}.")
         for key in ("least_valid", "broken_share"):

@@ -8,8 +8,8 @@ brow that goes up leaves the square and reads as going down.
 import cv2
 import numpy as np
 
-from faces.mesh import axes, sample
-from faces.models import EYE_SIDE, eye
+from faces.finding.mesh import axes, sample
+from faces.finding.models import EYE_SIDE, eye
 
 SIDE = 2.8  # of the square, in widths of the eye
 LIFT = 0.6  # by which its centre lies above the eye's, in widths of the eye

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from dyads.errors import ConfigError
-from faces.detect import Detections, detect, overlap
-from faces.eyes import with_eyes
-from faces.mesh import MINIMUM_SCORE, Square, cut, read_square, square_of_detection, square_of_points
+from faces.finding.detect import Detections, detect, overlap
+from faces.finding.eyes import with_eyes
+from faces.finding.mesh import MINIMUM_SCORE, Square, cut, read_square, square_of_detection, square_of_points
 
 CHOICES = ("largest", "left", "right")
+RIVAL = 0.5  # a further face counts from this share of the followed one's size: not a picture on the wall
+MESH_TO_BOX = 1.25  # extent of the points over that of the detector's box, which ends at the brows
 SETTLE = 4  # readings of a first picture, at most, until its square stands still
 
 
@@ -125,7 +127,8 @@ class Tracker:
         own = np.concatenate([low, high - low])
         middle = found.box[:, :2] + found.box[:, 2:] / 2
         inside = ((middle >= low) & (middle <= high)).all(1)
-        self.others = int((~inside & (overlap(own, found.box) < 0.1)).sum())
+        large = found.box[:, 2:].max(1) * MESH_TO_BOX >= RIVAL * own[2:].max()
+        self.others = int((~inside & large & (overlap(own, found.box) < 0.1)).sum())
 
     def __call__(self, picture: np.ndarray) -> Reading:
         """The face in the next picture, uint8 RGB (H, W, 3)."""

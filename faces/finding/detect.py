@@ -6,7 +6,7 @@ from functools import cache
 import cv2
 import numpy as np
 
-from faces.models import DETECTOR_SIDE, detector, sigmoid
+from faces.finding.models import DETECTOR_SIDE, detector, sigmoid
 
 MINIMUM_SCORE = 0.5  # MediaPipe's own
 OVERLAP = 0.3  # intersection over union above which two boxes are one face

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from faces.models import MESH_SIDE, POINTS, mesh, sigmoid
+from faces.finding.models import MESH_SIDE, POINTS, mesh, sigmoid
 
 SIDE = 1.5  # of the square, as a multiple of the face's larger extent (MediaPipe's)
 MINIMUM_SCORE = 0.5  # presence of a face; MediaPipe's own
