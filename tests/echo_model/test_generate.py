@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from skimage import data as pictures
 from small_networks import SAMPLING, networks
 
 from dyads.errors import DataError
@@ -33,10 +34,10 @@ def files(options, tmp_path):
     return folder
 
 
-def run(folder, monkeypatch, **given):
+def run(folder, monkeypatch, flags=("--no-crop",), **given):  # noise shows no face
     named = {"user": "user.mp4", "avatar-audio": "voice.wav", "reference": "face.png", "out": "out.mp4"} | given
     words = [word for name, file in named.items() for word in (f"--{name}", str(folder / file))]
-    monkeypatch.setattr(sys, "argv", ["generate", "--checkpoint", str(folder / "echo"), *words])
+    monkeypatch.setattr(sys, "argv", ["generate", "--checkpoint", str(folder / "echo"), *flags, *words])
     main()
     return folder / named["out"]
 
@@ -52,6 +53,16 @@ def test_a_silent_user_and_a_short_voice_work_and_are_said(files, monkeypatch, c
     out = run(files, monkeypatch, user="mute.mp4", **{"avatar-audio": "short.wav"})
     said = capsys.readouterr().out
     assert probe(out).frames == 30 and "taken as silent" in said and "followed by silence" in said
+
+
+def test_files_without_a_face_are_refused(files, monkeypatch):
+    """The reference is looked at first, then the user; a grey picture is no avatar."""
+    with pytest.raises(DataError, match=r"face\.png: no face is found"):
+        run(files, monkeypatch, flags=())
+    Image.fromarray(pictures.astronaut()).save(files / "face.png")
+    with pytest.raises(DataError, match=r"user\.mp4: no face is found"):
+        run(files, monkeypatch, flags=())
+    assert not list(files.glob("*out*"))
 
 
 @pytest.mark.parametrize("name", ["user", "avatar-audio", "reference"])
