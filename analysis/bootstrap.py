@@ -1,8 +1,10 @@
 """Hierarchical bootstrap: seeds, identities and the dialogues of each are drawn with replacement."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
 
 from evaluation.cards import OK
 
@@ -25,7 +27,8 @@ def hierarchical_bootstrap(
     """Percentile interval of the mean, drawing seeds, identities and the dialogues of each with replacement.
 
     `identities`: one per dialogue of `table`; without them every dialogue stands for itself. With s seeds the
-    variance between seeds is understated by (s - 1) / s, so few seeds give an interval that is too short.
+    variance between seeds is understated by (s - 1) / s and their few values are no normal sample, so few seeds give an
+    interval that is too short: `covers` says how short.
     """
     table = np.atleast_2d(np.asarray(table, np.float64))
     known = np.isfinite(table)
@@ -42,6 +45,18 @@ def hierarchical_bootstrap(
     means = sums[counts > 0] / counts[counts > 0]
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Interval(OK, float(values.sum() / known.sum()), float(low), float(high))
+
+
+def covers(seeds: int, level: float = 0.95) -> float:
+    """Least coverage of a percentile interval called `level`: where seeds, of which there are so few, vary alone.
+
+    The interval then reaches as far as a normal one with the seeds' spread divided by N; Student's t says how often
+    that holds the truth: 0.72 with three seeds where 0.95 is promised (0.75 by this formula), 0.88 with eight.
+    """
+    if seeds < 2:
+        return NAN
+    reach = special.ndtri((1 + level) / 2) * math.sqrt((seeds - 1) / seeds)
+    return float(2 * special.stdtr(seeds - 1, reach) - 1)
 
 
 def draw_counts(seeds: int, identities, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

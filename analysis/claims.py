@@ -1,7 +1,8 @@
 """Which of the paper's claims hold in this study, how surely: `python -m analysis.claims --help`.
 
-A claim compares two methods on one metric, paired by dialogue and seed (`pairing.compare`). Its test treats both as
-samples (`stats.mean_crossed`): the verdict is about other trainings and other dialogues, not about these weights.
+A claim compares two methods on one metric, paired by dialogue and seed (`pairing.compare`), by the value that the
+tables print. Its test treats people and seeds as samples (`stats.mean_crossed`); `about` says over what each verdict
+generalises. Several folders of metrics are replicates: studies that trained everything anew, backbones too.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from analysis import stats
+from analysis import bootstrap, stats
 from analysis.pairing import Compared, Readings, compare, readings_of
 from dyads.errors import ConfigError, DataError, run_cli
 from dyads.files import write_text
@@ -34,9 +35,9 @@ class Claim:
     """One sentence as a hypothesis on d = metric(methods[0]) - metric(methods[1]).
 
     greater: d > margin; less: d < -margin; equivalent: |d| < margin. A margin below 0 turns greater and less into "no
-    loss of more than that". For a metric whose card says 'truth', the metric is the distance |value - truth|. `family`:
-    the claims that Holm's correction counts together. `per` set: the value of the whole set; a
-    metric without rows per clip is always taken so. Readings kept beside the rows add the dialogues (`pairing`).
+    loss of more than that"; `reason` says why it is as large as it is. For a metric whose card says 'truth', the metric
+    is the distance |value - truth| of each training. `family`: the claims that Holm's correction counts together, all
+    of the file, measured or not. Readings kept beside the rows add the people to a metric of the whole set (`pairing`).
     `state`: over frames in which the avatar talks, or listens, alone (`states`); empty: over all.
     """
 
@@ -48,7 +49,7 @@ class Claim:
     kind: Literal["greater", "less", "equivalent"]
     family: str
     margin: float = 0.0
-    per: Literal["clip", "set"] = "clip"
+    reason: str = ""
     state: Literal["", "talking", "listening"] = ""
 
     def __post_init__(self) -> None:
@@ -67,15 +68,18 @@ class Claim:
 class Finding:
     """What the study says about a claim; NaN where undefined. `status`: ok, or why there is no test.
 
-    `missing`: that in a sentence, empty where nothing is; `basis`: what was compared, of `pairing.BASES`; `level`: of
-    the interval `low`, `high`; `p`: of this claim alone, `p_holm`: in its family; `hodges_lehmann` to `rank_biserial`:
-    over dialogues, seeds averaged; `bootstrap_*`: 95 %; `dropped`: dialogues without a value of some method and seed.
+    `missing`: that in a sentence, empty where nothing is; `basis`: what was compared, of `pairing.BASES`; `about`: over
+    what the verdict generalises; `level`: of the interval `low`, `high`; `p`: of this claim alone, `p_holm`: in its
+    family; `hodges_lehmann` to `rank_biserial`: over people, seeds averaged; `bootstrap_low`, `bootstrap_high`: called
+    95 %, but sure to hold the truth only in `bootstrap_covers` of studies (few seeds, see `bootstrap.covers`);
+    `dialogues`: compared; `dropped`: without a value of some method and seed, of those that any row has.
     """
 
     verdict: str
     status: str
     missing: str
     basis: str
+    about: str
     estimate: float
     low: float
     high: float
@@ -90,8 +94,10 @@ class Finding:
     rank_biserial: float
     bootstrap_low: float
     bootstrap_high: float
+    bootstrap_covers: float
     detectable: float
     pairs: int
+    people: int
     dialogues: int
     seeds: int
     dropped: int
@@ -112,13 +118,15 @@ def read_claims(path: Path) -> list[Claim]:
 
 
 def chances(claim: Claim, mean: stats.Mean) -> tuple[float, float]:
-    """p for and p against the claim; for greater and less the smaller one is the two-sided p at the margin.
+    """p for and p against the claim, each twice a one-sided p, so that together they err in 5 % of studies at most.
 
-    An equivalence is tested by TOST, its contradiction by both sides of the margin.
+    The smaller one is the two-sided p at the margin. An equivalence is tested by TOST, its contradiction beyond either
+    side: with TOST at 5 % and that at 2.5 %, 7.5 % of studies would get a verdict where the difference is the margin.
     """
     if claim.kind == "equivalent":
+        within = stats.p_within(mean, claim.margin)
         beyond = min(stats.p_above(mean, claim.margin), stats.p_below(mean, -claim.margin))
-        return stats.p_within(mean, claim.margin), min(1.0, 2 * beyond)
+        return min(1.0, 2 * within), min(1.0, 2 * beyond)
     sign = 1.0 if claim.kind == "greater" else -1.0
     sides = stats.p_above(mean, sign * claim.margin), stats.p_below(mean, sign * claim.margin)
     return tuple(min(1.0, 2 * p) for p in (sides if sign > 0 else sides[::-1]))
@@ -127,7 +135,8 @@ def chances(claim: Claim, mean: stats.Mean) -> tuple[float, float]:
 def decide(claims: list[Claim], means: list[stats.Mean]) -> list[tuple[str, float, float]]:
     """(verdict, p, Holm's p within its family) of every claim, from its mean difference.
 
-    At most one of the two hypotheses of a claim is true, so the smaller p of the two can enter Holm's family.
+    At most one of the two hypotheses of a claim is true, so the smaller p of the two can enter Holm's family. What was
+    not measured counts in the family too: a verdict does not change because another row was left out of the run.
     """
     both = [
         chances(claim, mean) if mean.status == OK else (math.nan, math.nan)
@@ -137,7 +146,7 @@ def decide(claims: list[Claim], means: list[stats.Mean]) -> list[tuple[str, floa
     adjusted = np.full(len(p), math.nan)
     for family in {claim.family for claim in claims}:
         own = [index for index, claim in enumerate(claims) if claim.family == family]
-        adjusted[own] = stats.holm(p[own])
+        adjusted[own] = stats.holm(p[own], len(own))
     found = []
     for (support, against), single, holm in zip(both, p, adjusted, strict=True):
         sure = "supported" if support <= against else "contradicted"
@@ -152,7 +161,7 @@ def judge(rows: pd.DataFrame, claims: list[Claim], readings: Readings | None = N
     compared = []
     for claim in claims:
         own, read = known[claim.state]
-        found = compare(own, claim.metric, claim.part, claim.methods, read, claim.per == "set")
+        found = compare(own, claim.metric, claim.part, claim.methods, read)
         reason, _, method = found.status.partition(": ")
         if claim.state and reason == "not_run" and method in set(rows["method"]):
             found = replace(found, status=f"no_readings: {method}")
@@ -170,24 +179,24 @@ def _of_state(
     asked = [claim for claim in claims if claim.state == state]
     own = rows[rows["method"].isin({method for claim in asked for method in claim.methods})]
     columns = list(dict.fromkeys((cards()[claim.metric], claim.part) for claim in asked))
-    cut = Readings(readings.files, readings.subjects, lambda clip: talking_listening.masked(clip, state))
+    cut = replace(readings, cut=lambda clip: talking_listening.masked(clip, state), _known={})
     return talking_listening.state_rows(own, readings.files, state, columns), cut
 
 
 def _finding(claim: Claim, found: Compared, decision: tuple[str, float, float]) -> Finding:
     (verdict, p, holm), mean, rank = decision, found.mean, found.rank
-    level = 1 - 2 * ALPHA if claim.kind == "equivalent" else 1 - ALPHA
-    low, high = stats.limits(mean, level)
+    low, high = stats.limits(mean, 1 - ALPHA)
     status = mean.status if found.status == OK else found.status
     return Finding(
         verdict=verdict if found.status == OK else "not_measured",
         status=status,
         missing="" if status == OK else missing(status, claim.metric),
         basis=found.basis,
+        about=found.about,
         estimate=mean.estimate,
         low=low,
         high=high,
-        level=level,
+        level=1 - ALPHA,
         p=p,
         p_holm=holm,
         hodges_lehmann=rank.estimate,
@@ -198,11 +207,13 @@ def _finding(claim: Claim, found: Compared, decision: tuple[str, float, float]) 
         rank_biserial=rank.effect,
         bootstrap_low=found.boot.low,
         bootstrap_high=found.boot.high,
+        bootstrap_covers=bootstrap.covers(mean.seeds, 1 - ALPHA) if found.boot.status == OK else stats.NAN,
         detectable=stats.detectable(mean),
-        pairs=mean.seeds * mean.dialogues,
-        dialogues=mean.dialogues,
+        pairs=mean.seeds * mean.people,
+        people=mean.people,
+        dialogues=found.dialogues,
         seeds=mean.seeds,
-        dropped=found.total - mean.dialogues,
+        dropped=found.total - found.dialogues,
     )
 
 

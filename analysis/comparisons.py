@@ -2,18 +2,20 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from analysis import stats
 from analysis.pairing import Readings, compare, repeated
-from evaluation.cards import OK, MetricCard, truth_part
+from analysis.people import LEAST_PEOPLE
+from evaluation.cards import OK, MetricCard, count_part, truth_part
 
 LEVEL = 0.05
 COLUMNS = (
     *("method", "reference", "metric", "part", "basis", "estimate", "low", "high", "p", "p_holm", "better"),
-    *("hodges_lehmann", "wilcoxon_p", "rank_biserial", "detectable", "dialogues", "seeds", "status"),
+    *("hodges_lehmann", "wilcoxon_p", "rank_biserial", "detectable", "people", "dialogues", "seeds", "about", "status"),
 )
 MARKS = {"better": "▲", "worse": "▼"}
 
@@ -37,12 +39,15 @@ def compare_rows(
     rows, readings = repeated(rows, fixed, seeds), _for_every_seed(readings, fixed, seeds)
     lines = []
     for card, part in columns:
-        here = rows[(rows["metric"] == card.name) & rows["part"].isin([part, truth_part(part)])]
+        here = rows[(rows["metric"] == card.name) & rows["part"].isin([part, truth_part(part), count_part(part)])]
         for method in methods:
             if method != reference:
                 lines.append(_line(here, card, part, (method, reference), readings))
     table = pd.DataFrame(lines, columns=[name for name in COLUMNS if name not in ("p_holm", "better")])
-    table["p_holm"] = table.groupby(["metric", "part"], sort=False)["p"].transform(lambda p: stats.holm(p.to_numpy()))
+    # A row that was asked for counts in its column's family, measured or not.
+    table["p_holm"] = table.groupby(["metric", "part"], sort=False)["p"].transform(
+        lambda p: stats.holm(p.to_numpy(), len(p))
+    )
     directions = {card.name: card.direction for card, _ in columns}
     higher = table["metric"].map(directions).eq("higher")
     sure = table["p_holm"] <= LEVEL
@@ -57,14 +62,14 @@ def _for_every_seed(readings: Readings, fixed: Sequence[str], seeds: Sequence[in
         own = [path for (name, _), path in readings.files.items() if name == method]
         if len(own) == 1:
             files |= {(method, seed): own[0] for seed in seeds}
-    return Readings(files, readings.subjects, readings.cut, readings._known)
+    return replace(readings, files=files)
 
 
 def _line(rows: pd.DataFrame, card: MetricCard, part: str, methods: tuple[str, str], readings: Readings) -> dict:
-    found = compare(rows, card.name, part, methods, readings, card.per == "set", resample=False)
+    found = compare(rows, card.name, part, methods, readings, resample=False)
     mean, rank = found.mean, found.rank
     line = {"method": methods[0], "reference": methods[1], "metric": card.name, "part": part, "basis": found.basis}
-    line |= {"dialogues": mean.dialogues, "seeds": mean.seeds}
+    line |= {"people": mean.people, "dialogues": found.dialogues, "seeds": mean.seeds, "about": found.about}
     line["status"] = mean.status if found.status == OK else found.status
     low, high = stats.limits(mean)
     p = min(1.0, 2 * min(stats.p_above(mean), stats.p_below(mean))) if mean.status == OK else stats.NAN
@@ -90,10 +95,14 @@ def note(table: pd.DataFrame, label: str) -> str:
     if not tested.any():
         reasons = ", ".join(sorted({stats.STATUSES.get(s.partition(":")[0], s) for s in table["status"]}))
         return f"No row could be tested against {label}: {reasons or 'there is no other row'}."
+    about = sorted({about.partition("; ")[2] for about in table.loc[tested, "about"]} - {""})
     return (
         f"▲ better, ▼ worse than {label}: p below {LEVEL:g} after Holm over the rows of a column ({int(tested.sum())} "
-        f"differences in {len(families)} columns), seeds and dialogues both as samples; comparisons.csv has every "
-        "difference with its interval. Rows that no seed changes stand against each of its seeds."
+        f"differences in {len(families)} columns), seeds and people (with all their dialogues) both as samples, of the "
+        "value printed here: where nearer to the truth is better, of each training's distance to it. No mark without "
+        f"{LEAST_PEOPLE} people, or where more than a tenth of the dialogues lack a value. It speaks of "
+        f"{' or '.join(about)}. comparisons.csv has every difference with its interval. Rows that no seed changes "
+        "stand against each of its seeds."
     )
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from analysis import resampling, stats
+from analysis import people, resampling, stats
 from analysis.bootstrap import Interval, hierarchical_bootstrap
 from dyads.errors import DataError
 from evaluation.cards import OK, count_part, truth_part
@@ -18,22 +18,25 @@ from evaluation.registry import cards
 from evaluation.rows import WHOLE_SET
 
 BASES = {
-    "clips": "values per dialogue; seeds and dialogues are samples",
-    "set": "value of the whole set; seeds and dialogues are samples, by the jackknife over dialogues",
-    "seeds": "value of the whole set; seeds are samples",
+    "clips": "values per dialogue; seeds and people are samples",
+    "set": "value of the whole set; seeds and people are samples, by the jackknife over people",
+    "seeds": "value of the whole set; seeds are samples, the test set is taken as it is",
 }
+OF_PEOPLE = {"clips": "other people and dialogues", "set": "other people and dialogues", "seeds": "this test set alone"}
 
 
 @dataclass
 class Readings:
     """What the probes read, by (method, seed): paths of `<row>.features.safetensors`, read once when first asked for.
 
-    `subjects`: dialogue -> who the avatar is; dialogues of one person are drawn together. `cut`: what is kept of a
-    clip's readings, None for nothing.
+    `subjects`: dialogue -> who the avatar is; dialogues of one person count together. `trainings`: seed -> the set of
+    backbones (autoencoder, renderer, Phi) that it was trained on, where there is more than one; see `stats.nested`.
+    `cut`: what is kept of a clip's readings, None for nothing.
     """
 
     files: Mapping[tuple[str, int], Path] = field(default_factory=dict)
     subjects: Mapping[str, str] = field(default_factory=dict)
+    trainings: Mapping[int, int] = field(default_factory=dict)
     cut: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray] | None] | None = None
     _known: dict = field(default_factory=dict)
 
@@ -58,17 +61,31 @@ class Readings:
         """Whose dialogue each is; itself where nobody knows."""
         return [self.subjects.get(clip, clip) for clip in clips]
 
+    def backbones(self, seeds: Iterable[int]) -> list[int]:
+        """Which set of backbones each seed has; one for all where nobody says otherwise."""
+        return [self.trainings.get(seed, 0) for seed in seeds]
+
+    def about(self, basis: str, seeds: Iterable[int]) -> str:
+        """Over what a comparison of these seeds generalises."""
+        anew = len(set(self.backbones(seeds))) > 1
+        return f"{OF_PEOPLE[basis]}; {'trainings of everything anew' if anew else 'other seeds, given these backbones'}"
+
 
 @dataclass(frozen=True)
 class Compared:
-    """First minus second method; see `stats` for the parts. `basis` of `BASES`; `total`: dialogues before dropping."""
+    """First minus second method; see `stats` for the parts. `basis` of `BASES`; `about`: over what it generalises.
+
+    `dialogues`: those with a value of every seed of both methods; `total`: those in which any row has a value.
+    """
 
     status: str
     basis: Literal["clips", "set", "seeds"] = "clips"
     mean: stats.Mean = stats.Mean(0, 0, "too_few_pairs")
     rank: stats.Paired = stats.Paired(0, "too_few_pairs")
     boot: Interval = Interval("too_few_pairs")
+    dialogues: int = 0
     total: int = 0
+    about: str = ""
 
 
 def readings_of(files: Iterable[Path], manifest: Path | None = None) -> Readings:
@@ -95,78 +112,127 @@ def compare(
     part: str,
     methods: tuple[str, str],
     readings: Readings,
-    whole: bool = False,
     resample: bool = True,
 ) -> Compared:
-    """Methods on a metric's part; of |value - truth| where nearer to the truth is better.
+    """Methods on a metric's part, by the value that tables print of each training.
+
+    Where nearer to the truth is better, that is |value - the truth's own value|, of the mean over dialogues. No
+    comparison without `people.enough` of dialogues with a value of every seed of both.
 
     Args:
-        rows: tidy result rows.
-        whole: the value of the whole set even where there are rows per clip; a metric without them is always so.
+        rows: tidy result rows, of all methods: a dialogue counts as measurable where any of them has a value.
         resample: also the bootstrap and the permutation test, which cost seconds for set metrics.
     """
-    own = rows[(rows["metric"] == metric) & rows["method"].isin(methods)]
-    counts = own.loc[own["part"] == count_part(part), "value"] if cards()[metric].estimate else own["value"].iloc[:0]
+    card = cards()[metric]
+    rows = rows[(rows["metric"] == metric) & ((rows["clip"] == WHOLE_SET) == (card.per == "set"))]
+    own = rows[rows["method"].isin(methods)]
+    counts = own.loc[own["part"] == count_part(part), "value"] if card.estimate else own["value"].iloc[:0]
     if counts.nunique() > 1:  # the bias of a Frechet distance depends on its count
         return Compared("unequal_counts", "seeds")
-    per_clip = own[own["clip"] != WHOLE_SET]
-    by_clip = not whole and len(per_clip) > 0
-    table, clips, status = differences(per_clip if by_clip else own[own["clip"] == WHOLE_SET], metric, part, methods)
+    grids, status = values_of(own, part, methods)
     if status != OK:
-        return Compared(status, "clips" if by_clip else "seeds")
-    if by_clip:
-        return _by_clip(table, clips, readings, resample)
-    seeds = sorted(set.intersection(*(set(own.loc[own["method"] == method, "seed"]) for method in methods)))
+        return Compared(status, "clips" if card.per == "clip" else "seeds")
+    truth = _truth(own, part) if card.direction == "truth" else None
+    table = grids[0] - grids[1]
+    if truth is not None:
+        table = table.where(truth.reindex_like(table).notna())
+    table = table.dropna(how="all").dropna(axis=1)  # a seed, then a dialogue, that one of them lacks
+    seeds = list(table.index)
+    if card.per == "clip":
+        total = rows.loc[(rows["part"] == part) & rows["value"].notna(), "clip"].nunique()
+        return _by_clip(table, grids, truth, total, readings, resample)
     pairs = [tuple(readings.set_metric(method, seed, metric, part) for method in methods) for seed in seeds]
-    pairs = [pair for pair in pairs if None not in pair]
-    if len(pairs) == len(seeds) and pairs:
-        return _by_set(resampling.common(pairs), readings, resample)
-    return Compared(OK, "seeds", stats.mean_crossed(table), total=table.shape[1])
+    if pairs and all(None not in pair for pair in pairs):
+        return _by_set(pairs, seeds, readings, resample)
+    if truth is not None:
+        table = (grids[0] - truth).abs() - (grids[1] - truth).abs()
+    mean = stats.mean_crossed(stats.nested(table.loc[seeds].to_numpy(float), readings.backbones(seeds)))
+    return Compared(OK, "seeds", mean, dialogues=1, total=1, about=readings.about("seeds", seeds))
 
 
-def _by_clip(table: np.ndarray, clips: list[str], readings: Readings, resample: bool) -> Compared:
-    rank = stats.compare(stats.by_dialogue(table), flips=9999 if resample else 999)
-    boot = Interval("not_asked")
-    if resample:
-        whole = np.isfinite(table[np.isfinite(table).any(axis=1)]).all(axis=0)  # as `stats.complete` keeps them
-        kept = [clip for clip, good in zip(clips, whole, strict=True) if good]
-        boot = hierarchical_bootstrap(stats.complete(table), readings.identities(kept))
-    return Compared(OK, "clips", stats.mean_crossed(table), rank, boot, table.shape[1])
+def _by_clip(
+    table: pd.DataFrame,
+    grids: list[pd.DataFrame],
+    truth: pd.DataFrame | None,
+    total: int,
+    readings: Readings,
+    resample: bool,
+) -> Compared:
+    """`table`: differences without holes; `truth`: the truth's own values, where nearness to them is better."""
+    seeds, clips = list(table.index), list(table.columns)
+    who, trainings = readings.identities(clips), readings.backbones(seeds)
+    known = {"dialogues": len(clips), "total": total, "about": readings.about("clips", seeds)}
+    lack = people.enough(len(clips), total, len(set(who)))
+    if lack:
+        few = {"mean": stats.Mean(len(seeds), len(set(who)), lack), "rank": stats.Paired(len(set(who)), lack)}
+        return Compared(OK, "clips", **few, boot=Interval(lack), **known)
+    boot, flips = Interval("not_asked"), 9999 if resample else 999
+    if truth is not None:
+        sides = [[grid.loc[seeds, clips].to_numpy(float), truth.loc[seeds, clips].to_numpy(float)] for grid in grids]
+        pairs = [tuple(_mean_distance(clips, value[k], true[k]) for value, true in sides) for k in range(len(seeds))]
+        one, other = (np.abs(people.means(value - true, who)) for value, true in sides)
+        rank = stats.compare(stats.nested(one - other, trainings).mean(axis=0), flips=flips)
+        boot = resampling.bootstrap(pairs, who) if resample else boot
+        return Compared(OK, "clips", resampling.crossed(pairs, who, trainings), rank, boot, **known)
+    cells = table.to_numpy(float)
+    mean = stats.mean_crossed(stats.nested(people.by_person(cells, who), trainings))
+    rank = stats.compare(stats.nested(people.means(cells, who), trainings).mean(axis=0), flips=flips)
+    boot = hierarchical_bootstrap(cells, who) if resample else boot
+    return Compared(OK, "clips", mean, rank, boot, **known)
 
 
-def _by_set(pairs: list[resampling.Pair], readings: Readings, resample: bool) -> Compared:
+def _mean_distance(clips: list[str], values: np.ndarray, truth: np.ndarray) -> SetMetric:
+    """|mean value - mean of the truth's own| over dialogues (N,), as sums."""
+    cells = np.stack([np.ones(len(values)), values, truth], axis=1)
+
+    def mean(column: int) -> Callable[[np.ndarray], np.ndarray]:
+        def of(totals: np.ndarray) -> np.ndarray:
+            with np.errstate(invalid="ignore", divide="ignore"):
+                return totals[:, column] / totals[:, 0]
+
+        return of
+
+    return SetMetric(tuple(clips), cells, mean(1), mean(2))
+
+
+def _by_set(pairs: list[resampling.Pair], seeds: list[int], readings: Readings, resample: bool) -> Compared:
+    total = len({clip for pair in pairs for metric in pair for clip in metric.clips})
+    pairs = resampling.common(pairs)
     clips = pairs[0][0].clips
-    mean, boot = resampling.crossed(pairs), Interval("not_asked")
-    rank = stats.Paired(mean.dialogues, mean.status)
-    if resample:
-        boot = resampling.bootstrap(pairs, readings.identities(clips))
-        rank = stats.Paired(len(clips), mean.status, flip_p=resampling.exchange(pairs))
-    return Compared(OK, "set", mean, rank, boot, len(clips))
+    who, trainings = readings.identities(clips), readings.backbones(seeds)
+    known = {"dialogues": len(clips), "total": total, "about": readings.about("set", seeds)}
+    lack = people.enough(len(clips), total, len(set(who)))
+    mean = stats.Mean(len(seeds), len(set(who)), lack) if lack else resampling.crossed(pairs, who, trainings)
+    rank, boot = stats.Paired(mean.people, mean.status), Interval(lack or "not_asked")
+    if resample and not lack:
+        boot = resampling.bootstrap(pairs, who)
+        rank = stats.Paired(mean.people, mean.status, flip_p=resampling.exchange(pairs, who))
+    return Compared(OK, "set", mean, rank, boot, **known)
 
 
-def differences(
-    rows: pd.DataFrame, metric: str, part: str, methods: tuple[str, str]
-) -> tuple[np.ndarray, list[str], str]:
-    """The table of differences (seeds, dialogues), NaN where a value is missing; its dialogues; why it is empty."""
-    tables = []
+def values_of(rows: pd.DataFrame, part: str, methods: tuple[str, str]) -> tuple[list[pd.DataFrame], str]:
+    """Each method's values, seeds as lines and dialogues as columns, NaN where missing; why there is nothing."""
+    grids = []
     for method in methods:
-        own = rows[rows["method"] == method]
-        asked = own[own["part"] == part]
+        asked = rows[(rows["method"] == method) & (rows["part"] == part)]
         if asked.empty:
-            return np.empty((0, 0)), [], f"not_run: {method}"
+            return [], f"not_run: {method}"
         if asked["value"].isna().all():
-            return np.empty((0, 0)), [], f"{asked['status'].mode().iloc[0]}: {method}"
-        tables.append(_grid(asked))
-        if cards()[metric].direction == "truth":
-            tables[-1] = (tables[-1] - _grid(own[own["part"] == truth_part(part)])).abs()
-    table = tables[0] - tables[1]  # aligned; a cell that one method lacks is NaN
-    values = table.to_numpy(np.float64)
-    return values, list(table.columns), OK if np.isfinite(values).any() else "no_common_pairs"
+            return [], f"{asked['status'].mode().iloc[0]}: {method}"
+        grids.append(_grid(asked))
+    both = (grids[0] - grids[1]).to_numpy(np.float64)  # aligned; a cell that one method lacks is NaN
+    return grids, OK if np.isfinite(both).any() else "no_common_pairs"
 
 
 def _grid(rows: pd.DataFrame) -> pd.DataFrame:
     """Values with seeds as lines and clips as columns."""
     return rows.pivot(index="seed", columns="clip", values="value")
+
+
+def _truth(rows: pd.DataFrame, part: str) -> pd.DataFrame:
+    """The truth's own values, which no method changes, seeds as lines and clips as columns."""
+    own = rows[rows["part"] == truth_part(part)]
+    return own.groupby(["seed", "clip"])["value"].mean().unstack()
 
 
 def repeated(rows: pd.DataFrame, fixed: Iterable[str], seeds: Iterable[int]) -> pd.DataFrame:

@@ -1,13 +1,14 @@
-"""Ranks of all methods at once: Friedman's test over dialogues and Nemenyi's critical difference (Demsar 2006)."""
+"""Ranks of all methods at once: Friedman's test over people and Nemenyi's critical difference (Demsar 2006)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy import stats as scipy_stats
 
+from analysis import people
 from evaluation.cards import OK, MetricCard, truth_part
 from evaluation.rows import WHOLE_SET
 
@@ -30,7 +31,8 @@ class Ranks:
 def friedman(scores: np.ndarray, higher: bool = True, level: float = 0.95) -> Ranks:
     """Friedman's test and Nemenyi's critical difference (Demsar 2006) of scores, shape (blocks, methods).
 
-    Blocks are independent (dialogues, averaged over seeds); one with a NaN is left out. `higher`: larger is better.
+    Blocks are independent (people, averaged over seeds and over the dialogues of each); one with a NaN is left out.
+    `higher`: larger is better.
     """
     scores = np.asarray(scores, np.float64)
     scores = scores[np.isfinite(scores).all(axis=1)]
@@ -46,16 +48,25 @@ def friedman(scores: np.ndarray, higher: bool = True, level: float = 0.95) -> Ra
     return Ranks(blocks, OK, tuple(map(float, ranks)), float(test.statistic), float(test.pvalue), critical)
 
 
-def rank_table(rows: pd.DataFrame, methods: Sequence[str], columns: Sequence[tuple[MetricCard, str]]) -> pd.DataFrame:
+def rank_table(
+    rows: pd.DataFrame,
+    methods: Sequence[str],
+    columns: Sequence[tuple[MetricCard, str]],
+    subjects: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
     """Mean rank of every method on every column that has values per clip; one line per column and method.
 
-    A block is a dialogue, its value the mean over a method's seeds; a dialogue that some method lacks is left out of
-    that column. A method without values in a tenth or more of the dialogues would take them from all others, so it does
-    not take part; its line says so.
+    A block is a person, its value the mean over a method's seeds and the person's dialogues; a dialogue that some
+    method lacks is left out of that column. A method that lacks more than a tenth of the dialogues (`people.lacking`)
+    would take them from all others, so it does not take part; its line says so.
+
+    Args:
+        subjects: dialogue -> who the avatar is; without it each dialogue is somebody else's.
     """
     lines = []
     for card, part in columns:
-        own = rows[(rows["metric"] == card.name) & (rows["clip"] != WHOLE_SET) & rows["method"].isin(methods)]
+        everyone = rows[(rows["metric"] == card.name) & (rows["clip"] != WHOLE_SET)]
+        own = everyone[everyone["method"].isin(methods)]
         asked = own[own["part"] == part]
         if asked.empty:
             continue
@@ -63,11 +74,15 @@ def rank_table(rows: pd.DataFrame, methods: Sequence[str], columns: Sequence[tup
         if card.direction == "truth":
             cells = (cells - _cells(own[own["part"] == truth_part(part)])).abs()
         scores = cells.T.groupby(level="method").mean().T.where(cells.notna().T.groupby(level="method").all().T)
-        known = scores.notna().any(axis=1).sum()
-        found = [method for method in methods if method in scores and scores[method].notna().sum() > 0.9 * known]
+        lack = people.lacking(everyone, card.name, part)
+        found = [method for method in methods if method in scores and lack[method] <= 1 - people.LEAST_SHARE + 1e-9]
         ranks = Ranks(0, "too_few_methods")
         if found:
-            ranks = friedman(scores[found].to_numpy(float), card.direction == "higher")
+            whole = scores[found].dropna()
+            who = [(subjects or {}).get(clip, clip) for clip in whole.index]
+            blocks = people.means(whole.to_numpy(float).T, who).T
+            few = len(set(who)) < people.LEAST_PEOPLE
+            ranks = Ranks(len(set(who)), "too_few_pairs") if few else friedman(blocks, card.direction == "higher")
         place = dict(zip(found, ranks.mean_ranks, strict=False))
         for method in methods:
             numbers = (place.get(method, NAN), ranks.critical, ranks.statistic, ranks.p, ranks.blocks)

@@ -1,20 +1,23 @@
-"""Two methods on a set metric: jackknife, bootstrap and exchange of clips, from the sums that `set_level` keeps.
+"""Two methods on a set metric: jackknife, bootstrap and exchange of people, from the sums that `set_level` keeps.
 
-The jackknife gives every (seed, dialogue) a pseudo-value, so that the same analysis as for metrics per clip
-(`stats.mean_crossed`) takes both seeds and dialogues as samples: what Dorfman, Berbaum and Metz (1992) do with the area
-under a curve, which has no value per case either.
+The jackknife leaves one person out at a time, with all of that person's dialogues. It gives every (seed, person) a
+pseudo-value, so that the same analysis as for metrics per clip (`stats.mean_crossed`) takes both seeds and people as
+samples: what Dorfman, Berbaum and Metz (1992) do with the area under a curve, which has no value per case either.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from analysis import stats
 from analysis.bootstrap import Interval, draw_counts
+from analysis.people import LEAST_PEOPLE, numbered
 from evaluation.readings.set_level import SetMetric
 
 Pair = tuple[SetMetric, SetMetric]  # of one seed: the first method's and the second's
+LEAST_DEFINED = 0.9  # of the resampled test sets
 
 
 def shared(pairs: list[Pair]) -> list[str]:
@@ -26,7 +29,7 @@ def shared(pairs: list[Pair]) -> list[str]:
 def restricted(metric: SetMetric, clips: list[str]) -> SetMetric:
     """The same metric of fewer clips."""
     rows = [metric.clips.index(clip) for clip in clips]
-    return SetMetric(tuple(clips), metric.cells[rows], metric.value, metric.truth)
+    return replace(metric, clips=tuple(clips), cells=metric.cells[rows])
 
 
 def common(pairs: list[Pair]) -> list[Pair]:
@@ -40,57 +43,71 @@ def difference(pair: Pair, weights: np.ndarray) -> np.ndarray:
     return pair[0].at(weights) - pair[1].at(weights)
 
 
+def whole_set(pairs: list[Pair]) -> np.ndarray:
+    """The difference of the whole test set, by seed."""
+    return np.array([difference(pair, np.ones(len(pair[0].clips)))[0] for pair in pairs])
+
+
 def plain(pairs: list[Pair]) -> float:
     """The difference of the whole test set, mean over seeds."""
-    return float(np.mean([difference(pair, np.ones(len(pair[0].clips)))[0] for pair in pairs])) if pairs else math.nan
+    return float(np.mean(whole_set(pairs))) if pairs else math.nan
 
 
-def pseudo_values(pairs: list[Pair]) -> np.ndarray:
-    """(seeds, clips): n times the whole set's difference minus n - 1 times the one without the clip.
+def pseudo_values(pairs: list[Pair], people: Sequence[str] | None = None) -> np.ndarray:
+    """(seeds, people): what each person adds to the whole set's difference, by leaving that person's clips out.
 
-    NaN where leaving the clip out leaves the metric undefined.
+    With as many clips of everyone, P times the whole minus P - 1 times the rest; with unequal numbers each person
+    counts by its share (Busing, Meijer and van der Leeden 1999), so that a mean has `people.by_person`'s values.
+    `people`: one per clip, None where each clip is somebody else's. NaN where leaving one out leaves it undefined.
     """
     tables = []
     for pair in pairs:
-        n = len(pair[0].clips)
-        whole, without = difference(pair, np.ones(n))[0], difference(pair, 1.0 - np.eye(n))
-        tables.append(n * whole - (n - 1) * without)
+        owner = numbered(pair[0].clips if people is None else people)
+        whole, without = difference(pair, np.ones(len(owner)))[0], difference(pair, 1.0 - owner.T)
+        tables.append(whole + owner.shape[1] * (1 - owner.mean(0)) * (whole - without))
     return np.array(tables) if tables else np.empty((0, 0))
 
 
-def crossed(pairs: list[Pair]) -> stats.Mean:
-    """`stats.mean_crossed` of the pseudo-values, around the difference that the tables show."""
-    mean = stats.mean_crossed(pseudo_values(pairs))
+def crossed(
+    pairs: list[Pair], people: Sequence[str] | None = None, trainings: Sequence[int] | None = None
+) -> stats.Mean:
+    """`stats.mean_crossed` of the pseudo-values, around the difference that the tables show.
+
+    `trainings`: which set of backbones each seed belongs to, see `stats.nested`.
+    """
+    values = pseudo_values(pairs, people)
+    mean = stats.mean_crossed(stats.nested(values, trainings))
     if mean.status != stats.OK:
         return mean
-    return replace(mean, estimate=plain(pairs))
+    return replace(mean, estimate=float(stats.nested(whole_set(pairs)[:, None], trainings).mean()))
 
 
 def bootstrap(
-    pairs: list[Pair], identities: list[str] | None = None, level: float = 0.95, draws: int = 1000, seed: int = 0
+    pairs: list[Pair], people: Sequence[str] | None = None, level: float = 0.95, draws: int = 1000, seed: int = 0
 ) -> Interval:
-    """Percentile interval of the difference, drawing seeds, identities and their dialogues with replacement."""
+    """Percentile interval of the difference, drawing seeds, people and their dialogues with replacement."""
     if len(pairs) < 2 or len(pairs[0][0].clips) < 2:
         return Interval("one_seed" if len(pairs) == 1 else "too_few_pairs")
     clips = pairs[0][0].clips
-    of_seed, of_clip = draw_counts(len(pairs), list(clips) if identities is None else identities, draws, seed)
+    of_seed, of_clip = draw_counts(len(pairs), list(clips) if people is None else people, draws, seed)
     values = np.array([difference(pair, of_clip) for pair in pairs])  # (seeds, draws)
     means = (of_seed.T * values).sum(0) / len(pairs)
     means = means[np.isfinite(means)]
-    if len(means) < 0.9 * draws:
+    if len(means) < LEAST_DEFINED * draws:
         return Interval("undefined_draws")
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Interval(stats.OK, plain(pairs), float(low), float(high))
 
 
-def exchange(pairs: list[Pair], flips: int = 999, seed: int = 0) -> float:
-    """Two-sided p under exchange of the two methods' clips: a dialogue changes sides in every seed at once.
+def exchange(pairs: list[Pair], people: Sequence[str] | None = None, flips: int = 999, seed: int = 0) -> float:
+    """Two-sided p under exchange of the two methods' clips: all of a person change sides, in every seed at once.
 
-    It speaks of these trainings, as a permutation test over dialogues does for metrics per clip. NaN if undefined.
+    It speaks of these trainings, as a permutation test over people does for metrics per clip. NaN if undefined.
     """
-    if not pairs or len(pairs[0][0].clips) < 6:
+    owner = numbered((pairs[0][0].clips if people is None else people) if pairs else [])
+    if not pairs or owner.shape[1] < LEAST_PEOPLE:
         return math.nan
-    swap = np.random.default_rng(seed).integers(0, 2, (flips, len(pairs[0][0].clips))).astype(np.float64)
+    swap = np.random.default_rng(seed).integers(0, 2, (flips, owner.shape[1])).astype(np.float64) @ owner.T
     found = np.zeros(flips)
     for first, second in pairs:
         mine, theirs = (1 - swap) @ first.cells + swap @ second.cells, swap @ first.cells + (1 - swap) @ second.cells

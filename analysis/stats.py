@@ -1,12 +1,13 @@
 """Statistics of paired differences: tests, intervals, effect sizes, equivalence and power.
 
-A *table* of differences has the shape (seeds, dialogues), NaN where one of the two methods has no value. Its cells are
-not independent: those of one seed share a training, those of one dialogue share a test. `compare` therefore takes one
-number per dialogue (`by_dialogue`) and speaks of these trainings only; `mean_crossed` and the bootstrap
-(`analysis.bootstrap`) speak of other trainings and other dialogues. A failure is NaN with a status, never a number.
+A *table* of differences has the shape (seeds, people), of `analysis.people`. Its cells are not independent: those of
+one seed share a training, those of one person share a face. `compare` therefore takes one number per person and speaks
+of these trainings only; `mean_crossed` and the bootstrap (`analysis.bootstrap`) speak of other trainings and other
+people. A failure is NaN with a status, never a number.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -18,10 +19,10 @@ from evaluation.cards import OK
 NAN = float("nan")
 STATUSES = {
     OK: "defined",
-    "too_few_pairs": "fewer complete pairs than an interval of this level needs",
+    "too_few_pairs": "fewer people with a complete pair than an interval of this level needs",
     "one_seed": "one training cannot say how far another would differ",
     "too_few_methods": "ranks of fewer than three methods; compare the two directly",
-    "too_few_values": "no value in a tenth or more of the dialogues",
+    "too_few_values": "no value in more than a tenth of the dialogues, and what is left may be the easy ones",
     "all_zero": "every difference is zero",
     "unequal_counts": "the two were computed from different numbers of samples, which bias them differently",
     "undefined_draws": "the metric is undefined on more than a tenth of the resampled test sets",
@@ -49,14 +50,14 @@ class Paired:
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean difference over `seeds` x `dialogues` pairs, with its standard error.
+    """A mean difference over `seeds` x `people` pairs, with its standard error.
 
-    `error` is estimated with `freedom` degrees of freedom; the `share` of its square that the dialogues bring, where
-    seeds and dialogues are both samples, with `others`.
+    `error` is estimated with `freedom` degrees of freedom; the `share` of its square that the people bring, where
+    seeds and people are both samples, with `others`.
     """
 
     seeds: int
-    dialogues: int
+    people: int
     status: str = OK
     estimate: float = NAN
     error: float = NAN
@@ -72,10 +73,15 @@ def complete(table: np.ndarray) -> np.ndarray:
     return table[:, np.isfinite(table).all(axis=0)] if len(table) else table[:, :0]
 
 
-def by_dialogue(table: np.ndarray) -> np.ndarray:
-    """Mean over seeds of every complete dialogue, shape (dialogues,): pairs that are independent of each other."""
-    table = complete(table)
-    return table.mean(axis=0) if len(table) else np.empty(0)
+def nested(table: np.ndarray, trainings: Sequence[int] | None) -> np.ndarray:
+    """A table (seeds, people) as (trainings, people): seeds that share their backbones are one training's, averaged.
+
+    `trainings`: one label per seed; None, or one label for all: the seeds themselves are what varies.
+    """
+    if trainings is None or len(set(trainings)) < 2:
+        return table
+    labels = np.unique(np.asarray(trainings), return_inverse=True)[1]
+    return np.array([table[labels == label].mean(axis=0) for label in range(labels.max() + 1)])
 
 
 def _degenerate(differences: np.ndarray) -> str:
@@ -146,7 +152,7 @@ def rank_biserial(differences: np.ndarray) -> float:
 
 
 def mean_independent(differences: np.ndarray) -> Mean:
-    """Mean of independent differences, shape (N,), with the one-sample t test's error; `dialogues` counts them."""
+    """Mean of independent differences, shape (N,), with the one-sample t test's error; `people` counts them."""
     d = np.asarray(differences, np.float64)
     d = d[np.isfinite(d)]
     status = "too_few_pairs" if len(d) < 2 else _degenerate(d)
@@ -156,33 +162,33 @@ def mean_independent(differences: np.ndarray) -> Mean:
 
 
 def mean_crossed(table: np.ndarray) -> Mean:
-    """Mean difference when both seeds and dialogues are samples: a two-way random-effects analysis of variance.
+    """Mean difference when both seeds and people are samples: a two-way random-effects analysis of variance.
 
-    The setting of multi-reader studies (Dorfman, Berbaum and Metz 1992): var = (MS_seed + max(MS_dialogue - MS_rest,
-    0)) / (seeds x dialogues). Both parts are estimates, the first one from very few seeds; `p_above` says how that
-    counts. A single dialogue (a value of the whole test set) leaves a t test over seeds.
+    The setting of multi-reader studies (Dorfman, Berbaum and Metz 1992): var = (MS_seed + max(MS_person - MS_rest,
+    0)) / (seeds x people). Both parts are estimates, the first one from very few seeds; `p_above` says how that
+    counts. A single column (a value of the whole test set) leaves a t test over seeds.
     """
     table = complete(table)
-    seeds, dialogues = table.shape
-    if dialogues == 0:
-        return Mean(seeds, dialogues, "too_few_pairs")
+    seeds, people = table.shape
+    if people == 0:
+        return Mean(seeds, people, "too_few_pairs")
     status = "one_seed" if seeds < 2 else _degenerate(table)
     if status != OK:
-        return Mean(seeds, dialogues, status)
-    if dialogues == 1:
-        return replace(mean_independent(table[:, 0]), seeds=seeds, dialogues=1)
+        return Mean(seeds, people, status)
+    if people == 1:
+        return replace(mean_independent(table[:, 0]), seeds=seeds, people=1)
     mean = table.mean()
-    of_seed, of_dialogue = table.mean(axis=1, keepdims=True), table.mean(axis=0, keepdims=True)
-    free_seed, free_dialogue = seeds - 1, dialogues - 1
-    square_seed = dialogues * np.square(of_seed - mean).sum() / free_seed
-    square_dialogue = seeds * np.square(of_dialogue - mean).sum() / free_dialogue
-    square_rest = np.square(table - of_seed - of_dialogue + mean).sum() / (free_seed * free_dialogue)
-    of_dialogues = max(square_dialogue - square_rest, 0.0)
-    total = square_seed + of_dialogues
+    of_seed, of_person = table.mean(axis=1, keepdims=True), table.mean(axis=0, keepdims=True)
+    free_seed, free_person = seeds - 1, people - 1
+    square_seed = people * np.square(of_seed - mean).sum() / free_seed
+    square_person = seeds * np.square(of_person - mean).sum() / free_person
+    square_rest = np.square(table - of_seed - of_person + mean).sum() / (free_seed * free_person)
+    of_people = max(square_person - square_rest, 0.0)
+    total = square_seed + of_people
     if total <= 1e-18 * np.square(table).max():
-        return Mean(seeds, dialogues, "no_spread")
-    error = math.sqrt(total / (seeds * dialogues))
-    return Mean(seeds, dialogues, OK, float(mean), error, free_seed, float(of_dialogues / total), free_dialogue)
+        return Mean(seeds, people, "no_spread")
+    error = math.sqrt(total / (seeds * people))
+    return Mean(seeds, people, OK, float(mean), error, free_seed, float(of_people / total), free_person)
 
 
 def limits(mean: Mean, level: float = 0.95) -> tuple[float, float]:
@@ -195,9 +201,10 @@ def p_above(mean: Mean, threshold: float = 0.0) -> float:
     """One-sided p against "the difference is at most `threshold`".
 
     Generalised p (Tsui and Weerahandi 1989): the chance of a normal deviate beyond the estimate, averaged over what the
-    two parts of its variance may be, given their estimates. It is Student's t test where seeds or dialogues alone bring
+    two parts of its variance may be, given their estimates. It is Student's t test where seeds or people alone bring
     the variation. Satterthwaite's approximation rejects up to 7.7 % of true hypotheses at 5 % with three seeds, the
-    freedom of the smaller sample alone rejects as few as 0.1 %; this lies between 2.5 and 5 %, also at stricter levels.
+    freedom of the smaller sample alone rejects as few as 0.1 %; two-sided at 5 % this rejects 2.3 to 4.5 % with three
+    seeds, 3.3 to 5 % with five, and with two no more than 1 to 3 %.
     """
     return _tail(mean, (mean.estimate - threshold) / mean.error)
 
@@ -264,13 +271,18 @@ def detectable(mean: Mean, chance: float = 0.8, level: float = 0.95) -> float:
     return mean.error * float(optimize.brentq(lambda shift: power(unit, shift, level) - chance, 0.0, 100.0))
 
 
-def holm(p: np.ndarray) -> np.ndarray:
-    """Holm's adjusted p of one family, in the given order; NaN stays NaN and does not count as a test.
+def holm(p: np.ndarray, tests: int | None = None) -> np.ndarray:
+    """Holm's adjusted p of one family, in the given order; NaN stays NaN.
 
-    The same as statsmodels' multipletests, which collects garbage at every call: seconds, for a table's many columns.
+    `tests`: how many hypotheses the family has, the ones without a p among them (what is not measured today counts all
+    the same, so that a verdict does not hang on which rows were run); default: those with a p. Otherwise the same as
+    statsmodels' multipletests, which collects garbage at every call: seconds, for a table's many columns.
     """
     p = np.asarray(p, np.float64)
     adjusted, tested = np.full(p.shape, NAN), np.flatnonzero(np.isfinite(p))
     order = tested[np.argsort(p[tested], kind="stable")]
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)))
+    factors = (len(order) if tests is None else tests) - np.arange(len(order))
+    if len(order) and factors[-1] < 1:
+        raise ValueError(f"a family of {tests} has {len(order)} p")
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * factors))
     return adjusted

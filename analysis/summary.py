@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from evaluation.cards import OK
+from evaluation.cards import OK, truth_part
 from evaluation.registry import cards
 from evaluation.rows import KEYS, WHOLE_SET
 
@@ -33,12 +33,23 @@ def _most_frequent(rows: pd.DataFrame, keys: list[str], column: str) -> pd.Serie
 
 
 def summarise(values: pd.DataFrame) -> pd.DataFrame:
-    """Over seeds, by (method, metric, part): `mean`, `sd` (N - 1), `n` seeds, `count`, `undefined`, `status`."""
+    """Over seeds, by (method, metric, part): `mean`, `sd` (N - 1), `n` seeds, `count`, `undefined`, `status`.
+
+    And `distance`, where nearer to the truth is better: the mean over seeds of |value - the truth's own value|, which
+    is what verdicts compare; NaN elsewhere. The distance of the mean would forgive seeds that miss on both sides.
+    """
     keys = ["method", "metric", "part"]
+    truth = values[["method", "seed", "metric", "part", "value"]].rename(columns={"value": "truth"})
+    to_truth = {name for name, card in cards().items() if card.direction == "truth"}
+    own = values[values["metric"].isin(to_truth)]
+    own = own.assign(key=own["part"].map(truth_part))
+    own = own.merge(truth.rename(columns={"part": "key"}), on=["method", "seed", "metric", "key"], how="left")
+    far = (own["value"] - own["truth"]).abs().groupby([own[key] for key in keys]).mean()
     found = values.groupby(keys, sort=False).agg(
         mean=("value", "mean"), sd=("value", "std"), n=("value", "count"),
         count=("count", "sum"), undefined=("undefined", "sum"),
     )  # fmt: skip
     reasons = _most_frequent(values[values["reason"] != ""], keys, "reason")
     found["status"] = reasons.reindex(found.index, fill_value=OK)
+    found["distance"] = far.reindex(found.index)
     return found

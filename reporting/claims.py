@@ -9,17 +9,20 @@ from evaluation.cards import OK
 from reporting.table_cells import latex, tex
 
 NOTES = (
-    "A difference is the first method minus the second, mean over dialogues and seeds, in the metric's unit; of "
-    "|value - truth| where nearer to the truth is better. Values per clip are averaged over clips, so they can differ "
-    "from the pooled ones in the main table.",
+    "A difference is the first method minus the second, of the value that the tables print, mean over seeds, in the "
+    "metric's unit; where nearer to the truth is better, of each training's distance to it.",
     "supported / contradicted: Holm's p within the family is below 0.05, for or against the claim; inconclusive: this "
-    "study cannot tell. Not finding a difference is no proof that there is none.",
-    "Interval and p are those of a two-way analysis of variance with dialogues and seeds as samples (generalised p, "
-    "Tsui and Weerahandi 1989); 95 %, and 90 % (TOST) for equivalence. A margin below 0 asks for 'no loss of more than "
-    "that'. A metric of the whole set enters by jackknife pseudo-values, from readings kept of every dialogue; without "
-    "those, by its value per seed.",
-    "Detectable: the smallest difference that this many dialogues and seeds see with 80 % power before Holm. "
-    "claims.csv adds rank tests over dialogues, which speak of these trainings only, and a bootstrap.",
+    "study cannot tell. Not finding a difference is no proof that there is none. A family is all of its claims in the "
+    "file, measured or not, so that a verdict does not hang on which rows were run.",
+    "Interval (95 %) and p are those of a two-way analysis of variance with people and seeds as samples (generalised p, "
+    "Tsui and Weerahandi 1989); a person counts with all dialogues, by leaving one out at a time. Equivalence: two "
+    "one-sided tests at the same level. A margin below 0 asks for 'no loss of more than that'. A metric of the whole set "
+    "has its people from readings kept of every dialogue; without those, it is tested over seeds alone.",
+    "No verdict from fewer than six people, or where more than a tenth of the dialogues lack a value of some seed.",
+    "Speaks of: over what a verdict generalises. 'Given these backbones': autoencoder, renderer and Phi were trained "
+    "once, so other trainings of those may decide otherwise.",
+    "Detectable: the smallest difference that this many people and seeds see with 80 % power before Holm. "
+    "claims.csv adds rank tests over people, which speak of these trainings only, and a bootstrap.",
 )
 
 
@@ -44,7 +47,7 @@ def shown(lines: pd.DataFrame) -> str:
 def _cells(line) -> dict[str, str]:
     """One line of the Markdown table; what is undefined says why."""
     symbol = {"greater": ">", "less": "<", "equivalent": "≈"}[line.kind]
-    margin = f" (margin {line.margin:g})" if line.margin else ""
+    margin = f" (margin {line.margin:g}: {line.reason})" if line.reason else f" (margin {line.margin:g})" if line.margin else ""
     state = f", {line.state}" if line.state else ""
     if line.status == OK:
         found = (
@@ -55,6 +58,7 @@ def _cells(line) -> dict[str, str]:
     else:
         found = f"not measured: {line.missing}" if line.verdict == "not_measured" else line.missing, "–", "–"
     dropped = f", {line.dropped} left out" if line.dropped else ""
+    units = "set" if line.basis == "seeds" else f"{line.people} people ({line.dialogues} dialogues)"
     cells = {
         "claim": line.text,
         "source": line.source,
@@ -63,7 +67,8 @@ def _cells(line) -> dict[str, str]:
         "difference": found[0],
         "p (Holm)": found[1],
         "detectable": found[2],
-        "pairs": f"{'set' if line.basis == 'seeds' else line.dialogues} × {line.seeds}{dropped}",
+        "pairs": f"{units} × {line.seeds}{dropped}",
+        "speaks of": line.about or "–",
     }
     return cells
 

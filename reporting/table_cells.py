@@ -4,6 +4,7 @@ import math
 
 import pandas as pd
 
+from analysis.people import LEAST_SHARE
 from evaluation.cards import OK, STATUSES, MetricCard, extrapolated_part, truth_part
 from evaluation.rows import WHOLE_SET
 
@@ -26,16 +27,21 @@ def decimals(values: pd.Series) -> int:
 def ranks(table: pd.DataFrame, card: MetricCard, part: str, truth: float) -> dict[int, int]:
     """Line -> 1 (best) or 2 (second) among the rows that are no controls; equal as printed is equal.
 
-    None is best where unequal counts bias the values differently.
+    By what verdicts compare: where nearer to the truth is better, the mean over seeds of the distance to it. A row that
+    lacks more than a tenth of the dialogues has no place. None is best where unequal counts bias the values
+    differently.
     """
-    values = table.loc[table["group"] != "control", f"{card.name}/{part}_mean"].dropna()
-    if len(values) < 2 or (card.direction == "truth" and not math.isfinite(truth)):
+    name = f"{card.name}/{part}"
+    own = table[(table["group"] != "control") & table[f"{name}_mean"].notna()]
+    if f"{name}_lacking" in table:
+        own = own[own[f"{name}_lacking"] <= 1 - LEAST_SHARE + 1e-9]
+    if len(own) < 2 or (card.direction == "truth" and not math.isfinite(truth)):
         return {}
-    if f"{card.name}/{part}_samples" in table and table.loc[values.index, f"{card.name}/{part}_samples"].nunique() > 1:
+    if f"{name}_samples" in table and own[f"{name}_samples"].nunique() > 1:
         return {}
-    digits = decimals(table[f"{card.name}/{part}_mean"])
-    values = values.round(digits)
-    badness = {"higher": -values, "lower": values, "truth": (values - truth).abs().round(digits)}[card.direction]
+    digits = decimals(table[f"{name}_mean"])
+    badness = {"higher": -own[f"{name}_mean"], "lower": own[f"{name}_mean"], "truth": own.get(f"{name}_distance")}
+    badness = badness[card.direction].round(digits)
     order = sorted(set(badness))[:2]
     return {line: order.index(value) + 1 for line, value in badness.items() if value in order}
 
@@ -95,8 +101,9 @@ def notes(table: pd.DataFrame, columns, rows: pd.DataFrame, note: str) -> list[s
         "seed, the mean over clips in which the metric is defined, or one value of the whole set. One seed has no ±."
     )
     found.append(
-        "↑ higher is better, ↓ lower is better, → nearer to the truth's own value, which stands after the arrow. Best "
-        "in bold and second best underlined, among rows that are no controls; equal as printed is equal."
+        "↑ higher is better, ↓ lower is better, → nearer to the truth's own value, which stands after the arrow (mean "
+        "over seeds of the distance to it). Best in bold and second best underlined, among rows that are no controls "
+        "and have a value of every seed in nine tenths of the dialogues; equal as printed is equal."
     )
     if shown.nunique() > 1:
         listed = ", ".join(f"{name} {number}" for name, number in shown.items())

@@ -10,12 +10,12 @@ shows a table in the terminal.
 import argparse
 import math
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 
-from analysis import comparisons
+from analysis import comparisons, people
 from analysis.controls_check import VIOLATED, check_controls, control_name, counts
 from analysis.pairing import Readings, readings_of
 from analysis.ranking import rank_table
@@ -110,12 +110,20 @@ def chosen_columns(names: tuple[str, ...]) -> list[tuple[MetricCard, str]]:
     return found
 
 
-def machine_table(rows: list[Row], columns, summary: pd.DataFrame, budget: dict[str, dict]) -> pd.DataFrame:
+def machine_table(
+    rows: list[Row], columns, summary: pd.DataFrame, budget: dict[str, dict], values: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """The .csv: method, group, label, seeds, steps, samples, parameters, status, then mean, sd, n, undefined, total.
 
-    And of a set's Frechet distances the number of samples on each side.
+    `lacking`: the share of dialogues without a value of some seed (`people.lacking` of the tidy rows `values`), which
+    decides whether the row can be best. Where nearer to the truth is better, the `distance` to it; of a set's Frechet
+    distances the number of samples on each side.
     """
     lines = []
+    lack = {}
+    for card, part in columns if values is not None else ():
+        if card.per == "clip":
+            lack[card.name, part] = people.lacking(values, card.name, part)
     for row in rows:
         line = {"method": row.method, "group": row.group, "seeds": row.seeds, "seeds_asked": row.asked}
         line |= {key: budget.get(row.method, {}).get(key) for key in BUDGET}
@@ -129,6 +137,10 @@ def machine_table(rows: list[Row], columns, summary: pd.DataFrame, budget: dict[
             line[f"{name}_undefined"] = 0 if got is None else int(got["undefined"])
             line[f"{name}_total"] = 0 if got is None else int(got["count"])
             line[f"{name}_status"] = "not_run" if got is None else got["status"]
+            if (card.name, part) in lack:
+                line[f"{name}_lacking"] = lack[card.name, part].get(row.method, 1.0)
+            if card.direction == "truth":
+                line[f"{name}_distance"] = math.nan if got is None else got["distance"]
             count = (row.method, card.name, count_part(part))
             if card.estimate:
                 line[f"{name}_samples"] = summary.loc[count, "mean"] if count in summary.index else math.nan
@@ -177,7 +189,7 @@ def write_tables(
         compared.append(differences.assign(table=name))
         if plain:
             methods = [row.method for row in found if row.group in table.groups and row.group != "control"]
-            ranked.append(rank_table(rows, methods, columns).assign(table=name))
+            ranked.append(rank_table(rows, methods, columns, study.readings.subjects).assign(table=name))
     _write_csv(pd.concat(compared), out / "comparisons.csv")
     _write_csv(pd.concat(ranked), out / "ranks.csv")
     _write_csv(values, out / "values.csv")
@@ -194,7 +206,7 @@ def _write_table(
 ) -> pd.DataFrame:
     """One table of methods in three formats, from tidy rows and their summary; its differences from the main row."""
     order = [row for group in table.groups for row in study.rows if row.group == group] or study.rows
-    machine = machine_table(order, columns, summary, study.budget)
+    machine = machine_table(order, columns, summary, study.budget, values)
     dropped = unmeasured(machine, columns)
     seen = [column for column in columns if column not in dropped]
     lines = notes(machine, seen, values, study.note) + estimates(machine, seen, summary)
@@ -207,9 +219,7 @@ def _write_table(
         fixed = [row.method for row in order if study.given.get(row.method, {}).get("fixed")]
         readings = study.readings
         if table.state:
-            readings = Readings(
-                readings.files, readings.subjects, lambda clip: talking_listening.masked(clip, table.state)
-            )
+            readings = replace(readings, cut=lambda clip: talking_listening.masked(clip, table.state), _known={})
         differences = comparisons.compare_rows(values, reference.method, methods, seen, readings, fixed)
         lines.append(comparisons.note(differences, reference.label))
         lines += filter(None, [comparisons.power_note(differences, seen)])

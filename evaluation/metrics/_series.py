@@ -22,6 +22,19 @@ def require_frames(count: int, minimum: int) -> None:
         raise Undefined("too_few_frames")
 
 
+def require_alike(*arrays: np.ndarray) -> None:
+    """ValueError unless all arrays have one shape: numpy would stretch (T, 1) over (T, D) without a word."""
+    shapes = {np.shape(array) for array in arrays}
+    if len(shapes) > 1:
+        raise ValueError(f"arrays of the shapes {', '.join(map(str, sorted(shapes)))} cannot be compared; give one shape")
+
+
+def require_finite(*arrays: np.ndarray) -> None:
+    """Undefined `not_finite` if any array holds NaN or an infinity: comparisons with NaN are false, not missing."""
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise Undefined("not_finite")
+
+
 def pearson(a: np.ndarray, b: np.ndarray, *, constant_sd: float = 1e-8) -> float:
     """Pearson correlation of two (N, D) or (N,) arrays, each channel centred, then all channels pooled.
 

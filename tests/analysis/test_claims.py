@@ -14,7 +14,7 @@ from readings_file import readings, write_readings
 from study_rows import constant, write_result
 
 from analysis.claims import Claim, as_table, chances, decide, judge, read_claims
-from analysis.pairing import differences, readings_of
+from analysis.pairing import readings_of, values_of
 from analysis.published import load
 from analysis.stats import Mean, mean_crossed
 from dyads.errors import ConfigError, DataError
@@ -85,15 +85,14 @@ def test_nearer_to_the_truth_is_a_smaller_distance(tmp_path):
 def test_a_value_of_the_whole_set_is_tested_over_seeds(tmp_path):
     planted(tmp_path, "a", 0.2), planted(tmp_path, "b", 0.9)
     fid = replace(GREATER, metric="fid_small", part="frame", kind="less")
-    pooled = replace(GREATER, metric="expression_correlation", part="all", kind="less", per="set")
+    pooled = replace(GREATER, metric="expression_correlation", part="all", kind="less")
     for one in found(tmp_path, fid, pooled):
-        assert (one.verdict, one.dialogues, one.seeds) == ("supported", 1, 3)
+        assert (one.verdict, one.people, one.dialogues, one.seeds) == ("supported", 1, 1, 3)
         assert math.isnan(one.wilcoxon_p) and math.isnan(one.bootstrap_low)
-    assert found(tmp_path, replace(pooled, per="clip"))[0].dialogues == 12
 
 
 def test_what_is_missing_is_said(tmp_path):
-    planted(tmp_path, "a", 0.8, failed=CLIPS[:2]), planted(tmp_path, "b", 0.6)
+    planted(tmp_path, "a", 0.8, failed=CLIPS[:1]), planted(tmp_path, "b", 0.6)
     planted(tmp_path, "mute", 0.8, failed=CLIPS), planted(tmp_path, "later", 0.6, seeds=(7,))
     planted(tmp_path, "short", 0.6, seeds=(0,))
     named = [replace(GREATER, methods=("a", other)) for other in ("b", "nobody", "mute", "later", "short")]
@@ -106,11 +105,11 @@ def test_what_is_missing_is_said(tmp_path):
         ("not_measured", "no_common_pairs"),
         ("inconclusive", "one_seed"),
     ]
-    assert findings[0].dialogues == 10 and findings[0].dropped == 2
-    assert findings[0].p_holm == findings[0].p  # what was not tested does not count
+    assert findings[0].dialogues == 11 and findings[0].dropped == 1
+    assert findings[0].p_holm == pytest.approx(5 * findings[0].p)  # what was not tested counts in the family
     assert all(math.isnan(value) for one in findings[1:4] for value in (one.estimate, one.low, one.p, one.detectable))
     text = shown(as_table(named, findings))
-    assert "not measured: no rows of nobody in this profile" in text and "10 × 3, 2 left out" in text
+    assert "not measured: no rows of nobody in this profile" in text and "11 people (11 dialogues) × 3, 1 left out" in text
     assert "one training cannot say how far another would differ" in text and "nan" not in text
     assert [one.missing for one in findings][1:3] == [
         "no rows of nobody in this profile",
@@ -130,13 +129,14 @@ def test_readings_bring_the_dialogues_into_a_set_metric(tmp_path):
             write_readings(path.with_suffix(".features.safetensors"), clips, method, seed)
     fid = replace(GREATER, metric="fid_small", part="frame", kind="less")
     alone = found(tmp_path, fid)[0]
-    assert (alone.basis, alone.status, alone.dialogues) == ("seeds", "no_spread", 1)
+    assert (alone.basis, alone.status, alone.people) == ("seeds", "no_spread", 1)
     manifest = tmp_path / "manifest.csv"
     manifest.write_text("dyad_id,role,subject_id\n" + "".join(f"{c},avatar,p{i // 2}\n" for i, c in enumerate(CLIPS)))
     files = result_files([tmp_path])
     one = judge(read_rows(files), [fid], readings_of(files, manifest))[0]
-    assert (one.basis, one.status, one.verdict, one.dialogues, one.seeds) == ("set", "ok", "supported", 12, 3)
-    assert one.estimate < 0 and one.permutation_p < 0.01 and one.bootstrap_low < one.estimate < one.bootstrap_high
+    assert (one.basis, one.status, one.verdict) == ("set", "ok", "supported")
+    assert (one.people, one.dialogues, one.seeds) == (6, 12, 3)
+    assert one.estimate < 0 and one.permutation_p < 0.05 and one.bootstrap_low < one.estimate < one.bootstrap_high
     with pytest.raises(DataError, match="is no manifest"):
         readings_of(files, tmp_path / "none.csv")
 
@@ -291,10 +291,10 @@ def test_pairs_are_aligned_by_seed_and_clip():
     cells = [("a", 0, "x", 5.0), ("a", 1, "x", 6.0), ("a", 0, "y", 7.0), ("b", 1, "x", 1.0), ("b", 0, "y", 3.0)]
     rows = pd.DataFrame(cells, columns=["method", "seed", "clip", "value"])
     rows = rows.assign(metric="mouth_opening_correlation", part="speech", status="ok")
-    table, clips, status = differences(rows, GREATER.metric, GREATER.part, GREATER.methods)
-    assert (
-        status == "ok" and clips == ["x", "y"] and np.array_equal(table, [[math.nan, 4], [5, math.nan]], equal_nan=True)
-    )
+    (a, b), status = values_of(rows, GREATER.part, GREATER.methods)
+    table = a - b
+    assert status == "ok" and list(table.columns) == ["x", "y"]
+    assert np.array_equal(table.to_numpy(float), [[math.nan, 4], [5, math.nan]], equal_nan=True)
 
 
 RUNS = 1500

@@ -45,7 +45,7 @@ def test_bootstrap_of_a_mean_is_the_hierarchical_one():
 def test_exchange_of_a_mean_is_the_sign_flip():
     a, b = np.random.default_rng(2).standard_normal((2, 1, 11)) + [[[0.6]], [[0.0]]]
     known = stats.sign_flip((a - b)[0])
-    assert resampling.exchange(pairs_of(a, b), 9999) == pytest.approx(known, abs=3 * math.sqrt(known / 9999))
+    assert resampling.exchange(pairs_of(a, b), flips=9999) == pytest.approx(known, abs=3 * math.sqrt(known / 9999))
 
 
 def test_pairs_are_cut_to_the_clips_all_share():
@@ -113,4 +113,4 @@ def test_a_worse_method_is_worse_on_every_set_metric():
         mean = resampling.crossed(pairs[metric])
         chance = stats.p_above(mean) if sign > 0 else stats.p_below(mean)
         assert sign * mean.estimate > 0 and chance < 0.05
-        assert resampling.exchange(pairs[metric], 499) < 0.02
+        assert resampling.exchange(pairs[metric], flips=499) < 0.02

@@ -11,6 +11,8 @@ from evaluation.registry import cards
 from reporting.table_cells import tex
 from reporting.tables import TableOptions, write_tables
 
+CLIPS = tuple("abcdefg")
+
 LEVELS = {"echo": 0.71, "other": 0.42, "truth": 0.95, "vae": 0.9, "frozen": 0.05}
 NAMES = ("main_table", "ablations_table", "talking_table", "listening_table", "efficiency_table", "controls")
 
@@ -22,7 +24,7 @@ def tables(tmp_path_factory):
 
     def value(level, seed):
         # the truth's own value is 0.5, and every clip and seed a little different
-        noise = {clip: 0.002 * place for place, clip in enumerate("abc")}
+        noise = {clip: 0.002 * place for place, clip in enumerate(CLIPS)}
 
         def of(metric, part, clip):
             if metric.startswith("lse"):
@@ -34,7 +36,7 @@ def tables(tmp_path_factory):
         return of
 
     files = [
-        write_result(folder / "metrics", name, seed, value(level, seed))
+        write_result(folder / "metrics", name, seed, value(level, seed), CLIPS)
         for name, level in LEVELS.items()
         for seed in ((0, 1, 2) if name in ("echo", "other") else (0,))
     ]

@@ -7,7 +7,14 @@ import numpy as np
 from evaluation.cards import MetricCard, Value
 from evaluation.clips import MOTION_PARTS
 from evaluation.metrics._parts import part_value
-from evaluation.metrics._series import CONSTANT_SD, Undefined, pearson, require_frames
+from evaluation.metrics._series import (
+    CONSTANT_SD,
+    Undefined,
+    pearson,
+    require_alike,
+    require_finite,
+    require_frames,
+)
 
 SOURCES = ("generated", "true", "user")
 _ORDER = (("ground_truth", "vae_round_trip"), ("vae_round_trip", "shuffled_partner"))
@@ -22,7 +29,8 @@ _COMMON = {
         "lm-listener correlates each channel (rpcc, rpcc_dimension). Avatar Forcing's Eq. 16 does not say which "
         "dimensions; ECHO and ARIG print one number on RealTalk without saying of what.",
         "DIM's value on ViCo is NaN as published: its loader overwrites the speaker's motion with ones.",
-        "A still dimension has no correlation. Here the clip is then undefined; others print NaN or skip it.",
+        "A still dimension has no correlation. Others print NaN, or skip it, which rewards a method for standing still "
+        "where it would be wrong; rpcc and rpcc_dimension charge a still dimension the largest gap there is, 1 + |r|.",
     ),
 }
 CARDS = (
@@ -32,9 +40,11 @@ CARDS = (
         per="clip",
         definition="Difference between the true and the generated avatar's correlation with the user, per clip and "
         "dimension. It asks for the truth's size of coupling, not for the right reaction at the right time.",
-        equation=r"\frac1D\sum_d\left|r(y_d,x_d)-r(\hat y_d,x_d)\right|",
+        equation=r"\frac1D\sum_d\left|r(y_d,x_d)-r(\hat y_d,x_d)\right|,\quad"
+        r"1+\left|r(y_d,x_d)\right|\text{ where }\hat y_d\text{ stands still}",
         protocol="motion probe; per clip |r(true, user) - r(generated, user)|, mean over the dimensions in which the "
-        "true avatar and the user move; undefined if there is none or the generated avatar is still in one of them",
+        "true avatar and the user move; undefined if there is none. A generated dimension that stands still counts as "
+        "the largest gap that any motion could have, 1 + |r(true, user)|, so standing still never lowers a value",
         source="form of the paper's Eq.; per dimension and centred, hence robust to static offsets",
         separates=_ORDER,
         separates_parts=("expression", "pose"),
@@ -65,7 +75,7 @@ CARDS = (
         "correlation with anything averages out, and with it most of the floor under the per-clip value.",
         equation=r"\frac1D\sum_d\left|r(y_d^{1..N},x_d^{1..N})-r(\hat y_d^{1..N},x_d^{1..N})\right|,"
         r"\quad\text{each clip centred}",
-        protocol="motion probe; each clip centred, the frames of all clips together, then as rPCC",
+        protocol="motion probe; each clip centred, the frames of all clips together, then as rPCC, still dimensions too",
         source="ours; lm-listener's per-channel correlation, pooled over clips",
         separates=_ORDER,
         separates_parts=("expression", "pose"),
@@ -94,23 +104,32 @@ CARDS = (
 def rpcc(generated: np.ndarray, true: np.ndarray, user: np.ndarray) -> float:
     """Mean over dimensions of |r(true_d, user_d) - r(generated_d, user_d)|; inputs (T, D).
 
-    Only dimensions in which the true avatar and the user move count; a method cannot choose them.
-    Undefined: fewer than 3 frames, no such dimension, or a generated series that stands still in one.
+    Only dimensions in which the true avatar and the user move count; a method cannot choose them. A generated series
+    that stands still in one has the largest gap that a moving one could have there, 1 + |r(true_d, user_d)|.
+    Undefined: fewer than 3 frames, no such dimension, or a value that is not finite.
     """
+    require_alike(generated, true, user)
     require_frames(len(true), 3)
+    require_finite(generated, true, user)
     moving = [d for d in range(true.shape[1]) if min(true[:, d].std(), user[:, d].std()) > CONSTANT_SD]
     if not moving:
         raise Undefined("constant_series")
-    gaps = [
-        abs(pearson(true[:, d], user[:, d]) - pearson(generated[:, d], user[:, d], constant_sd=CONSTANT_SD))
-        for d in moving
-    ]
-    return float(np.mean(gaps))
+    return float(np.mean([_gap(generated[:, d], true[:, d], user[:, d]) for d in moving]))
+
+
+def _gap(generated: np.ndarray, true: np.ndarray, user: np.ndarray) -> float:
+    """|r(true, user) - r(generated, user)| of one dimension (T,), the largest possible where `generated` is still."""
+    own = pearson(true, user)
+    if generated.std() <= CONSTANT_SD:
+        return 1 + abs(own)
+    return abs(own - pearson(generated, user))
 
 
 def rpcc_pooled(generated: np.ndarray, true: np.ndarray, user: np.ndarray) -> float:
-    """|r - r'| of the flattened arrays, (N, D) each: of one clip, or of all. Undefined: fewer than 3 frames."""
+    """|r - r'| of the flattened arrays, (N, D) each: of one clip, or of all. Undefined: fewer than 3 frames, or NaN."""
+    require_alike(generated, true, user)
     require_frames(len(true), 3)
+    require_finite(generated, true, user)
     user = user.ravel()
     return abs(pearson(true.ravel(), user) - pearson(generated.ravel(), user))
 
