@@ -16,7 +16,9 @@ import pandas as pd
 import yaml
 
 from analysis import bootstrap, stats
+from analysis.controls_check import control_name, out_of_order
 from analysis.pairing import Compared, Readings, compare, readings_of
+from analysis.summary import seed_values, summarise
 from dyads.errors import ConfigError, DataError, run_cli
 from dyads.files import write_text
 from evaluation.cards import OK
@@ -155,8 +157,16 @@ def decide(claims: list[Claim], means: list[stats.Mean]) -> list[tuple[str, floa
 
 
 def judge(rows: pd.DataFrame, claims: list[Claim], readings: Readings | None = None) -> list[Finding]:
-    """One finding per claim from tidy rows; a claim without data is `not_measured`, with the reason."""
+    """One finding per claim from tidy rows; a claim without data is `not_measured`, with the reason.
+
+    So is one on a metric that does not order this study's controls as its card promises or needs: it is no evidence.
+    """
     readings = readings or Readings()
+    broken = out_of_order(
+        {claim.metric for claim in claims},
+        summarise(seed_values(rows[rows["metric"].isin({claim.metric for claim in claims})])),
+        {method: control_name(method) for method in rows["method"].unique()},
+    )
     known = {state: _of_state(rows, claims, readings, state) for state in {claim.state for claim in claims}}
     compared = []
     for claim in claims:
@@ -165,6 +175,8 @@ def judge(rows: pd.DataFrame, claims: list[Claim], readings: Readings | None = N
         reason, _, method = found.status.partition(": ")
         if claim.state and reason == "not_run" and method in set(rows["method"]):
             found = replace(found, status=f"no_readings: {method}")
+        if found.status == OK and claim.metric in broken:
+            found = Compared(f"controls: {broken[claim.metric]}", found.basis)
         compared.append(found)
     decided = decide(claims, [found.mean for found in compared])
     return [_finding(*each) for each in zip(claims, compared, decided, strict=True)]
@@ -222,6 +234,8 @@ def missing(status: str, metric: str) -> str:
     reason, _, method = status.partition(": ")
     if reason == "not_run":
         return f"no rows of {method} in this profile"
+    if reason == "controls":
+        return f"{metric} does not order the controls here, so it is no evidence (not so: {method})"
     if reason == "no_readings":
         return f"no readings were kept of {method}, and without them nobody knows a state's frames"
     if method:

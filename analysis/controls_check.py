@@ -24,6 +24,8 @@ ALIASES = {
     "frozen": "frozen_reference",
     "shuffled": "shuffled_partner",
     "shifted": "time_shifted_audio",
+    "mirror": "mirror_of_user",
+    "random_clip": "random_training_clip",
     "time_shifted": "time_shifted_audio",
 }
 
@@ -99,6 +101,22 @@ def _value(card: MetricCard, part: str, control: str, summary, methods: dict[str
     if not math.isfinite(row["mean"]):
         return math.nan, f"{control}: {row['status']}"
     return float(row["mean"]), ""
+
+
+def out_of_order(metrics: set[str], summary: pd.DataFrame, names: dict[str, str]) -> dict[str, str]:
+    """Metric -> the first order that its card promises or needs and this study violates; absent where none is.
+
+    An order of which a control is absent is not asked for. Arguments as in `check_controls`.
+    """
+    methods = {control: method for method, control in reversed(names.items())}
+    found = {}
+    for card in (cards()[metric] for metric in sorted(metrics)):
+        for part in card.separates_parts or card.parts:
+            for better, worse in card.separates + card.needs:
+                line = dict(zip(COLUMNS, _line(card, part, better, worse, summary, methods), strict=True))
+                if line["verdict"] == VIOLATED:
+                    found.setdefault(card.name, f"{better} {line['relation']} {worse}, {part}")
+    return found
 
 
 def counts(checked: pd.DataFrame) -> str:

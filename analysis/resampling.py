@@ -79,7 +79,18 @@ def crossed(
     mean = stats.mean_crossed(stats.nested(values, trainings))
     if mean.status != stats.OK:
         return mean
-    return replace(mean, estimate=float(stats.nested(whole_set(pairs)[:, None], trainings).mean()))
+    estimate = float(stats.nested(whole_set(pairs)[:, None], trainings).mean())
+    square = mean.error**2 + luck(pairs)
+    return replace(mean, estimate=estimate, error=math.sqrt(square), share=mean.share * mean.error**2 / square)
+
+
+def luck(pairs: list[Pair]) -> float:
+    """Variance of the difference that the draws inside a metric leave (`SetMetric.draws`), shared by all seeds."""
+    if any(metric.draws is None for pair in pairs for metric in pair):
+        return 0.0
+    totals = [[metric.draws(metric.cells.sum(0)[None])[0] for metric in pair] for pair in pairs]
+    found = np.mean([one - other for one, other in totals], axis=0)
+    return float(found.var(ddof=1) / len(found))
 
 
 def bootstrap(

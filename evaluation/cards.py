@@ -18,7 +18,7 @@ STATUSES = {
     "constant_series": "a series without variation has no correlation or slope",
     "too_few_frames": "fewer frames than the metric needs",
     "too_few_people": "one person cannot say how far others would differ",
-    "too_few_clips": "fewer clips than an extrapolation to infinitely many needs",
+    "too_few_clips": "fewer clips than an extrapolation to infinitely many needs, or no more than the dimensions",
     "frame_too_small": "the picture is smaller than the metric's window",
     "no_speech": "the avatar does not speak long enough in this clip",
     "no_face": "no face was found long enough where the metric needs one",
@@ -49,7 +49,9 @@ class MetricCard:
     `separates` lists (better, worse) pairs: two controls the metric must order, or one control and the value
     that it must reach. `blind` lists (right, wrong) pairs that it does not tell apart: the wrong one comes out nearer
     to the right one than to a still face. `separates_parts` names the parts on which both are checked. A card that
-    does not promise truth before VAE round trip before a floor says why in `unordered`. `estimate`: a Frechet distance
+    does not promise truth before VAE round trip before a floor says why in `unordered`. `needs`: orders that the card
+    does not promise, and without which, in a study, its differences between methods are no evidence: claims ask for
+    them as for those of `separates`. `estimate`: a Frechet distance
     of the set, which its count biases; it writes, for each part `p`, also `p_count`, the samples on each side, and
     `p_extrapolated`, the distance without that bias. `interval`: it is never told without its interval, and writes, for
     each part `p`, also `p_low`, `p_high` (95 %) and `p_p`, the chance of as much where there is nothing.
@@ -72,6 +74,7 @@ class MetricCard:
     disagreements: tuple[str, ...] = ()  # who computes something else under this name
     blind: tuple[tuple[str, str], ...] = ()
     unordered: str = ""
+    needs: tuple[tuple[str, str], ...] = ()
     from_readings: bool = False  # of a clip metric: what the probes read is all it needs, see recompute.py
     estimate: bool = False
     interval: bool = False

@@ -14,10 +14,10 @@ NOTES = (
     "supported / contradicted: Holm's p within the family is below 0.05, for or against the claim; inconclusive: this "
     "study cannot tell. Not finding a difference is no proof that there is none. A family is all of its claims in the "
     "file, measured or not, so that a verdict does not hang on which rows were run.",
-    "Interval (95 %) and p are those of a two-way analysis of variance with people and seeds as samples (generalised p, "
-    "Tsui and Weerahandi 1989); a person counts with all dialogues, by leaving one out at a time. Equivalence: two "
-    "one-sided tests at the same level. A margin below 0 asks for 'no loss of more than that'. A metric of the whole set "
-    "has its people from readings kept of every dialogue; without those, it is tested over seeds alone.",
+    "Interval (95 %) and p are those of a two-way analysis of variance with people and seeds as samples (generalised "
+    "p, Tsui and Weerahandi 1989); a person counts with all dialogues, by leaving one out at a time. Equivalence: two "
+    "one-sided tests at the same level. A margin below 0 asks for 'no loss of more than that'. A metric of the whole "
+    "set has its people from readings kept of every dialogue; without those, it is tested over seeds alone.",
     "No verdict from fewer than six people, or where more than a tenth of the dialogues lack a value of some seed.",
     "Speaks of: over what a verdict generalises. 'Given these backbones': autoencoder, renderer and Phi were trained "
     "once, so other trainings of those may decide otherwise.",
@@ -47,7 +47,13 @@ def shown(lines: pd.DataFrame) -> str:
 def _cells(line) -> dict[str, str]:
     """One line of the Markdown table; what is undefined says why."""
     symbol = {"greater": ">", "less": "<", "equivalent": "≈"}[line.kind]
-    margin = f" (margin {line.margin:g}: {line.reason})" if line.reason else f" (margin {line.margin:g})" if line.margin else ""
+    margin = (
+        f" (margin {line.margin:g}: {line.reason})"
+        if line.reason
+        else f" (margin {line.margin:g})"
+        if line.margin
+        else ""
+    )
     state = f", {line.state}" if line.state else ""
     if line.status == OK:
         found = (

@@ -43,6 +43,8 @@ NAMES = {
     "shuffled_partner": "shuffled",
     "time_shifted_audio": "shifted",
     "oracle_expression": "oracle",
+    "random_training_clip": "random clip",
+    "mirror_of_user": "mirror",
 }
 
 
@@ -72,6 +74,9 @@ def section(card: MetricCard) -> str:
     ]
     if orders:
         lines.append(f"**Must order** (on {', '.join(card.separates_parts)}): {'; '.join(orders)}.")
+    if card.needs:
+        pairs = "; ".join(f"{_name(better)} > {_name(worse)}" for better, worse in card.needs)
+        lines.append(f"**No claim on it unless a study also orders:** {pairs}.")
     if card.blind:
         pairs = "; ".join(f"{_name(right)} ~ {_name(wrong)}" for right, wrong in card.blind)
         lines.append(f"**Cannot tell apart:** {pairs}.")

@@ -12,7 +12,8 @@ from evaluation.metrics._series import Undefined
 PROTOCOL = (
     "<part>_count: the samples on each side; <part>_extrapolated: the distance at infinitely many clips, by the "
     "straight line in 1/N through random subsets of whole clips (FID infinity, Chong & Forsyth 2020; from "
-    f"{MINIMUM_UNITS} clips on), unbiased to first order, hence below zero now and then"
+    f"{MINIMUM_UNITS} clips on, and only with more clips than dimensions: with fewer the bias is no straight line), "
+    "unbiased to first order, hence below zero now and then"
 )
 LARGE = 512  # dimensions from which one subset of each size must do
 
@@ -40,7 +41,7 @@ def estimate(
     except Undefined as failure:
         yield from (undefined(metric, name, failure.status) for name in (part, extrapolated_part(part)))
         return
-    if len(true) < MINIMUM_UNITS:
+    if len(true) < MINIMUM_UNITS or len(true) <= sides[1].shape[1]:
         yield undefined(metric, extrapolated_part(part), "too_few_clips")
         return
     groups = np.repeat(np.arange(len(true)), [len(samples) for samples in true])

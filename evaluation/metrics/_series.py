@@ -26,7 +26,9 @@ def require_alike(*arrays: np.ndarray) -> None:
     """ValueError unless all arrays have one shape: numpy would stretch (T, 1) over (T, D) without a word."""
     shapes = {np.shape(array) for array in arrays}
     if len(shapes) > 1:
-        raise ValueError(f"arrays of the shapes {', '.join(map(str, sorted(shapes)))} cannot be compared; give one shape")
+        raise ValueError(
+            f"arrays of the shapes {', '.join(map(str, sorted(shapes)))} cannot be compared; give one shape"
+        )
 
 
 def require_finite(*arrays: np.ndarray) -> None:
@@ -48,6 +50,27 @@ def pearson(a: np.ndarray, b: np.ndarray, *, constant_sd: float = 1e-8) -> float
     if min(spread_a, spread_b) <= constant_sd:
         raise Undefined("constant_series")
     return float(np.clip((a * b).mean() / (spread_a * spread_b), -1, 1))
+
+
+def follows(generated: np.ndarray, target: np.ndarray) -> float:
+    """How a generated series follows the one it should: `pearson`, and 0 where it stands still while the other moves.
+
+    Without that 0 a method would be measured on the clips in which it moves, which are the easy ones.
+    Raises Undefined: fewer than 3 frames, a target without variation, or a value that is not finite.
+    """
+    require_alike(generated, target)
+    require_finite(generated, target)
+    require_frames(len(target), 3)
+    target_moves, moves = (_spread(series) > CONSTANT_SD for series in (target, generated))
+    if target_moves and not moves:
+        return 0.0
+    return pearson(generated, target, constant_sd=CONSTANT_SD)
+
+
+def _spread(series: np.ndarray) -> float:
+    """Standard deviation over frames and channels, each channel centred."""
+    series = _columns(series)
+    return float(np.sqrt(np.square(series - series.mean(0)).mean()))
 
 
 def slope(y: np.ndarray, x: np.ndarray, *, constant_sd: float = 1e-8) -> float:

@@ -7,7 +7,7 @@ the weights.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -16,7 +16,7 @@ from dyads.synthetic.coefficients import COEFFICIENTS
 from evaluation.clips import EXPRESSION_PARTS, Channels, columns
 from evaluation.metrics._series import CONSTANT_SD, Undefined
 from evaluation.metrics.expression.expression import CUES, LEAST_SLOPE, VISIBLE
-from evaluation.metrics.motion.sid import VARIANTS, fit_clusters
+from evaluation.metrics.motion.sid import STATES, VARIANTS, entropies, fit_clusters, histograms
 from evaluation.readings.stored import seen_only
 
 Clips = dict[str, dict[str, np.ndarray]]  # of `reading.read_features`
@@ -27,13 +27,15 @@ class SetMetric:
     """One metric of one test set: a row of sums per clip, and what totals of them mean.
 
     `cells`: float64 (clips, K). `value`, `truth`: totals (n, K) -> (n,), NaN where undefined; `truth`: the true
-    video's own value, for metrics that are better the nearer they come to it.
+    video's own value, for metrics that are better the nearer they come to it. `draws`: totals (n, K) -> (n, V), what
+    `of` would be by each of V draws of something that chance decided (SID's clusterings), where `value` is their mean.
     """
 
     clips: tuple[str, ...]
     cells: np.ndarray
     value: Callable[[np.ndarray], np.ndarray]
     truth: Callable[[np.ndarray], np.ndarray] | None = None
+    draws: Callable[[np.ndarray], np.ndarray] | None = None
 
     def at(self, weights: np.ndarray) -> np.ndarray:
         """The metric, or its distance to the truth's own value, with clips weighted by (n, clips): (n,)."""
@@ -126,19 +128,20 @@ def _paired_fd(part: str, clips: Clips, names) -> SetMetric:
 def _sid(variant: str, normalised: bool, part: str, clips: Clips, names) -> SetMetric:
     """Clusters stay those of the whole test set's true frames; the histograms are resampled."""
     here, k = _motion(part, names), VARIANTS[variant][part]
-    clusters = fit_clusters(np.concatenate([clip["true"][:, here] for clip in clips.values()]), k)
+    centres = fit_clusters(np.concatenate([clip["true"][:, here] for clip in clips.values()]), k)
+    unit = np.log2(k) if normalised else 1.0
 
     def rows(clip: dict) -> np.ndarray:
-        labels = [clusters.predict(clip[key][:, here].astype(np.float64)) for key in ("generated", "true")]
-        return np.concatenate([np.bincount(label, minlength=k) for label in labels]).astype(np.float64)
+        counts = [histograms(clip[key][:, here], centres) for key in ("generated", "true")]
+        return np.concatenate(counts, axis=None).astype(np.float64)
 
-    def entropy(counts: np.ndarray) -> np.ndarray:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            shares = counts / counts.sum(-1, keepdims=True)
-            bits = -np.where(shares > 0, shares * np.log2(shares), 0.0).sum(-1)
-        return np.where(counts.sum(-1) > 0, bits, np.nan) / (np.log2(k) if normalised else 1.0)
+    def of(totals: np.ndarray, side: int) -> np.ndarray:
+        return entropies(totals.reshape(len(totals), 2, STATES, k)[:, side]) / unit
 
-    return _stacked(clips, rows, lambda t: entropy(t[:, :k]), lambda t: entropy(t[:, k:]))
+    return replace(
+        _stacked(clips, rows, lambda t: of(t, 0).mean(-1), lambda t: of(t, 1).mean(-1)),
+        draws=lambda totals: np.abs(of(totals, 0) - of(totals, 1)),
+    )
 
 
 def _changes(part: str, clip: dict, names) -> list[np.ndarray]:
@@ -182,8 +185,9 @@ def _moves(count: np.ndarray, square: np.ndarray, size: int) -> np.ndarray:
 
 def _correlation(count: np.ndarray, p: np.ndarray, size: int) -> np.ndarray:
     """p (n, 3, 3): products of deviations summed over channels, of generated 0, true 1, oracle 2."""
-    good = (count >= 3) & _moves(count, p[:, 0, 0], size) & _moves(count, p[:, 2, 2], size)
-    return np.where(good, p[:, 0, 2] / np.sqrt(p[:, 0, 0] * p[:, 2, 2]), np.nan)
+    good = (count >= 3) & _moves(count, p[:, 2, 2], size)
+    moving = _moves(count, p[:, 0, 0], size)
+    return np.where(good, np.where(moving, p[:, 0, 2] / np.sqrt(p[:, 0, 0] * p[:, 2, 2]), 0.0), np.nan)
 
 
 def _amplitude(count: np.ndarray, p: np.ndarray, size: int) -> np.ndarray:

@@ -37,8 +37,10 @@ class ExpressionCorrelation(Metric):
 
     def value(self) -> float:
         generated, expected = self._products((0, 0), (1, 1))
-        if min(generated, expected) <= CONSTANT_SD**2:
+        if expected <= CONSTANT_SD**2:
             raise Undefined("constant_series")
+        if generated <= CONSTANT_SD**2:
+            return 0.0
         return float(np.clip(self._products((0, 1))[0] / np.sqrt(generated * expected), -1, 1))
 
     def _products(self, *pairs: tuple[int, int]) -> list[float]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dyads.errors import DataError
 from evaluation.frechet import Moments
-from evaluation.metrics._series import CONSTANT_SD, Undefined, pearson, require_frames
+from evaluation.metrics._series import CONSTANT_SD, Undefined, follows, require_frames
 from evaluation.metrics.lips import lip_opening, mouth
 from evaluation.metrics.motion import motion_fd, motion_mse, paired_fd, rpcc, sid, sts, var
 from evaluation.torch_metrics.base import (
@@ -144,10 +144,12 @@ class RPCCDimension(Metric):
             raise Undefined("not_finite")
         least = CONSTANT_SD**2 * int(self.state["frames"])
         moving = (tt > least) & (uu > least)
-        if not moving.any() or (gg[moving] <= least).any():
+        if not moving.any():
             raise Undefined("constant_series")
-        gaps = tu[moving] / np.sqrt(tt[moving] * uu[moving]) - gu[moving] / np.sqrt(gg[moving] * uu[moving])
-        return float(np.abs(gaps).mean())
+        own = tu[moving] / np.sqrt(tt[moving] * uu[moving])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            theirs = gu[moving] / np.sqrt(gg[moving] * uu[moving])
+        return float(np.where(gg[moving] > least, np.abs(own - theirs), 1 + np.abs(own)).mean())
 
 
 class RPCCPooled(Metric):
@@ -185,8 +187,9 @@ class SID(Metric):
     higher_is_better = None
 
     def __init__(self, centres: Tensor, *, normalised: bool = False, own: float = math.nan) -> None:
-        if centres.ndim != 2 or len(centres) < 2:
-            raise DataError(f"centres of shape {tuple(centres.shape)} are not (k, D) with k of at least 2.")
+        centres = centres[None] if centres.ndim == 2 else centres
+        if centres.ndim != 3 or centres.shape[1] < 2:
+            raise DataError(f"centres of shape {tuple(centres.shape)} are not (states, k, D) with k of at least 2.")
         self.centres, self.normalised, self.own = centres.detach().cpu().double(), normalised, own
         super().__init__()
 
@@ -195,25 +198,25 @@ class SID(Metric):
         """With the clusters of true motion (N, D); DataError with fewer than k different frames."""
         motion = true.detach().cpu().double().numpy()
         try:
-            clusters = sid.fit_clusters(motion, k)
+            centres = sid.fit_clusters(motion, k)
         except Undefined as failure:
             raise DataError(f"true motion of shape {motion.shape} has no {k} clusters ({failure.status}).") from failure
-        own = sid.entropy(clusters.labels_, k) / (math.log2(k) if normalised else 1)
-        return cls(torch.from_numpy(clusters.cluster_centers_), normalised=normalised, own=own)
+        own = sid.entropies(sid.histograms(motion, centres)).mean() / (math.log2(k) if normalised else 1)
+        return cls(torch.from_numpy(centres), normalised=normalised, own=float(own))
 
     def empty(self) -> dict[str, Tensor]:
         zero = torch.zeros((), dtype=torch.int64)
-        return {"counts": torch.zeros(len(self.centres), dtype=torch.int64), "not_finite": zero}
+        return {"counts": torch.zeros(self.centres.shape[:2], dtype=torch.int64), "not_finite": zero}
 
     def update(self, generated: Tensor) -> None:
         """Motion (T, D) or (clips, T, D)."""
         (motion,) = motion_clips(generated)
-        frames = torch.from_numpy(motion.reshape(-1, motion.shape[-1]))
-        if frames.shape[1] != self.centres.shape[1]:
-            raise DataError(f"motion has {frames.shape[1]} dimensions, the clusters {self.centres.shape[1]}.")
-        finite = frames.isfinite().all(1)
-        nearest = torch.cdist(frames[finite], self.centres).argmin(1)
-        self._add(counts=nearest.bincount(minlength=len(self.centres)), not_finite=(~finite).sum())
+        frames = motion.reshape(-1, motion.shape[-1])
+        if frames.shape[1] != self.centres.shape[2]:
+            raise DataError(f"motion has {frames.shape[1]} dimensions, the clusters {self.centres.shape[2]}.")
+        finite = np.isfinite(frames).all(1)
+        counts = torch.from_numpy(sid.histograms(frames[finite], self.centres.numpy()))
+        self._add(counts=counts, not_finite=int((~finite).sum()))
 
     def merge(self, other: "SID") -> "SID":
         if isinstance(other, SID) and not torch.equal(self.centres, other.centres):
@@ -226,8 +229,8 @@ class SID(Metric):
         if self.state["not_finite"]:
             raise Undefined("not_finite")
         require_frames(int(self.state["counts"].sum()), 1)
-        bits = sid.histogram_entropy(self.state["counts"].numpy())
-        return bits / math.log2(len(self.centres)) if self.normalised else bits
+        bits = float(sid.entropies(self.state["counts"].numpy()).mean())
+        return bits / math.log2(self.centres.shape[1]) if self.normalised else bits
 
 
 class Var(ClipMean):
@@ -267,4 +270,4 @@ def _clip_correlation(generated: np.ndarray, true: np.ndarray, *speaking: Any) -
     if speaking:
         return mouth.mouth_opening_correlation(generated, true, counted)
     require_frames(len(true), mouth.MINIMUM_FRAMES)
-    return pearson(generated, true, constant_sd=CONSTANT_SD)
+    return follows(generated, true)

@@ -109,7 +109,9 @@ def test_what_is_missing_is_said(tmp_path):
     assert findings[0].p_holm == pytest.approx(5 * findings[0].p)  # what was not tested counts in the family
     assert all(math.isnan(value) for one in findings[1:4] for value in (one.estimate, one.low, one.p, one.detectable))
     text = shown(as_table(named, findings))
-    assert "not measured: no rows of nobody in this profile" in text and "11 people (11 dialogues) × 3, 1 left out" in text
+    assert (
+        "not measured: no rows of nobody in this profile" in text and "11 people (11 dialogues) × 3, 1 left out" in text
+    )
     assert "one training cannot say how far another would differ" in text and "nan" not in text
     assert [one.missing for one in findings][1:3] == [
         "no rows of nobody in this profile",

@@ -35,7 +35,11 @@ def test_closed_forms():
     assert stats.rank_biserial(np.array([1.0, 2, 3, 0])) == 1 and stats.rank_biserial(np.array([1.0, 2, -3])) == 0
     assert stats.sign_flip(np.ones(3)) == 0.25 and stats.sign_flip(np.array([1.0, -1])) == 1
     assert stats.holm([0.04, 0.01, math.nan, 0.03]) == pytest.approx([0.06, 0.03, math.nan, 0.06], nan_ok=True)
-    assert stats.by_dialogue([[1, 2, math.nan], [3, 4, 5], [math.nan] * 3]) == pytest.approx([2, 3])
+    assert stats.holm([0.01, math.nan, 0.04], 4) == pytest.approx([0.04, math.nan, 0.12], nan_ok=True)
+    with pytest.raises(ValueError, match="a family of 1 has 2 p"):
+        stats.holm([0.1, 0.2], 1)
+    assert stats.nested(np.arange(6.0).reshape(3, 2), [7, 7, 8]).tolist() == [[1, 2], [4, 5]]
+    assert stats.nested(np.eye(2), [1, 1]).tolist() == np.eye(2).tolist()
 
 
 def test_crossed_mean_is_a_t_test_where_only_one_sample_varies():
@@ -134,7 +138,7 @@ def test_friedman_and_nemenyi():
     ],
 )
 def test_a_failure_is_no_number(result, status):
-    counts = ("pairs", "seeds", "dialogues", "blocks")
+    counts = ("pairs", "seeds", "people", "blocks")
     numbers = [value for name, value in vars(result).items() if isinstance(value, float) and name not in counts]
     assert result.status == status in stats.STATUSES and numbers and all(map(math.isnan, numbers))
 
@@ -276,7 +280,7 @@ def test_pairs_are_not_independent():
 
 def test_rank_and_flip_tests_keep_5_percent_over_dialogues():
     rng = np.random.default_rng(7)
-    found = [stats.compare(stats.by_dialogue(study(rng, of_dialogue=1)), flips=499) for _ in range(500)]
+    found = [stats.compare(study(rng, of_dialogue=1).mean(axis=0), flips=499) for _ in range(500)]
     noise = 3 * math.sqrt(0.05 * 0.95 / 500)
     for p in ([f.wilcoxon_p for f in found], [f.flip_p for f in found]):
         assert (np.array(p) <= 0.05).mean() == pytest.approx(0.05, abs=noise)

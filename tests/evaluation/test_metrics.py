@@ -146,7 +146,8 @@ def test_rpcc_closed_form_and_constant_series():
     assert rpcc.rpcc(-user, user, user) == pytest.approx(2)
     still = np.column_stack([user[:, 0], np.zeros(50)])
     assert rpcc.rpcc(-user, still, user) == pytest.approx(2)  # the truth's still dimension does not count
-    assert status_of(rpcc.rpcc, still, user, user) == "constant_series"  # the method's still dimension does
+    # the method's still dimension does, as the largest gap there is: 1 + |r|
+    assert rpcc.rpcc(still, user, user) == pytest.approx((2 * 0 + 2) / 2)
     assert status_of(rpcc.rpcc, user, np.ones((50, 2)), user) == "constant_series"
     assert status_of(rpcc.rpcc, user[:2], user[:2], user[:2]) == "too_few_frames"
     assert rpcc.rpcc_pooled(-user, user, user) == pytest.approx(2)
@@ -167,7 +168,7 @@ def test_sid_reaches_log2_k_and_needs_k_frames():
     corners = np.repeat(np.array([[0.0, 0], [0, 9], [9, 0], [9, 9]]), 5, axis=0)
     assert sid.sid(corners, corners, 4)[0] == pytest.approx(2)
     assert status_of(sid.sid, corners, corners, 5) == "too_few_frames"
-    assert sid.entropy(np.array([0, 0, 1, 2]), 4) == pytest.approx(1.5)
+    assert sid.entropies(np.array([2, 1, 1, 0])) == pytest.approx(1.5)
 
 
 def test_var_closed_form():
@@ -186,7 +187,8 @@ def test_mouth_correlation_counts_speech_only():
     other[30:] = -jaw[30:]
     assert mouth.mouth_opening_correlation(other, jaw, speaking) == pytest.approx(1)
     assert status_of(mouth.mouth_opening_correlation, jaw, jaw, speaking & (np.arange(100) < 24)) == "no_speech"
-    assert status_of(mouth.mouth_opening_correlation, 0.001 * jaw, jaw, speaking) == "constant_series"
+    assert mouth.mouth_opening_correlation(0.001 * jaw, jaw, speaking) == 0  # a still mouth follows nothing
+    assert status_of(mouth.mouth_opening_correlation, jaw, 0.001 * jaw, speaking) == "constant_series"
 
 
 def test_expression_amplitude_is_the_ratio_of_slopes():
@@ -197,7 +199,8 @@ def test_expression_amplitude_is_the_ratio_of_slopes():
     assert expression.expression_amplitude(np.zeros((200, 3)), true, oracle) == 0  # frozen: no expression, a fact
     assert status_of(expression.expression_amplitude, oracle, true, np.ones((200, 3))) == "constant_series"
     assert status_of(expression.expression_amplitude, oracle, np.zeros((200, 3)), oracle) == "constant_series"
-    assert status_of(expression.expression_correlation, np.zeros((200, 3)), oracle) == "constant_series"
+    assert expression.expression_correlation(np.zeros((200, 3)), oracle) == 0  # a still face follows nothing
+    assert status_of(expression.expression_correlation, oracle, np.zeros((200, 3))) == "constant_series"
     assert status_of(expression.expression_correlation, oracle[:0], oracle[:0]) == "too_few_frames"
 
 

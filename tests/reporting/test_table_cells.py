@@ -80,7 +80,7 @@ def test_a_sure_difference_has_its_mark_and_the_caption_its_protocol(tables):
     title, caption = re.search(r"\\caption\[(.*?)\]\{(.*)\}$", text, re.MULTILINE).groups()
     assert caption.startswith(title + r".\protect\\ \protect\parbox")  # on one line, TeX could not measure it
     for said in (
-        "3 clips, data set synthetic, split test",
+        "7 clips, data set synthetic, split test",
         "over seeds",
         "SSIM [1]: ",
         "Holm",

@@ -10,7 +10,15 @@ import numpy as np
 
 from evaluation.cards import MetricCard, Value, truth_part, undefined
 from evaluation.clips import EXPRESSION_PARTS, Clip, columns
-from evaluation.metrics._series import CONSTANT_SD, Undefined, pearson, require_frames, slope
+from evaluation.metrics._series import (
+    CONSTANT_SD,
+    Undefined,
+    follows,
+    require_alike,
+    require_finite,
+    require_frames,
+    slope,
+)
 
 CUES = {"cue_face": 1, "cue_voice": 2, "cue_words": 4}
 LEAST_SLOPE = 1e-3  # of the truth on the oracle; below, their ratio is noise
@@ -36,7 +44,8 @@ CARDS = (
         per="set",
         parts=(*EXPRESSION_PARTS, *CUES),
         definition="Correlation of the generated with the expected change of expression, the expectation being over "
-        "the world's free randomness given what the avatar could observe: does it answer the user rightly and in time.",
+        "the world's free randomness given what the avatar could observe: does it answer the user rightly and in time. "
+        "A face that stands still answers nothing: 0.",
         equation=r"r\left(\hat y_t-y_0,\,\mathrm{E}[y_t\mid\text{observed}]-y_0\right)",
         disagreements=_DISAGREEMENTS,
         protocol="Pearson r; " + _PROTOCOL + _CUE_NOTE + "; also written per clip, for paired tests",
@@ -49,6 +58,7 @@ CARDS = (
             ("ground_truth", "shuffled_partner"),
             ("ground_truth", "vae_round_trip"),
             ("vae_round_trip", "shuffled_partner"),
+            ("vae_round_trip", "frozen_reference"),
         ),
         separates_parts=("smile", "brows", "all"),
     ),
@@ -106,15 +116,17 @@ CARDS = (
 
 
 def expression_correlation(generated: np.ndarray, oracle: np.ndarray) -> float:
-    """Pearson r of two (N, D) expression changes, channels centred and pooled."""
-    return pearson(generated, oracle, constant_sd=CONSTANT_SD)
+    """Pearson r of two (N, D) expression changes, channels centred and pooled; 0 of a generated face that is still."""
+    return follows(generated, oracle)
 
 
 def expression_amplitude(generated: np.ndarray, true: np.ndarray, oracle: np.ndarray) -> float:
     """Slope of `generated` on `oracle` over the slope of `true` on `oracle`, all (N, D).
 
-    Undefined `constant_series`: the oracle does not move, or the truth does not follow it at all.
+    Undefined `constant_series`: the oracle does not move, or the truth does not follow it at all; `not_finite`.
     """
+    require_alike(generated, true, oracle)
+    require_finite(generated, true, oracle)
     truth = slope(true, oracle, constant_sd=CONSTANT_SD)
     if truth < LEAST_SLOPE:
         raise Undefined("constant_series")
@@ -124,9 +136,11 @@ def expression_amplitude(generated: np.ndarray, true: np.ndarray, oracle: np.nda
 def valence_accuracy(generated: np.ndarray, oracle: np.ndarray) -> float:
     """Balanced accuracy of the three valence classes of two (N,) smile changes; in [0, 1].
 
-    Undefined `constant_series`: the oracle shows fewer than two classes.
+    Undefined `constant_series`: the oracle shows fewer than two classes; `not_finite`: NaN has no class.
     """
+    require_alike(generated, oracle)
     require_frames(len(oracle), 3)
+    require_finite(generated, oracle)
     classes = [np.digitize(series, (-VISIBLE, VISIBLE)) for series in (generated, oracle)]
     recalls = [(classes[0][classes[1] == c] == c).mean() for c in range(3) if (classes[1] == c).any()]
     if len(recalls) < 2:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from evaluation.cards import MetricCard, Value, undefined
-from evaluation.metrics._series import Undefined
+from evaluation.metrics._series import Undefined, require_alike, require_finite
 from evaluation.metrics.lips.mouth import MINIMUM_FRAMES
 
 CARDS = (
@@ -43,10 +43,12 @@ CARDS = (
 def lip_opening_error(generated: np.ndarray, true: np.ndarray, counted: np.ndarray, status: str) -> float:
     """Mean absolute difference of two (T,) openings over the frames where bool (T,) `counted` holds.
 
-    Undefined `status`: fewer than 25 such frames.
+    Undefined `status`: fewer than 25 such frames; `not_finite`.
     """
+    require_alike(generated, true, counted)
     if counted.sum() < MINIMUM_FRAMES:
         raise Undefined(status)
+    require_finite(generated[counted], true[counted])
     return float(np.abs(np.asarray(generated, np.float64) - true)[counted].mean())
 
 

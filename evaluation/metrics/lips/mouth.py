@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from evaluation.cards import MetricCard, Value
-from evaluation.metrics._series import CONSTANT_SD, Undefined, pearson
+from evaluation.metrics._series import Undefined, follows
 
 MINIMUM_FRAMES = 25  # one second of speech
 
@@ -19,10 +19,11 @@ CARDS = (
         per="clip",
         parts=("speech",),
         definition="Correlation of the generated with the true mouth's opening while the avatar speaks. It sees the "
-        "time of each opening, not its size.",
+        "time of each opening, not its size. A mouth that stands still follows nothing: 0.",
         equation=r"r\left(j(\hat y_t),j(y_t)\right),\quad t\in\text{speech}",
         protocol="Pearson r over the frames in which the avatar speaks (at least 25) of the motion probe's jaw_open "
-        "on generated frames with the true jaw opening (truth file, else the probe on true frames)",
+        "on generated frames with the true jaw opening (truth file, else the probe on true frames); 0 where the "
+        "generated jaw does not move and the true one does",
         disagreements=(
             "Landmark distances of talking-head papers (LMD, LipLMD) count size, place and head motion too; see "
             "lip_opening_error for the size.",
@@ -34,6 +35,7 @@ CARDS = (
             ("ground_truth", "time_shifted_audio"),
             ("vae_round_trip", "shuffled_partner"),
             ("vae_round_trip", "time_shifted_audio"),
+            ("vae_round_trip", "frozen_reference"),
         ),
         separates_parts=("speech",),
     ),
@@ -43,11 +45,12 @@ CARDS = (
 def mouth_opening_correlation(generated: np.ndarray, true: np.ndarray, speaking: np.ndarray) -> float:
     """Pearson r of two (T,) jaw openings over the frames where bool (T,) `speaking` holds.
 
-    Undefined: `no_speech` below one second of speech, `constant_series` if a jaw does not move.
+    0 where the generated jaw stands still. Undefined: `no_speech` below one second of speech, `constant_series` if the
+    true jaw does not move, `not_finite`.
     """
     if speaking.sum() < MINIMUM_FRAMES:
         raise Undefined("no_speech")
-    return pearson(generated[speaking], true[speaking], constant_sd=CONSTANT_SD)
+    return follows(generated[speaking], true[speaking])
 
 
 def clip_values(clip, tools) -> Iterator[Value]:

@@ -7,7 +7,7 @@ import numpy as np
 from evaluation.cards import MetricCard, Value
 from evaluation.clips import MOTION_PARTS
 from evaluation.metrics._parts import part_value
-from evaluation.metrics._series import require_frames
+from evaluation.metrics._series import require_alike, require_finite, require_frames
 
 CARDS = (
     MetricCard(
@@ -39,8 +39,13 @@ CARDS = (
 
 
 def motion_mse(generated: np.ndarray, true: np.ndarray) -> float:
-    """Mean over frames and dimensions of the squared difference of two (T, D) series. Undefined: no frame."""
+    """Mean over frames and dimensions of the squared difference of two (T, D) series. Undefined: no frame, or NaN.
+
+    ValueError: two shapes.
+    """
+    require_alike(generated, true)
     require_frames(len(true), 1)
+    require_finite(generated, true)
     return float(np.square(np.asarray(generated, np.float64) - true).mean())
 
 

@@ -75,7 +75,7 @@ CARDS = (
         "correlation with anything averages out, and with it most of the floor under the per-clip value.",
         equation=r"\frac1D\sum_d\left|r(y_d^{1..N},x_d^{1..N})-r(\hat y_d^{1..N},x_d^{1..N})\right|,"
         r"\quad\text{each clip centred}",
-        protocol="motion probe; each clip centred, the frames of all clips together, then as rPCC, still dimensions too",
+        protocol="motion probe; each clip centred, the frames of all clips then as rPCC, still dimensions too",
         source="ours; lm-listener's per-channel correlation, pooled over clips",
         separates=_ORDER,
         separates_parts=("expression", "pose"),

@@ -8,7 +8,7 @@ import numpy as np
 from evaluation.cards import MetricCard, Value
 from evaluation.clips import MOTION_PARTS
 from evaluation.metrics._parts import adjacent, part_value
-from evaluation.metrics._series import require_frames
+from evaluation.metrics._series import require_alike, require_finite, require_frames
 
 TIMESTEP = 0.1  # seconds, as DIM's code has it for videos of 30 frames a second
 _EQUATION = r"\sqrt{\sum_{t\ge2}\sum_d\frac{\left((y_{t,d}-y_{t-1,d})-(\hat y_{t,d}-\hat y_{t-1,d})\right)^2}{0.1}}"
@@ -54,7 +54,12 @@ CARDS = (
 
 
 def sts(generated: np.ndarray, true: np.ndarray, steps: np.ndarray | None = None) -> float:
-    """STS of two (T, D) series; `steps`: bool (T - 1,), which changes count. Undefined: fewer than 2 frames."""
+    """STS of two (T, D) series; `steps`: bool (T - 1,), which changes count. Undefined: fewer than 2 frames, or NaN.
+
+    ValueError: two shapes.
+    """
+    require_alike(generated, true)
+    require_finite(generated, true)
     require_frames(len(true), 2)
     change = np.diff(np.asarray(generated, np.float64), axis=0) - np.diff(np.asarray(true, np.float64), axis=0)
     change = change if steps is None else change[steps]

@@ -7,7 +7,7 @@ import numpy as np
 from evaluation.cards import MetricCard, Value, truth_part
 from evaluation.clips import MOTION_PARTS
 from evaluation.metrics._parts import part_value
-from evaluation.metrics._series import require_frames
+from evaluation.metrics._series import require_finite, require_frames
 
 _COMMON = {
     "unit": "coefficient²",
@@ -58,14 +58,16 @@ CARDS = (
 
 
 def temporal_variance(series: np.ndarray) -> float:
-    """Variance over time of (T, D), mean over dimensions. Undefined: fewer than 2 frames."""
+    """Variance over time of (T, D), mean over dimensions. Undefined: fewer than 2 frames, or NaN."""
     require_frames(len(series), 2)
+    require_finite(series)
     return float(np.asarray(series, np.float64).var(axis=0).mean())
 
 
 def flat_variance(series: np.ndarray) -> float:
-    """Variance of all values of (N, D). Undefined: fewer than 2 frames."""
+    """Variance of all values of (N, D). Undefined: fewer than 2 frames, or NaN."""
     require_frames(len(series), 2)
+    require_finite(series)
     return float(np.asarray(series, np.float64).var())
 
 

@@ -26,6 +26,8 @@ CARDS = (
         source="Heusel et al. 2017; mseitzer/pytorch-fid; our own features",
         disagreements=(
             "Features of a probe of this study: no value is comparable with an Inception FID.",
+            "It cannot tell whose expression is right, only how expressions and pictures are spread: another "
+            "dialogue's true frames come out before every generated one, and before the oracle's expression.",
             "Frames of one clip are alike, so the effective count is far below the frame count; the bias of a small "
             "count is large, and values of unequal counts must not be compared.",
         ),

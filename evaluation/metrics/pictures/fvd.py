@@ -26,10 +26,17 @@ _DISAGREEMENTS = (
     "common_metrics crops the centre and uses the whole clip as one window: papers' values are not comparable.",
     "Few windows give mostly bias: the count stands beside the value; those of unequal counts must not be compared.",
 )
-_OWN = ("Features of a probe of this study: no value is comparable with a published FVD.",)
+_OWN = (
+    "Features of a probe of this study: no value is comparable with a published FVD.",
+    "It cannot rank methods by whether the motion is right: free motion of the true amount is what it rewards. A "
+    "random training clip, the user's own motion and a nearest neighbour have come out before every trained method, "
+    "and before the oracle's expression drawn without any codec. It tells truth from codec from a still face.",
+)
+# The right reaction, though without the truth's free part, before motion that answers nobody.
+_NEEDS = (("oracle_expression", "random_training_clip"), ("oracle_expression", "mirror_of_user"))
 
 
-def _card(name: str, label: str, protocol: str, source: str, disagreements: tuple[str, ...]) -> MetricCard:
+def _card(name: str, label: str, protocol: str, source: str, disagreements: tuple[str, ...], needs=()) -> MetricCard:
     return MetricCard(
         name=name,
         label=label,
@@ -47,13 +54,14 @@ def _card(name: str, label: str, protocol: str, source: str, disagreements: tupl
         separates=(("ground_truth", "vae_round_trip"), ("vae_round_trip", "frozen_reference")),
         separates_parts=("window",),
         blind=(("ground_truth", "time_shifted_audio"), ("vae_round_trip", "shuffled_partner")),
+        needs=needs,
         estimate=True,
     )
 
 
 CARDS = (
     _card("fvd", "FVD", _REFERENCE, "Unterthiner et al. 2018; songweige/content-debiased-fvd 0.1.1", _DISAGREEMENTS),
-    _card("fvd_small", "FVD (small probe)", _SMALL, "Unterthiner et al. 2018; our own features", _OWN),
+    _card("fvd_small", "FVD (small probe)", _SMALL, "Unterthiner et al. 2018; our own features", _OWN, _NEEDS),
 )
 
 

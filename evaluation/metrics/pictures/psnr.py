@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from evaluation.cards import MetricCard, Value
+from evaluation.metrics._series import require_alike
 
 CAP = 100.0  # dB; identical frames would be infinite
 
@@ -34,7 +35,8 @@ CARDS = (
 
 
 def psnr(generated: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """PSNR in dB per frame of two uint8 (T, H, W, 3) videos: (T,), at most `CAP`."""
+    """PSNR in dB per frame of two uint8 (T, H, W, 3) videos: (T,), at most `CAP`. ValueError: two shapes."""
+    require_alike(generated, true)
     error = np.empty(len(true))
     for t, pair in enumerate(zip(generated, true, strict=True)):
         lines = np.subtract(*pair, dtype=np.float32).reshape(len(pair[0]), -1)  # uint8 subtraction would wrap

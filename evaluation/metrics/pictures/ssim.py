@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from evaluation.cards import MetricCard, Value
-from evaluation.metrics._series import Undefined
+from evaluation.metrics._series import Undefined, require_alike
 
 CARDS = (
     MetricCard(
@@ -75,7 +75,8 @@ def _similarity(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def ssim(generated: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """SSIM per frame of two uint8 (T, H, W, 3) videos: (T,) in [-1, 1]. ValueError below 11 pixels a side."""
+    """SSIM per frame of two uint8 (T, H, W, 3) videos: (T,) in [-1, 1]. ValueError below 11 pixels, or two shapes."""
+    require_alike(generated, true)
     if min(generated.shape[1:3]) < 2 * RADIUS + 1:
         raise ValueError(f"SSIM needs frames of at least 11 x 11 pixels, got {generated.shape[1:3]}")
     return np.array([_similarity(x, y) for x, y in zip(generated, true, strict=True)])
