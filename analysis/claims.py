@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from analysis import bootstrap, stats
+from analysis import bootstrap, stats, swap_table
 from analysis.controls_check import control_name, out_of_order
-from analysis.pairing import Compared, Readings, compare, readings_of
+from analysis.pairing import Compared, Readings, compare, compare_swaps, readings_of
 from analysis.summary import seed_values, summarise
 from dyads.errors import ConfigError, DataError, run_cli
 from dyads.files import write_text
@@ -40,7 +40,8 @@ class Claim:
     loss of more than that"; `reason` says why it is as large as it is. For a metric whose card says 'truth', the metric
     is the distance |value - truth| of each training. `family`: the claims that Holm's correction counts together, all
     of the file, measured or not. Readings kept beside the rows add the people to a metric of the whole set (`pairing`).
-    `state`: over frames in which the avatar talks, or listens, alone (`states`); empty: over all.
+    `state`: over frames in which the avatar talks, or listens, alone (`states`); empty: over all. `of`: for the metric
+    swap_change, the rows whose weights the two methods have; see `swap_table`.
     """
 
     text: str
@@ -53,15 +54,20 @@ class Claim:
     margin: float = 0.0
     reason: str = ""
     state: Literal["", "talking", "listening"] = ""
+    of: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        card = cards().get(self.metric)
+        card = swap_table.CARD if self.metric == swap_table.CARD.name else cards().get(self.metric)
         if card is None:
             raise ConfigError(f"metric {self.metric!r} is unknown; known are {', '.join(cards())}.")
         if self.part not in card.parts:
             raise ConfigError(f"{self.metric} has no part {self.part!r}; it has {', '.join(card.parts)}.")
         if self.methods[0] == self.methods[1]:
             raise ConfigError(f"methods names {self.methods[0]!r} twice; a claim compares two.")
+        if (self.metric == swap_table.CARD.name) != (len(self.of) == 2) or (self.of and self.state):
+            raise ConfigError(
+                f"of names {len(self.of)} rows; {swap_table.CARD.name} needs two, and nothing else has any."
+            )
         if not math.isfinite(self.margin) or (self.kind == "equivalent" and self.margin <= 0):
             raise ConfigError(f"margin is {self.margin}, but must be finite, and above 0 for an equivalence.")
 
@@ -163,7 +169,7 @@ def judge(rows: pd.DataFrame, claims: list[Claim], readings: Readings | None = N
     """
     readings = readings or Readings()
     broken = out_of_order(
-        {claim.metric for claim in claims},
+        {claim.metric for claim in claims if not claim.of},
         summarise(seed_values(rows[rows["metric"].isin({claim.metric for claim in claims})])),
         {method: control_name(method) for method in rows["method"].unique()},
     )
@@ -171,6 +177,9 @@ def judge(rows: pd.DataFrame, claims: list[Claim], readings: Readings | None = N
     compared = []
     for claim in claims:
         own, read = known[claim.state]
+        if claim.of:
+            compared.append(compare_swaps(claim.part, claim.methods, claim.of, read, swap_table.change_metric))
+            continue
         found = compare(own, claim.metric, claim.part, claim.methods, read)
         reason, _, method = found.status.partition(": ")
         if claim.state and reason == "not_run" and method in set(rows["method"]):

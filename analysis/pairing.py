@@ -181,6 +181,34 @@ def _by_clip(
     return Compared(OK, "clips", mean, rank, boot, **known)
 
 
+def compare_swaps(
+    part: str,
+    methods: tuple[str, str],
+    of: tuple[str, str],
+    readings: Readings,
+    metric: Callable[[Path, Path, str], SetMetric],
+    resample: bool = True,
+) -> Compared:
+    """What changes when an input is exchanged: two rows, each against the row `of` which it has the weights.
+
+    `metric`: of the readings of a row and of its own (`swap_table.change_metric`). A row with one seed, which learns
+    nothing, stands against every seed of the other.
+    """
+    pairs, owned = [], [sorted(seed for name, seed in readings.files if name == method) for method in methods]
+    for method, seeds in zip((*methods, *of), (*owned, *owned), strict=True):
+        if not any(name == method and path.exists() for (name, _), path in readings.files.items()):
+            return Compared(f"{'not_run' if not seeds else 'no_readings'}: {method}", "set")
+    single = [len(seeds) == 1 for seeds in owned]
+    common = owned[single[0]] if any(single) else sorted(set(owned[0]) & set(owned[1]))
+    for seed in common:
+        own = [seeds[0] if alone else seed for seeds, alone in zip(owned, single, strict=True)]
+        files = [(readings.files[m, s], readings.files.get((o, s))) for m, o, s in zip(methods, of, own, strict=True)]
+        if any(base is None or not base.exists() for _, base in files):
+            return Compared("no_common_pairs", "set")
+        pairs.append(tuple(metric(swapped, base, part) for swapped, base in files))
+    return _by_set(pairs, common, readings, resample) if pairs else Compared("no_common_pairs", "set")
+
+
 def _mean_distance(clips: list[str], values: np.ndarray, truth: np.ndarray) -> SetMetric:
     """|mean value - mean of the truth's own| over dialogues (N,), as sums."""
     cells = np.stack([np.ones(len(values)), values, truth], axis=1)

@@ -8,7 +8,9 @@ import pandas as pd
 
 from dyads.errors import ConfigError, DataError, run_cli
 from dyads.files import write_text
+from evaluation.cards import MetricCard
 from evaluation.clips import GROUPS, columns
+from evaluation.readings.set_level import SetMetric
 from evaluation.readings.stored import read_features
 from training.options import parse_json
 
@@ -19,10 +21,23 @@ PARTS = {
     "pose": GROUPS["pose"],
 }
 VOICED = ("lips", "opening")
+# Of claims alone: no row has it by itself, it takes two runs of the same weights.
+CARD = MetricCard(
+    name="swap_change",
+    label="Change under exchange",
+    unit="SD of the true motion",
+    direction="lower",
+    range=(0.0, float("inf")),
+    per="set",
+    parts=tuple(PARTS),
+    protocol="RMS difference of the motion probe's readings of two runs of the same weights that differ in their user, "
+    "in standard deviations of the true motion; lips and opening while the avatar speaks",
+    source="ours; an exchange of one input, as in tests of causal effect",
+)
 
 
-def change(swapped: Path, own: Path) -> dict[str, float]:
-    """RMS difference of two runs' motion per part, in standard deviations of the true motion over the test set.
+def change_metric(swapped: Path, own: Path, part: str) -> SetMetric:
+    """RMS difference of two runs' motion of a part, in standard deviations of the true motion, as sums by clip.
 
     Both are `.features.safetensors` of `evaluation.run` over the same clips; lips, and of them the mouth's opening,
     count while the avatar speaks.
@@ -32,15 +47,23 @@ def change(swapped: Path, own: Path) -> dict[str, float]:
         raise DataError(f"{swapped} and {own} hold different clips; measure both on the same test set.")
     if not meta["names"]:
         raise DataError(f"{swapped}: the probe's dimensions have no names, so lips cannot be told from face.")
-    found = {}
-    for part, names in PARTS.items():
-        here = columns(meta["names"], names)
-        frames = [a[clip]["speaking"].astype(bool) if part in VOICED else slice(None) for clip in a]
-        delta = [(a[c]["generated"] - b[c]["generated"])[k][:, here] for c, k in zip(a, frames, strict=True)]
-        true = [b[c]["true"][k][:, here] for c, k in zip(a, frames, strict=True)]
-        spread = np.concatenate(true).std(0)
-        found[part] = float(np.sqrt(np.mean(np.square(np.concatenate(delta) / spread))))
-    return found
+    here = columns(meta["names"], PARTS[part])
+    frames = [a[clip]["speaking"].astype(bool) if part in VOICED else slice(None) for clip in a]
+    delta = [(a[c]["generated"] - b[c]["generated"])[k][:, here] for c, k in zip(a, frames, strict=True)]
+    spread = np.concatenate([b[c]["true"][k][:, here] for c, k in zip(a, frames, strict=True)]).std(0)
+    cells = np.array([[np.square(one / spread).sum(), one.size] for one in delta], np.float64)
+
+    def value(totals: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.sqrt(totals[:, 0] / totals[:, 1])
+
+    return SetMetric(tuple(a), cells, value)
+
+
+def change(swapped: Path, own: Path) -> dict[str, float]:
+    """`change_metric` of the whole test set, by part."""
+    metrics = {part: change_metric(swapped, own, part) for part in PARTS}
+    return {part: float(metric.at(np.ones(len(metric.clips)))[0]) for part, metric in metrics.items()}
 
 
 def swap_rows(metrics: Path, pairs: dict[str, str]) -> pd.DataFrame:

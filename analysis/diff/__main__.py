@@ -1,8 +1,13 @@
 """Compare two result folders: `python -m analysis.diff results/default other/results/default`.
 
-Compares every measured value, every cell of the tables, and in every row's provenance the options, code, versions,
-hardware and the hashes of weights and data. Times, speeds, memory and dates may differ and are ignored
-(`--show-ignored` lists them). Exit code 0: equal, 1: differences, 2: an error.
+Did it come out the same? Each side may be a finished run, a committed reference (results/reference/default) or a folder
+that holds values.csv alone: how far every cell moved in units of its seeds' spread, whether as many moved as chance
+moves, which verdicts changed and why. Exit code 0: a reproduction, 1: not one, 2: an error.
+
+Of two finished runs it says instead whether they are equal: every measured value, every cell of the tables, and in each
+row's provenance the options, code, versions, hardware and the hashes of weights and data; `--cells FILE` asks them too
+whether they reproduce each other. Times, speeds, memory and dates may differ and are ignored (`--show-ignored` lists
+them). Exit code 0: equal, 1: differences, 2: an error.
 """
 
 import argparse
@@ -12,8 +17,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.diff import CATEGORIES, PATTERNS, Difference, Tolerance, compare_folders
+from analysis.diff import CATEGORIES, PATTERNS, Difference, Tolerance, compare_folders, files_of
+from analysis.diff.reproduction import LEVELS, Reproduction, read_values, reproduction, values_of
+from analysis.diff.verdicts import Change, compared
 from dyads.errors import ConfigError, run_cli
+from dyads.files import write_text
 
 WIDTH = 44
 
@@ -101,11 +109,75 @@ def as_json(found: list[Difference], skipped: set[str], names: tuple[str, str], 
     return json.dumps(content, indent=2, ensure_ascii=False)
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a folder holds what a finished run leaves, and not a table of values alone."""
+    return any(files_of(folder, stage, suffix) for stage in PATTERNS for suffix in (".csv", ".json"))
+
+
+def reproduced(args: argparse.Namespace) -> int:
+    """Print how two sides stand to each other as runs of one study; 0 where they reproduce each other."""
+    values = read_values(args.a), read_values(args.b)
+    found = reproduction(*values)
+    changes, how = compared(args.a, args.b, values, args.claims)
+    if args.cells:
+        write_text(args.cells, found.cells.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    if args.json:
+        facts = {"a": str(args.a), "b": str(args.b), "reproduction": found.same, "shared_cells": len(found.cells)}
+        facts |= {"cells_with_spread": found.spread, "moved": dict(zip(map(str, LEVELS), found.moved, strict=True))}
+        facts |= {"chance": found.chance, "fixed": found.fixed, "fixed_moved": found.fixed_moved, "verdicts": how}
+        facts |= {"one_side_only": found.only, "changed": [asdict(one) for one in changes]}
+        facts |= {"cells": json.loads(found.cells.to_json(orient="records", double_precision=6))}
+        print(json.dumps(facts, indent=2, ensure_ascii=False), flush=True)
+    else:
+        print(as_report(found, changes, how, (str(args.a), str(args.b)), args.limit), flush=True)
+    return int(not found.same)
+
+
+def as_report(found: Reproduction, changes: list[Change], how: str, names: tuple[str, str], limit: int) -> str:
+    """What a person reads of a reproduction: the cells that moved farthest, the verdicts that changed, one sentence."""
+    far = found.cells[found.cells["moved"].notna() & (found.cells["p"] < LEVELS[0])]
+    far, there = far.head(limit or None), len(far)
+    text = [f"A = {names[0]}", f"B = {names[1]}", ""]
+    if there:
+        lines = [
+            {"cell": f"{r.method}, {r.metric}/{r.part}", "A": f"{r.a:.4g}", "B": f"{r.b:.4g}", "seeds": f"{r.seeds_a}, "
+             f"{r.seeds_b}", "moved": f"{r.moved:.1f}", "p": f"{r.p:.2g}"}
+            for r in far.itertuples(index=False)
+        ]  # fmt: skip
+        text += [pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True), ""]
+        text += [f"moved: in standard errors of the seeds of both sides; {there} cells with p below {LEVELS[0]:g}."]
+    if changes:
+        lines = [{"claim": one.text, "A": one.a, "B": one.b, "why": one.why} for one in changes]
+        text += ["", pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True), ""]
+    text += [f"{how}; {len(changes)} changed.", *(f"{one}." for one in found.only)]
+    if found.fixed_moved:
+        text += [
+            f"{found.fixed_moved} of {found.fixed} cells that no seed changes differ: the world, the probes or the "
+            "backbones are not the same, so values do not share a scale."
+        ]
+    return "\n".join([*text, "", verdict(found)])
+
+
+def verdict(found: Reproduction) -> str:
+    """One sentence: a reproduction or not."""
+    if not len(found.cells):
+        return "Not a reproduction: the two share no cell."
+    if not found.spread:
+        return (
+            f"{'The same' if found.same else 'Not a reproduction'}: {found.fixed_moved} of {found.fixed} cells differ."
+        )
+    shares = ", ".join(f"{share:.1%} below {level:g}" for share, level in zip(found.moved, LEVELS, strict=True))
+    chance = f"p = {found.chance:.2g} if trainings changed sides by lot"
+    if found.same:
+        return f"A reproduction: of {found.spread} cells with a spread {shares}, no more than chance moves ({chance})."
+    return f"Not a reproduction: of {found.spread} cells with a spread {shares}, more than chance moves ({chance})."
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m analysis.diff", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("a", type=Path, help="results/<profile>")
+    parser.add_argument("a", type=Path, help="results/<profile>, results/reference/<profile>, or where values.csv is")
     parser.add_argument("b", type=Path, help="another one")
     parser.add_argument("--absolute", type=float, default=0.0, help="largest |a - b| that counts as equal")
     parser.add_argument("--relative", type=float, default=0.0, help="largest |a - b| / max(|a|, |b|) that does")
@@ -120,6 +192,8 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="CATEGORY",
         help="show but do not count: " + ", ".join(name for name in CATEGORIES if name != "ignored"),
     )
+    parser.add_argument("--claims", type=Path, default=Path("workflow/claims.yaml"), help="whose verdicts to compare")
+    parser.add_argument("--cells", type=Path, metavar="CSV", help="write how far each cell moved, all of them")
     parser.add_argument("--videos", action="store_true", help="also hash every generated video")
     parser.add_argument("--show-ignored", action="store_true", help="list times, speeds, memory and dates too")
     parser.add_argument("--limit", type=int, default=20, help="lines per category; 0: all")
@@ -130,6 +204,9 @@ def main(arguments: list[str] | None = None) -> int:
     if args.videos and "videos" not in args.only:
         raise ConfigError("--videos needs the stage videos; name it in --only, or leave --only out.")
     tolerance, skipped = Tolerance(args.absolute, args.relative), {*args.ignore, "ignored"}
+    bare = [folder for folder in (args.a, args.b) if not is_run(folder) and values_of(folder)]
+    if bare or args.cells:
+        return reproduced(args)
     found = compare_folders(args.a, args.b, tolerance, tuple(args.only), args.videos)
     if not args.show_ignored:
         found = [one for one in found if one.category != "ignored"]

@@ -1,0 +1,130 @@
+"""Did another run come out the same? Cell by cell, how far the values moved, in units of what was to be expected.
+
+A side is a finished run, a committed reference, or a folder that holds `values.csv` alone. A cell is a row's metric and
+part; what was to be expected of it is the spread over its seeds. Cells of one training move together, so the share of
+them that moved is held against the same share where trainings change sides by lot.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from analysis.diff import may_differ
+from dyads.errors import DataError
+from evaluation.cards import count_part
+from evaluation.registry import cards
+
+CELL = ["method", "metric", "part"]
+LEVELS = (0.05, 0.01)
+SAME = 1e-5  # relative; values.csv of a reference has six digits
+CHANCE = 0.05  # below it, more cells moved than chance moves
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """`cells`: one line a cell, the farthest first; `moved`: share of cells with p below each of `LEVELS`.
+
+    `chance`: p of so large a share, of the first level, if trainings had changed sides by lot; NaN where no cell has a
+    spread. `fixed`, `fixed_moved`: cells that no seed changes or with one seed a side, and those that differ: another
+    world, other probes or backbones.
+    """
+
+    cells: pd.DataFrame
+    moved: tuple[float, ...]
+    chance: float
+    fixed: int
+    fixed_moved: int
+    only: tuple[str, ...]
+
+    @property
+    def same(self) -> bool:
+        """Whether it may be called a reproduction: no cell is missing or moved, or no more than chance moves."""
+        return bool(len(self.cells)) and not self.chance < CHANCE and not (self.fixed_moved and not self.spread)
+
+    @property
+    def spread(self) -> int:
+        """Cells whose seeds have a spread, so that a movement has a measure."""
+        return int(self.cells["moved"].notna().sum())
+
+
+def values_of(folder: Path) -> Path | None:
+    """The side's values per row and seed: of a finished run, of a reference or bare; None where there are none."""
+    return next((path for path in (folder / "tables/values.csv", folder / "values.csv") if path.is_file()), None)
+
+
+def read_values(folder: Path) -> pd.DataFrame:
+    """Columns method, seed, metric, part, value of the cells that count; DataError where the side has none."""
+    path = values_of(folder)
+    if path is None:
+        raise DataError(f"{folder} holds neither tables/values.csv nor values.csv; give a finished run or a reference.")
+    try:
+        values = pd.read_csv(path, dtype={"method": str, "metric": str, "part": str})
+        values = values[["method", "seed", "metric", "part", "value"]]
+        values = values.assign(seed=values["seed"].astype(int), value=values["value"].astype(float))
+    except (KeyError, ValueError) as error:
+        raise DataError(f"{path} is no table of values per row and seed ({error}); make the tables again.") from error
+    counts = {(card.name, count_part(part)) for card in cards().values() if card.estimate for part in card.parts}
+    counted = [pair not in counts for pair in zip(values["metric"], values["part"], strict=True)]
+    kept = ~values["metric"].map(lambda name: may_differ(name) or name == "frames_per_second")
+    return values[kept & np.array(counted, bool) & values["value"].notna()]
+
+
+def reproduction(a: pd.DataFrame, b: pd.DataFrame, draws: int = 999, seed: int = 0) -> Reproduction:
+    """How the values of `b` (see `read_values`) stand to those of `a`."""
+    sides = [side.set_index([*CELL, "seed"])["value"].unstack("seed") for side in (a, b)]
+    only = tuple(
+        f"{name} has {len(own.index.difference(other.index))} cells of its own"
+        for name, own, other in (("A", *sides), ("B", *sides[::-1]))
+        if len(own.index.difference(other.index))
+    )
+    shared = sides[0].index.intersection(sides[1].index)
+    x, y = (side.loc[shared].to_numpy(float) for side in sides)
+    moved, p = movement(x, y)
+    counts = np.isfinite(x).sum(1), np.isfinite(y).sum(1)
+    means = [np.nansum(z, 1) / n for z, n in zip((x, y), counts, strict=True)]
+    cells = pd.DataFrame(
+        {"a": means[0], "b": means[1], "seeds_a": counts[0], "seeds_b": counts[1], "moved": moved, "p": p}, index=shared
+    ).reset_index()
+    fixed = np.isnan(moved)
+    differ = np.abs(means[0] - means[1]) > SAME * np.maximum(np.abs(means[0]), np.abs(means[1])) + 1e-12
+    known = p[np.isfinite(p)]
+    shares = tuple(float((known < level).mean()) if len(known) else np.nan for level in LEVELS)
+    chance = _by_lot(x, y, shared.get_level_values("method"), shares[0], draws, seed) if len(known) else np.nan
+    cells = cells.assign(_far=cells["moved"].fillna(-1)).sort_values("_far", ascending=False, kind="stable")
+    return Reproduction(cells.drop(columns="_far"), shares, chance, int(fixed.sum()), int((fixed & differ).sum()), only)
+
+
+def movement(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """|mean difference| over its standard error, pooled over both sides' seeds, and Student's two-sided p: (cells,).
+
+    NaN where a side has a single value, or no seed changes it: nothing then says how far it may move.
+    """
+    n, m = np.isfinite(x).sum(1), np.isfinite(y).sum(1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean_x, mean_y = np.nansum(x, 1) / n, np.nansum(y, 1) / m
+        squares = np.nansum(np.square(x - mean_x[:, None]), 1) + np.nansum(np.square(y - mean_y[:, None]), 1)
+        gap = np.abs(mean_x - mean_y)
+        error = np.sqrt(squares / (n + m - 2) * (1 / n + 1 / m))
+        floor = SAME * np.maximum(np.abs(mean_x), np.abs(mean_y)) + 1e-12
+        moved = np.where(gap <= floor, 0.0, gap / error)
+        p = 2 * special.stdtr(n + m - 2, -moved)
+    known = (n > 1) & (m > 1) & (np.sqrt(squares / (n + m)) > floor)
+    return np.where(known, moved, np.nan), np.where(known, p, np.nan)
+
+
+def _by_lot(x: np.ndarray, y: np.ndarray, methods: pd.Index, share: float, draws: int, seed: int) -> float:
+    """How often the share of cells below the first level is as large, each row's trainings dealt to sides by lot."""
+    rng, both, n = np.random.default_rng(seed), np.concatenate([x, y], axis=1), x.shape[1]
+    rows = [np.flatnonzero(methods == method) for method in methods.unique()]
+    as_large = 0
+    for _ in range(draws):
+        dealt = both.copy()
+        for row in rows:
+            there = np.flatnonzero(np.isfinite(both[row]).any(axis=0))
+            dealt[np.ix_(row, there)] = both[np.ix_(row, rng.permutation(there))]
+        p = movement(dealt[:, :n], dealt[:, n:])[1]
+        as_large += (p[np.isfinite(p)] < LEVELS[0]).mean() >= share - 1e-12
+    return (as_large + 1) / (draws + 1)
