@@ -10,7 +10,7 @@ from dyads.errors import DataError
 from evaluation.frechet import Moments, moments_distance
 from evaluation.metrics._series import Undefined, require_frames
 from evaluation.metrics.motion.motion_fd import MINIMUM_PER_DIMENSION
-from evaluation.torch_metrics.base import Metric, join, moments_of, no_moments, require_same_shape, to_numpy
+from evaluation.torch_metrics.base import Metric, evaluating, join, moments_of, no_moments, require_same_shape, to_numpy
 
 
 class FrechetDistance(Metric):
@@ -21,6 +21,7 @@ class FrechetDistance(Metric):
     """
 
     higher_is_better = False
+    only_computed = ("unequal_counts",)
 
     def __init__(self, features: Callable[[Any], Tensor], *, unequal_counts: bool = False) -> None:
         self.features = features
@@ -32,7 +33,7 @@ class FrechetDistance(Metric):
 
     def update(self, samples: Any, real: bool) -> None:
         """A batch of samples as `features` wants it; `real` tells true samples from generated ones."""
-        with torch.no_grad():
+        with evaluating(self.features):
             self._take("true" if real else "generated", self.features(samples))
 
     @property

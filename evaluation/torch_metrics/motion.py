@@ -139,7 +139,7 @@ class RPCCDimension(Metric):
 
     def value(self) -> float:
         require_frames(int(self.state["frames"]), 3)
-        gg, tt, uu, gu, tu = (self.state[name].numpy() for name in self.PRODUCTS)
+        gg, tt, uu, gu, tu = (self.state[name].cpu().numpy() for name in self.PRODUCTS)
         if not all(np.isfinite(x).all() for x in (gg, tt, uu)):
             raise Undefined("not_finite")
         least = CONSTANT_SD**2 * int(self.state["frames"])
@@ -169,7 +169,7 @@ class RPCCPooled(Metric):
 
     def value(self) -> float:
         require_frames(int(self.state["frames"]), 3)
-        covariance = self.state["all"].covariance.numpy()
+        covariance = self.state["all"].covariance.cpu().numpy()
         sd = np.sqrt(np.diag(covariance))
         if (sd <= 1e-8).any():
             raise Undefined("constant_series")
@@ -215,21 +215,14 @@ class SID(Metric):
         if frames.shape[1] != self.centres.shape[2]:
             raise DataError(f"motion has {frames.shape[1]} dimensions, the clusters {self.centres.shape[2]}.")
         finite = np.isfinite(frames).all(1)
-        counts = torch.from_numpy(sid.histograms(frames[finite], self.centres.numpy()))
+        counts = torch.from_numpy(sid.histograms(frames[finite], self.centres.cpu().numpy()))
         self._add(counts=counts, not_finite=int((~finite).sum()))
-
-    def merge(self, other: "SID") -> "SID":
-        if isinstance(other, SID) and not torch.equal(self.centres, other.centres):
-            raise DataError("metrics of different clusters cannot be merged; fit the clusters once.")
-        return super().merge(other)
-
-    merge_state = merge
 
     def value(self) -> float:
         if self.state["not_finite"]:
             raise Undefined("not_finite")
         require_frames(int(self.state["counts"].sum()), 1)
-        bits = float(sid.entropies(self.state["counts"].numpy()).mean())
+        bits = float(sid.entropies(self.state["counts"].cpu().numpy()).mean())
         return bits / math.log2(self.centres.shape[1]) if self.normalised else bits
 
 

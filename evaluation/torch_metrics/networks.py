@@ -16,7 +16,7 @@ from dyads.errors import DataError
 from evaluation.metrics._series import Undefined, require_frames
 from evaluation.metrics.pictures.perceptual import lpips_distance
 from evaluation.readings.lip_sync import curve, lse, reading, scored
-from evaluation.torch_metrics.base import ClipMean, Metric
+from evaluation.torch_metrics.base import ClipMean, Metric, evaluating
 from evaluation.torch_metrics.frechet import FrechetDistance
 from evaluation.torch_metrics.pictures import PictureMetric, eight_bit
 
@@ -34,14 +34,11 @@ class FID(FrechetDistance):
         self, network: Callable[[Tensor], Tensor], *, channels_last: bool = False, unequal_counts: bool = False
     ) -> None:
         self.network, self.channels_last = network, channels_last
-        super().__init__(self._look, unequal_counts=unequal_counts)
+        super().__init__(None, unequal_counts=unequal_counts)
 
     def update(self, pictures: Tensor, real: bool) -> None:
         """Pictures (N, 3, H, W), with `channels_last` (N, H, W, 3): uint8, or floats in [0, 1], rounded to 8 bits."""
-        super().update(pictures, real)
-
-    def _look(self, pictures: Tensor) -> Tensor:
-        return features(self.network, eight_bit(pictures, self.channels_last))
+        self._take("true" if real else "generated", features(self.network, eight_bit(pictures, self.channels_last)))
 
 
 class FVD(FrechetDistance):
@@ -52,20 +49,21 @@ class FVD(FrechetDistance):
 
     def __init__(self, network: Any, *, channels_last: bool = False, unequal_counts: bool = False) -> None:
         self.network, self.channels_last = network, channels_last
-        super().__init__(self._watch, unequal_counts=unequal_counts)
+        super().__init__(None, unequal_counts=unequal_counts)
 
     def update(self, videos: Tensor, real: bool) -> None:
         """Frames (T, 3, H, W) of one video or (videos, T, 3, H, W) of several; formats as for FID.
 
         A video shorter than one of the network's windows adds none.
         """
-        super().update(videos, real)
+        self._take("true" if real else "generated", self._watch(videos))
 
     def _watch(self, videos: Tensor) -> Tensor:
         clips = videos[None] if videos.ndim == 4 else videos
         if clips.ndim != 5:
             raise DataError(f"videos of shape {tuple(videos.shape)} are not (T, 3, H, W) or (videos, T, 3, H, W).")
-        found = [self.network.features_of(eight_bit(clip, self.channels_last)) for clip in clips]
+        with evaluating(self.network):
+            found = [self.network.features_of(eight_bit(clip, self.channels_last)) for clip in clips]
         return torch.from_numpy(np.concatenate(found))
 
 
@@ -82,7 +80,8 @@ class LPIPS(PictureMetric):
         super().__init__(channels_last=channels_last)
 
     def per_frame(self, generated: np.ndarray, true: np.ndarray) -> np.ndarray:
-        return lpips_distance(self.network, generated, true)
+        with evaluating(self.network):
+            return lpips_distance(self.network, generated, true)
 
 
 class CSIM(Metric):
@@ -159,7 +158,8 @@ class LSE(ClipMean):
     def _distance(self, pictures: np.ndarray, heard: np.ndarray, counted: np.ndarray, missing: str) -> float:
         if not np.isfinite(heard).all():
             raise Undefined("not_finite")
-        found = reading(self.network.look(pictures), self.network.listen(heard), heard)
+        with evaluating(self.network):
+            found = reading(self.network.look(pictures), self.network.listen(heard), heard)
         distance, confidence, offset = lse(curve(found, scored(found, counted, self.minimum, missing)))
         if np.isfinite(distance):
             self._add(confidence=confidence, offset=offset)
@@ -184,7 +184,7 @@ def features(network: Callable[[Tensor], Tensor], frames: np.ndarray) -> Tensor:
     weight = next(owner.parameters(), None) if isinstance(owner, nn.Module) else None
     device = "cpu" if weight is None else weight.device
     found = []
-    with torch.no_grad():
+    with evaluating(network):
         for start in range(0, len(frames), BATCH):
             pictures = torch.from_numpy(frames[start : start + BATCH]).movedim(-1, 1).to(device)
             found.append(network(pictures.float() / 255).cpu())

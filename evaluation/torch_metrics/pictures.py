@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dyads.errors import DataError
-from evaluation.metrics._series import require_frames
+from evaluation.metrics._series import Undefined, require_frames
 from evaluation.metrics.pictures import psnr, ssim
 from evaluation.torch_metrics.base import Metric, require_same_shape
 
@@ -17,21 +17,29 @@ class PictureMetric(Metric):
 
     higher_is_better = True
     per_frame: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    least = 1  # pixels a side
 
     def __init__(self, *, channels_last: bool = False) -> None:
         self.channels_last = channels_last
         super().__init__()
 
     def empty(self) -> dict[str, Tensor]:
-        return {"total": torch.zeros((), dtype=torch.float64), "frames": torch.zeros((), dtype=torch.int64)}
+        none = torch.zeros((), dtype=torch.int64)
+        return {"total": torch.zeros((), dtype=torch.float64), "frames": none, "too_small": none}
 
     def update(self, generated: Tensor, true: Tensor) -> None:
         """Frames (N, 3, H, W), with `channels_last` (N, H, W, 3): uint8, or floats in [0, 1], rounded to 8 bits."""
         require_same_shape(generated, true)
-        scores = self.per_frame(*(eight_bit(frames, self.channels_last) for frames in (generated, true)))
+        pictures = [eight_bit(frames, self.channels_last) for frames in (generated, true)]
+        if min(pictures[0].shape[1:3]) < self.least:
+            self._add(too_small=len(pictures[0]))
+            return
+        scores = self.per_frame(*pictures)
         self._add(total=float(np.sum(scores, dtype=np.float64)), frames=len(scores))
 
     def value(self) -> float:
+        if self.state["too_small"]:
+            raise Undefined("frame_too_small")
         require_frames(int(self.state["frames"]), 1)
         return float(self.state["total"] / self.state["frames"])
 
@@ -55,6 +63,7 @@ class SSIM(PictureMetric):
     """Structural similarity, -1 to 1, Gaussian window of 11 pixels: `evaluation.metrics.pictures.ssim`."""
 
     per_frame = staticmethod(ssim.ssim)
+    least = 2 * ssim.RADIUS + 1
 
 
 class PSNR(PictureMetric):

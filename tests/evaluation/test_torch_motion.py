@@ -157,7 +157,7 @@ def test_clusters_must_be_there_and_the_same():
     with pytest.raises(DataError, match="not \\(states, k, D\\)"):
         SID(torch.zeros(15))
     one, other = made("sid"), SID.fitted(USER.flatten(0, 1), 15)
-    with pytest.raises(DataError, match="different clusters"):
+    with pytest.raises(DataError, match="different centres"):
         one.merge(other)
 
 

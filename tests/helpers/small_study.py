@@ -3,12 +3,13 @@
 import json
 import shutil
 from pathlib import Path
+from unittest.mock import patch
 
 import yaml
 from clip_factory import make_data, numbered, numbers
 from study_rows import write_result
 
-from analysis import claims
+from analysis import claims, people
 from dyads.media.video import write_video
 from reporting import tables
 
@@ -56,10 +57,11 @@ def make_results(results: Path) -> Path:
     index = results / "videos/dim/seed0/index.csv"
     index.write_text(index.read_text().replace("gil_hal,gil_hal.mp4,120,4.80,ok", "gil_hal,,0,0.00,no_partner"))
     arguments = ["--metrics", str(results / "metrics"), "--rows", json.dumps(ROWS), "--out", str(results / "tables")]
-    tables.main(arguments)
     file = results / "claims.yaml"
     file.write_text(yaml.safe_dump({"claims": made_claims()}))
-    claims.main(["--metrics", arguments[1], "--claims", str(file), "--out", str(results / "tables")])
+    with patch.object(people, "LEAST_PEOPLE", len(CLIPS)):  # marks and verdicts of three people, to have some
+        tables.main(arguments)
+        claims.main(["--metrics", arguments[1], "--claims", str(file), "--out", str(results / "tables")])
     return results
 
 
