@@ -157,7 +157,7 @@ def scan_chunked(
     if state is None:
         state = x.new_zeros(x.shape[0], x.shape[2], b.shape[-1], x.shape[3])
     dtype = torch.promote_types(x.dtype, torch.float32)
-    with torch.autocast(x.device.type, enabled=False):
+    with torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False):  # a plan counts without a device
         return ChunkedScan.apply(*(tensor.to(dtype) for tensor in (x, log_decay, b, c, state)), chunk)
 
 

@@ -57,7 +57,7 @@ class SDCM(nn.Module):
 
     def forward(self, h: Tensor, audio: Tensor, f_pu: Tensor | None, m_lip: Tensor, m_face: Tensor) -> Tensor:
         """h (b, f, s, d), audio (b, f, n, voice), f_pu (b, m, user) or None; masks (b, 1, s, 1) -> (b, f, s, d)."""
-        x = self.norm(h.float())
+        x = self.norm(h.float()).type_as(self.out.weight)
         h_avt = per_frame(self.cross_avt, x, audio)
         if f_pu is None:
             return self.out(h_avt * (m_lip + m_face))
@@ -88,4 +88,5 @@ class EntangledFusion(nn.Module):
         if f_pu is not None:
             user = repeat(self.user_in(f_pu), "b n c -> b f n c", f=audio.shape[1])
             sequence = torch.cat([sequence, user], 2)
-        return self.out(per_frame(self.cross, self.norm(h.float()), self.fuse(sequence)))
+        x = self.norm(h.float()).type_as(self.out.weight)
+        return self.out(per_frame(self.cross, x, self.fuse(sequence)))

@@ -221,7 +221,7 @@ class EchoWan(nn.Module):
     def voice(self, audio: Tensor, keep: Tensor) -> Tensor:
         """Voice features (b, f, windows, D) -> tokens (b, 1 + f, windows, width); the step of I_ref hears nothing."""
         keep = keep[:, None, None, None]
-        told = torch.einsum("bfwa,wad->bfwd", audio.float(), self.voice_in)
+        told = torch.einsum("bfwa,wad->bfwd", audio.type_as(self.voice_in), self.voice_in)
         told = keep * told + (1 - keep) * self.null_voice
         silent = self.null_voice.expand(len(told), GIVEN, told.shape[2], -1)
         return torch.cat([silent, told], 1) + self.voice_place
