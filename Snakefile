@@ -12,6 +12,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/backbones.smk"
 include: "workflow/rules/models.smk"
+include: "workflow/rules/wan.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 
@@ -37,6 +38,7 @@ rule all:
         REPORTS,
         REPORT,
         PACKAGED,
+        ADAPTERS,
         [SWAP_TABLE] if SWAPS else [],
 
 
@@ -68,4 +70,5 @@ rule smoke:
         REPORTS,
         REPORT,
         PACKAGED,
+        ADAPTERS,
         [SWAP_TABLE] if SWAPS else [],

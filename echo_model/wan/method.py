@@ -53,7 +53,11 @@ class WanMethod(Method):
         self.schedule = from_dict(TrainOptions, known["train"], "train") if known["train"] else None
         self.sampling = from_dict(SamplingOptions, known["sampling"], "sampling")
         self.device = pick_device(resources.device)
-        clips = resources.backbone("clips").parent  # it names index.csv, whose content tells what made the rest
+        if resources.features is None:
+            raise ConfigError(
+                "the clips of `python -m echo_model.wan.encode` are needed; give their folder by --features."
+            )
+        clips = resources.features
         self.encoded = Encoded(clips, resources.backbones.get("context") if self.user else None)
         told = parse_json(f"@{clips / ENCODERS}", str(clips / ENCODERS))
         self.sizes, self.encoders = from_dict(Sizes, told["sizes"], ENCODERS), told["sha256"]
@@ -94,18 +98,7 @@ class Talking(WanMethod):
     """Stage 1 alone: an audio-driven talking head that knows nothing of the user."""
 
     def build(self, seed: int) -> EchoWan:
-        """The pretrained transformer with ECHO's additions, which start from `seed` and change nothing yet."""
-        from diffusers import WanTransformer3DModel
-
-        path = folder(self.wan, "transformer")
-        if (kind := class_name(path)) != "WanTransformer3DModel":
-            raise ConfigError(f"{path} is a {kind}, but the generator wan is a WanTransformer3DModel; name its folder.")
-        base = open_diffusers(WanTransformer3DModel, path, "cpu", DTYPES[self.wan.dtype])
-        check_text(base.config.text_dim, self.model)
-        torch.manual_seed(seed)
-        o = self.model
-        windows, steps = o.patch * o.window, (o.previous // o.patch, o.clip // o.patch)
-        return EchoWan(base, self.wan, self.sizes, windows, o.d, *steps, use_sdcm=o.use_sdcm)
+        return build_generator(self.wan, self.model, self.sizes, seed)
 
     def build_lcu(self, seed: int) -> LCU | None:
         return None
@@ -170,9 +163,7 @@ class Echo(Talking):
     user = True
 
     def build_lcu(self, seed: int) -> LCU:
-        torch.manual_seed(seed + 1)
-        sizes = UserSizes(self.sizes.voice, self.sizes.user_tokens, self.sizes.user_width, project_text=False)
-        return LCU(self.model, torch.ones(sizes.tokens) > 0, sizes)
+        return build_lcu(self.model, self.sizes, seed)
 
     def fit(self, dyads: list[Dyad], run: Run) -> None:
         generator, lcu = self.build(run.seed), self.build_lcu(run.seed)
@@ -190,6 +181,27 @@ class Echo(Talking):
         for key in ("steps", "samples", "train_seconds"):
             self.meta[key] += before[key]
         self.save(run.out, task)
+
+
+def build_generator(wan: WanOptions, model: ModelOptions, sizes: Sizes, seed: int) -> EchoWan:
+    """The pretrained transformer with ECHO's additions, which start from `seed` and change nothing yet."""
+    from diffusers import WanTransformer3DModel
+
+    path = folder(wan, "transformer")
+    if (kind := class_name(path)) != "WanTransformer3DModel":
+        raise ConfigError(f"{path} is a {kind}, but the generator wan is a WanTransformer3DModel; name its folder.")
+    base = open_diffusers(WanTransformer3DModel, path, "cpu", DTYPES[wan.dtype])
+    check_text(base.config.text_dim, model)
+    torch.manual_seed(seed)
+    steps = model.previous // model.patch, model.clip // model.patch
+    return EchoWan(base, wan, sizes, model.patch * model.window, model.d, *steps, use_sdcm=model.use_sdcm)
+
+
+def build_lcu(model: ModelOptions, sizes: Sizes, seed: int) -> LCU:
+    """LCU over the encoders' widths; c_emo is left to the base's own text path."""
+    torch.manual_seed(seed + 1)
+    user = UserSizes(sizes.voice, sizes.user_tokens, sizes.user_width, project_text=False)
+    return LCU(model, torch.ones(user.tokens) > 0, user)
 
 
 def own_state(generator: EchoWan, lcu: LCU | None) -> dict[str, Tensor]:

@@ -56,9 +56,9 @@ def options(made, **sections):
 
 
 def method(made, cls, stage1=None, **sections):
-    backbones = {"clips": made.root / "clips" / "index.csv", "context": made.root / "context"}
+    backbones = {"context": made.root / "context"}
     backbones |= {"stage1": stage1} if stage1 else {}
-    return cls(options(made, **sections), Resources(made.root / "data", None, backbones, "cpu"))
+    return cls(options(made, **sections), Resources(made.root / "data", made.root / "clips", backbones, "cpu"))
 
 
 def fitted(made, cls, name, stage1=None, **sections):

@@ -86,7 +86,7 @@ rule understand:
         pretrained=pretrained_files(),
         prompt="echo_model/prompts/affect.json",
         data=f"{DATA}/manifest.csv",
-        features=f"{FEATURES}/index.csv",
+        features=[] if "phi" in PRETRAINED else f"{FEATURES}/index.csv",
         phi=small_phi(),
     output:
         f"{CONTEXT}/index.csv",
@@ -99,7 +99,7 @@ rule understand:
         gpu=GPU,
     params:
         data=subpath(input.data, parent=True),
-        features=subpath(input.features, parent=True),
+        features=FEATURES,  # read by the small Phi alone
         phi=f"--phi {PHI}" if small_phi() else "",
         readers=json.dumps(READERS, sort_keys=True),
         model=json.dumps(config["model"] if PRETRAINED else {}, sort_keys=True),

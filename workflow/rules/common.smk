@@ -52,6 +52,12 @@ if problem := config_problem(config, load_schema()):
 validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
 
 METHODS = config["methods"]
+# ECHO's rows stand on the generator that the study chose; every other row is the same on both.
+WAN = config["generator"].get("kind", "small") == "wan"
+if WAN:
+    for row in METHODS.values():
+        row["class"] = row["class"].replace("echo_model.method:", "echo_model.wan.method:")
+ON_WAN = "echo_model.wan."
 CONTROLS = config["controls"]  # rows that learn nothing
 STARTS = sorted(
     {row["start"] for row in METHODS.values() if row["start"]}
@@ -110,6 +116,7 @@ PRETRAINED = {
 WEIGHTS = f"{RESULTS}/weights.json"  # what was found of the reference networks' files, where any are given
 FEATURES = f"{RESULTS}/features"
 CONTEXT = f"{RESULTS}/context"
+CLIPS = f"{RESULTS}/clips"  # of the generator wan: latents, voice and look of every dialogue, clip by clip
 LOGS = f"{RESULTS}/logs"
 # What a job asks the scheduler for; workflow/scripts/on_gpu.py then waits for a GPU of its own.
 GPU = int(bool(visible_gpus())) if config["gpus_per_job"] is None else config["gpus_per_job"]
@@ -138,6 +145,11 @@ PACKAGED = [
     f"{RESULTS}/pretrained/{name}"
     for name, row in METHODS.items()
     if row["group"] == "main" and row["class"] == "echo_model.method:Echo"
+]
+ADAPTERS = [
+    f"{RESULTS}/pretrained/{name}"
+    for name, row in METHODS.items()
+    if row["group"] == "main" and row["class"] == f"{ON_WAN}method:Echo"
 ]
 
 
@@ -177,6 +189,8 @@ def fit_options(wildcards):
     method = entry(wildcards)
     shared = {0: {}, 1: config["stage1"], 2: config["stage2"]}[method["stage"]]
     shared = merge({"model": config["model"]}, shared) if method["stage"] else {}
+    if on_wan(wildcards):
+        shared = merge({"generator": config["generator"], "model": config["model"]}, shared)
     lends = method["weights"] and wildcards.method in METHODS  # a control borrows no weights
     lender = METHODS[method["weights"]]["options"] if lends else {}
     options = merge(shared, lender, method["options"])
@@ -190,6 +204,21 @@ def generate_options(wildcards):
     options = json.loads(fit_options(wildcards))
     sampling = merge(config["sampling"] if method["stage"] else {}, method["options"].get("sampling", {}))
     return json.dumps(merge(options, {"sampling": sampling} if sampling else {}), sort_keys=True)
+
+
+def on_wan(wildcards):
+    """Whether a row stands on the generator wan."""
+    return entry(wildcards)["class"].startswith(ON_WAN)
+
+
+def features_of(wildcards):
+    """What the encoders made of the dialogues, for this row's kind of latents."""
+    return f"{CLIPS if on_wan(wildcards) else FEATURES}/index.csv"
+
+
+def vae_of(wildcards):
+    """The small autoencoder's weights, for rows on its latents."""
+    return [] if on_wan(wildcards) else VAE
 
 
 def weights_before(wildcards):
@@ -247,7 +276,7 @@ def motion_of(wildcards):
 
 def backbones(wildcards, input):
     """Slot name -> path, of what a method may build on."""
-    found = {"vae": input.vae}
+    found = {"vae": str(input.vae)} if input.get("vae") else {}
     if input.get("context"):
         found |= {"context": CONTEXT} | ({} if PRETRAINED else {"phi": PHI})
     if input.get("motion"):

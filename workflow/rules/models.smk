@@ -6,10 +6,10 @@ rule fit:
     input:
         code=method_code("fit"),
         data=f"{DATA}/manifest.csv",
-        features=f"{FEATURES}/index.csv",
+        features=features_of,
         context=context_of,
         motion=motion_of,
-        vae=VAE,
+        vae=vae_of,
         stage1=weights_before,
     output:
         weights=f"{RESULTS}/models/{{method}}/seed{{seed}}.safetensors",
@@ -50,10 +50,10 @@ rule generate:
     input:
         code=method_code("generate"),
         data=f"{DATA}/manifest.csv",
-        features=f"{FEATURES}/index.csv",
+        features=features_of,
         context=context_of,
         motion=motion_of,
-        vae=VAE,
+        vae=vae_of,
         weights=weights_of,
     output:
         f"{RESULTS}/videos/{{method}}/seed{{seed}}/index.csv",
@@ -95,6 +95,8 @@ rule package:
         directory(f"{RESULTS}/pretrained/{{method}}"),
     log:
         f"{LOGS}/package/{{method}}.log",
+    wildcard_constraints:
+        method=one_of(Path(folder).name for folder in PACKAGED),
     conda:
         "../../environment.yml"
     params:
