@@ -1,5 +1,6 @@
 """LoRA inside a frozen base under several names, and tokens of the reference for bases that have no place for them."""
 
+import re
 from collections.abc import Iterator
 
 from torch import nn
@@ -8,19 +9,22 @@ from dyads.errors import ConfigError
 from echo_model.wan.options import WanOptions
 
 
-def add_lora(base: nn.Module, name: str, options: WanOptions) -> None:
-    """Low-rank updates W + B A of the wanted layers in every block; B starts at zero."""
+def add_lora(base: nn.Module, name: str, options: WanOptions, inside: str = "base.") -> None:
+    """Low-rank updates W + B A of the wanted layers in every block; B starts at zero.
+
+    `inside` is where a block's layers are: in its `base`, or "" in a stock model.
+    """
     from peft import LoraConfig, inject_adapter_in_model  # seconds to import, hence only where wanted
 
-    found = {
-        key for key, layer in base.blocks[0].base.named_modules() if isinstance(layer, nn.Linear) or _is_lora(layer)
-    }
+    block = base.blocks[0].get_submodule(inside.rstrip("."))
+    found = {key for key, layer in block.named_modules() if isinstance(layer, nn.Linear) or _is_lora(layer)}
     if unknown := [layer for layer in options.layers if layer not in found]:
         raise ConfigError(
             f"generator.targets: a block has no linear layer {unknown[0]}; there are {', '.join(sorted(found))}."
         )
     names = "|".join(layer.replace(".", r"\.") for layer in options.layers)
-    config = LoraConfig(r=options.rank, lora_alpha=options.scale, target_modules=rf"blocks\.\d+\.base\.({names})")
+    place = rf"blocks\.\d+\.{re.escape(inside)}({names})"
+    config = LoraConfig(r=options.rank, lora_alpha=options.scale, target_modules=place)
     inject_adapter_in_model(config, base, name)
 
 

@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from echo_model.model.latent import UserSizes
 from echo_model.model.lcu import LCU
 from echo_model.model.options import ModelOptions, StageOptions
+from echo_model.wan.adapters import add_lora
 from echo_model.wan.bases import LOOK, TRANSFORMERS, VAES, VOICE, known
 from echo_model.wan.options import Sizes, WanOptions
 from echo_model.wan.transformer import INTERACTIVE, TALKING, EchoWan
@@ -206,14 +207,10 @@ def _one_block(generator: EchoWan, given: dict[str, Tensor], f_pu: Tensor | None
 
 def stock_flops(options: WanOptions, model: ModelOptions) -> float:
     """A training step of the stock transformer with LoRA, on the same tokens, checkpointed alike."""
-    from peft import LoraConfig, inject_adapter_in_model
-
     base, given = base_on_meta(options), arguments_on_meta(options, model)
     base.requires_grad_(False)
-    names = "|".join(layer.replace(".", r"\.") for layer in options.layers)
-    lora = LoraConfig(r=options.rank, lora_alpha=options.scale, target_modules=rf"blocks\.\d+\.({names})")
     with torch.device("meta"):
-        inject_adapter_in_model(lora, base)
+        add_lora(base, "talking", options, inside="")
         x = torch.cat([given["previous"], given["x_t"]], 1).transpose(1, 2)
         x = torch.cat([x, x.new_zeros(1, base.config.in_channels - x.shape[1], *x.shape[2:])], 1)
         text = torch.randn(1, options.text_tokens, base.config.text_dim)
