@@ -15,19 +15,22 @@ from dyads.contract import load_arrays, read_manifest
 from dyads.errors import ConfigError, DataError
 from dyads.features import read_features, write_features
 from dyads.media.video import write_wav
+from echo_model.backbones.readers import weights_sha256
 from echo_model.model.latent import LatentLayout
 from echo_model.model.options import SamplingOptions
-from echo_model.wan import sampling
+from echo_model.wan import package, sampling
 from echo_model.wan.clips import DialogueClips, Encoded, TrainingClips, count_clips
 from echo_model.wan.encode import Encoders, encode_dyad
 from echo_model.wan.latents import WanLatents
 from echo_model.wan.method import Echo, RoundTrip, Talking, own_state
 from echo_model.wan.options import LookOptions, Pretrained, VoiceOptions
+from echo_model.wan.pretrained import EchoAdapter
 from echo_model.wan.tasks import InteractiveTask, TalkingTask
 from echo_model.wan.voice import Voice
 from tests import tiny_checkpoints as tiny
 from training.engine.checkpoint import fingerprint
 from training.method import Resources, Run
+from training.options import plain
 
 FRAME = 640
 TRAIN = {
@@ -423,3 +426,41 @@ def test_a_dialogue_is_not_encoded_again_unless_something_changed(made):
     encode_dyad(made.encoders, dyad, made.root / "clips", "another")
     assert file.stat().st_mtime_ns > stamp
     assert json.loads((made.root / "clips/encoders.json").read_text())["sizes"]["user_tokens"] == 16
+
+
+def packaged(made, weights, out, *more):
+    """`python -m echo_model.wan.package` of a trained row."""
+    told = {"dyads": 2, "seed": 0, "git_commit": None, "options_hash": "x", "card": {"steps": 4, "samples": 8}}
+    told["card"]["parameters_trained"] = 3
+    weights.with_suffix(".json").write_text(json.dumps(told))
+    encoders = json.loads((made.root / "clips/encoders.json").read_text())
+    folder = made.root / "checkpoints"
+    encoders["sha256"] = {name: weights_sha256(folder / part) for name, part in (("vae", "wan22"), ("look", "clip"))}
+    (made.root / "encoders.json").write_text(json.dumps(encoders))
+    given = {"weights": weights, "options": json.dumps(plain(options(made))), "encoders": made.root / "encoders.json"}
+    words = [str(word) for name, value in (given | {"out": out}).items() for word in (f"--{name}", value)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["package", *words, *more])
+        package.main()
+    return out
+
+
+def test_an_adapter_is_shared_without_its_base_and_refuses_another(made, echo, tmp_path):
+    folder, dyad = made.root / "checkpoints", read_manifest(made.root / "data", "test")[0]
+    shared = packaged(made, echo, tmp_path / "shared", "--full")
+    assert {path.name for path in shared.iterdir()} == {"adapter.safetensors", "config.json", "README.md"}
+    card = (shared / "README.md").read_text()
+    assert weights_sha256(folder / "ti2v") in card and "base_model_relation: adapter" in card and "{{" not in card
+    assert str(made.root) not in card + (shared / "config.json").read_text()  # folders of this machine stay here
+    adapter = EchoAdapter.from_pretrained(shared, folder / "ti2v", folder / "wan22", "cpu")
+    row = method(made, Echo)
+    row.load(echo)
+    wanted = np.concatenate(list(row.generate(dyad, 0)))
+    assert np.array_equal(np.concatenate(list(adapter.generate(encoded(made), dyad.dyad_id, 0))), wanted)
+    half = packaged(made, echo, tmp_path / "half")
+    sizes = [(path / "adapter.safetensors").stat().st_size for path in (half, shared)]
+    assert sizes[0] < 0.7 * sizes[1]
+    with pytest.raises(ConfigError, match="is recorded; take the checkpoint"):
+        EchoAdapter.from_pretrained(shared, tiny.wan(tmp_path / "other", seed=9), folder / "wan22", "cpu")
+    with pytest.raises(DataError, match="has no config.json and no adapter.safetensors"):
+        EchoAdapter.from_pretrained(tmp_path, folder / "ti2v", folder / "wan22", "cpu")
