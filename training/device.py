@@ -1,7 +1,10 @@
 """Which device computes, in which precision, among which processes, and from which seed."""
 
 import atexit
+import ctypes
 import os
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -12,6 +15,7 @@ import torch.distributed as dist
 
 from dyads.errors import ConfigError
 from dyads.seeding import derive
+from training.errors import LAUNCHED, PEER_LOST, TrainingError
 
 
 def pick_device(wanted: str | torch.device | None = None) -> torch.device:
@@ -98,9 +102,34 @@ def join_world(device: torch.device) -> World:
     if not dist.is_initialized():
         if device.type == "cuda":
             torch.cuda.set_device(device)
+        _end_with_launcher()
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(minutes=30))
         atexit.register(_leave_world)
     return World(dist.get_rank(), dist.get_world_size())
+
+
+@contextmanager
+def among_peers(world: World) -> Iterator[None]:
+    """One sentence, or silence under `training.launch`, where a collective fails because another process has ended."""
+    try:
+        yield
+    except RuntimeError as error:  # of gloo a plain one, of nccl a DistBackendError
+        lost = isinstance(error, dist.DistError) or any(word in str(error).lower() for word in ("gloo", "peer"))
+        if world.size == 1 or not lost:
+            raise
+        if LAUNCHED in os.environ:
+            sys.exit(PEER_LOST)  # the launcher tells why the other one ended
+        raise TrainingError(
+            f"rank {world.rank}: another process of this training has ended; its own message says why."
+        ) from error
+
+
+def _end_with_launcher() -> None:
+    """Let the kernel kill this process when its launcher is killed: nobody else would end it."""
+    if LAUNCHED in os.environ and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        if os.getppid() != int(os.environ[LAUNCHED]):  # it died before
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _leave_world() -> None:

@@ -1,4 +1,4 @@
-"""Where a result comes from: code, options, versions, hardware, weights and time, as JSON beside it."""
+"""Where a result comes from: code, options, versions, machine, weights and time, as JSON beside it."""
 
 import importlib.metadata
 import os
@@ -13,6 +13,7 @@ import torch
 
 from dyads.files import write_json
 from training.engine.checkpoint import sha256_file
+from training.machine import machine
 from training.options import options_hash, plain
 from training.source import PROJECT
 
@@ -45,6 +46,7 @@ def provenance(
         "weights": {name: content_hash(path) for name, path in (weights or {}).items()},
         "versions": versions(),
         "hardware": hardware(),
+        "machine": machine(),
         "wall_seconds": round(time.monotonic() - (IMPORTED if started is None else started), 3),
         **plain(extra),
     }

@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from dyads.errors import ConfigError
 from dyads.seeding import derive, torch_generator
-from training.device import World, autocast, join_world, pick_device
+from training.device import World, among_peers, autocast, join_world, pick_device
 from training.engine import checkpoint
 from training.engine.batches import Batches, Position
 from training.engine.checkpoint import read_summary
@@ -116,6 +116,7 @@ def train(
     with (
         checkpoint.lock(folder) if world.is_main else nullcontext(),
         torch.random.fork_rng([device] if device.type == "cuda" else []),
+        among_peers(world),
     ):
         result = None
         if world.is_main:
@@ -229,22 +230,34 @@ def _positions(start: int, options: TrainOptions, rank: int) -> Iterator[tuple[i
 
 def _accumulate(job: _Job, loss_of: nn.Module, batches: Batches) -> tuple[list[Tensor], dict[str, Any], list[str]]:
     """Gradients of one step's micro batches; their losses, the mean numbers to log, and their names."""
-    losses, numbers, names = [], {}, []
+    losses, numbers, names, samples = [], {}, [], []
     count = job.options.accumulate
     for micro in range(count):
         position, batch = batches.next()
         names.append(batch_name(batch, position))
+        share = len(batch["ids"]) / job.options.batch_size if "ids" in batch else 1.0
+        samples.append(share)
         torch.manual_seed(derive(job.seed, job.stage, "layers", *position))  # dropout and the like
         alone = job.world.size == 1 or micro == count - 1
         with nullcontext() if alone else loss_of.no_sync():
             with autocast(job.device, job.options.precision):
                 loss, logged = loss_of(batch, torch_generator(job.seed, job.stage, "loss", *position))
-            (loss / count).backward()
+            (loss * (share / count)).backward() if share != 1.0 else (loss / count).backward()
         losses.append(loss.detach().float())
         for name, value in logged.items():
             value = value.detach() if isinstance(value, Tensor) else value
             numbers[name] = numbers.get(name, 0.0) + value / count
+    _even_out(job, samples)
     return losses, numbers, names
+
+
+def _even_out(job: _Job, shares: list[float]) -> None:
+    """Make the gradient the mean over samples where batches are uneven, as at the end of a pass over the data."""
+    mean = job.world.mean(sum(shares) / len(shares), job.device)
+    if mean != 1.0:
+        for p in job.trained.values():
+            if p.grad is not None:
+                p.grad /= mean
 
 
 def _save(job: _Job, ema: dict[str, Tensor], optimizer: torch.optim.Optimizer, progress: Progress) -> None:
