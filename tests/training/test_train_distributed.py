@@ -7,7 +7,7 @@ import socket
 import pytest
 import torch
 from safetensors.torch import load_file
-from toy_training import LinearTask, options, run_rank, start
+from toy_training import LinearTask, UnevenTask, options, run_rank, start
 
 from dyads.seeding import torch_generator
 from training.engine import checkpoint
@@ -57,3 +57,23 @@ def test_gradient_is_the_mean_over_ranks_and_micro_batches(tmp_path):
     (row,) = [json.loads(line) for line in (tmp_path / "run" / "train.jsonl").read_text().splitlines()]
     assert row["loss"] == pytest.approx(loss.item(), rel=1e-5)
     assert row["grad_norm"] == pytest.approx(norm.item(), rel=1e-5)
+
+
+def test_uneven_batches_give_the_mean_over_samples(tmp_path):
+    """At the end of a pass over the data some ranks have fewer samples: each sample still counts once."""
+    assert run_pair(tmp_path / "run", tmp_path, linear="uneven") == [0, 0]
+    task, settings = UnevenTask(), options(steps=1)
+    trained = dict(task.module.named_parameters())
+    optimizer = build_optimizer([], trained, settings)
+    positions = [(0, micro, rank) for micro in (0, 1) for rank in (0, 1)]
+    batches = [task.batch(0, torch_generator(3, "toy", "batch", *position)) for position in positions]
+    assert len({len(batch["x"]) for batch in batches}) > 1
+    x = torch.cat([batch["x"] for batch in batches])
+    task.loss({"x": x, "step": torch.tensor(0)}, None)[0].backward()
+    torch.nn.utils.clip_grad_norm_(trained.values(), settings.clip_norm)
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(settings, 0)
+    optimizer.step()
+    for rank in (0, 1):
+        for name, value in load_file(tmp_path / f"rank{rank}.safetensors").items():
+            assert value.numpy() == pytest.approx(trained[name].detach().numpy(), abs=1e-6)

@@ -76,6 +76,15 @@ class LinearTask:
         return error.square().mean() * self.loss_scale(int(batch["step"])), {}
 
 
+class UnevenTask(LinearTask):
+    """Batches of one to four samples."""
+
+    def batch(self, step, generator):
+        count = int(torch.randint(1, 5, (), generator=generator))
+        x = torch.randn(count, 3, generator=generator)
+        return {"x": x, "step": torch.tensor(step), "ids": [f"clip{i}" for i in range(count)]}
+
+
 class ToyMethod(Method):
     """Fades the reference towards a trained grey; options can make it misbehave."""
 
@@ -127,12 +136,12 @@ def run_toy(
     train(task, options(**changes), folder, seed=3, stage="toy", identity={"a": 1}, device="cpu")
 
 
-def run_rank(rank: int, port: int, folder: Path, out: Path, kill_at: int | None, linear: bool) -> None:
+def run_rank(rank: int, port: int, folder: Path, out: Path, kill_at: int | None, linear: bool | str) -> None:
     """One of two processes of a distributed training; saves what its module ends with."""
     torch.set_num_threads(1)
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     os.environ.update(address, RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2")
-    task = LinearTask() if linear else ToyTask(kill_at=kill_at)
+    task = (UnevenTask() if linear == "uneven" else LinearTask()) if linear else ToyTask(kill_at=kill_at)
     settings = options(steps=1, ema_decay=0.0) if linear else options(steps=16)
     module = train(task, settings, folder, seed=3, stage="toy", identity={}, device="cpu")
     checkpoint.write_tensors(out / f"rank{rank}.safetensors", module.state_dict())
