@@ -9,11 +9,13 @@ configfile: "workflow/config/default.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/cluster.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/backbones.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/wan.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/gather.smk"
 include: "workflow/rules/report.smk"
 
 

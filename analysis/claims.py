@@ -270,7 +270,13 @@ def counted(lines: pd.DataFrame) -> str:
 def arguments_of(prog: str, description: str, arguments: list[str] | None) -> argparse.Namespace:
     """The command's arguments; those of `reporting.claims`, which shows the same lines, are the same."""
     parser = argparse.ArgumentParser(prog=prog, description=description)
-    parser.add_argument("--metrics", type=Path, required=True, help="folder with <method>/seed<k>.csv")
+    parser.add_argument(
+        "--metrics",
+        nargs="+",
+        type=Path,
+        required=True,
+        help="result files of the study, or a folder with <method>/seed<k>.csv, which are all judged",
+    )
     parser.add_argument("--claims", type=Path, required=True, help="YAML: claims: [{text: ..., metric: ..., ...}]")
     parser.add_argument("--out", type=Path, required=True, help="folder for claims.csv (and .md, .tex where shown)")
     parser.add_argument("--manifest", type=Path, help="the data's manifest.csv: dialogues of one person go together")
@@ -280,11 +286,13 @@ def arguments_of(prog: str, description: str, arguments: list[str] | None) -> ar
 def judged(args: argparse.Namespace) -> pd.DataFrame:
     """The lines of `as_table` from files; ConfigError or DataError where there is nothing to judge."""
     claims = read_claims(args.claims)
-    if not args.metrics.is_dir():
-        raise ConfigError(f"--metrics {args.metrics} is no folder; measure first (python -m evaluation.run).")
-    files = result_files([args.metrics])
+    for path in args.metrics:
+        if not path.exists():
+            raise ConfigError(f"--metrics {path} does not exist; measure first (python -m evaluation.run).")
+    files = result_files(args.metrics)
     if not files:
-        raise DataError(f"{args.metrics} holds no <method>/seed<k>.csv; measure first (python -m evaluation.run).")
+        named = ", ".join(map(str, args.metrics))
+        raise DataError(f"{named} holds no <method>/seed<k>.csv; measure first (python -m evaluation.run).")
     return as_table(claims, judge(read_rows(files), claims, readings_of(files, args.manifest)))
 
 

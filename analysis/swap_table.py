@@ -1,6 +1,7 @@
 """How far lips and face move when the user is exchanged: `python -m analysis.swap_table --help`."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from evaluation.cards import MetricCard
 from evaluation.clips import GROUPS, columns
 from evaluation.readings.set_level import SetMetric
 from evaluation.readings.stored import read_features
+from evaluation.rows import result_files
 from training.options import parse_json
 
 PARTS = {
@@ -66,17 +68,22 @@ def change(swapped: Path, own: Path) -> dict[str, float]:
     return {part: float(metric.at(np.ones(len(metric.clips)))[0]) for part, metric in metrics.items()}
 
 
-def swap_rows(metrics: Path, pairs: dict[str, str]) -> pd.DataFrame:
-    """One line per swapped row and seed: row, of, seed, and the change of each part."""
+def swap_rows(metrics: Sequence[Path], pairs: dict[str, str]) -> pd.DataFrame:
+    """One line per swapped row and seed: row, of, seed, and the change of each part.
+
+    `metrics`: the study's result files (.csv), or a folder of them, whose every seed counts.
+    """
+    found = {(path.parent.name, path.stem): path.with_suffix(".features.safetensors") for path in result_files(metrics)}
     lines = []
     for row, base in pairs.items():
-        for path in sorted((metrics / row).glob("seed*.features.safetensors")):
-            own = metrics / base / path.name
-            if own.exists():
-                seed = int(path.name.split(".")[0].removeprefix("seed"))
-                lines.append({"row": row, "of": base, "seed": seed, **change(path, own)})
+        for seed in sorted(seed for name, seed in found if name == row):
+            swapped, own = found[row, seed], found.get((base, seed))
+            if own is not None and swapped.exists() and own.exists():
+                change_of = change(swapped, own)
+                lines.append({"row": row, "of": base, "seed": int(seed.removeprefix("seed")), **change_of})
     if not lines:
-        raise ConfigError(f"{metrics} holds no pair of measured rows among {', '.join(pairs)}; run them first.")
+        named = ", ".join(map(str, metrics))
+        raise ConfigError(f"{named} holds no pair of measured rows among {', '.join(pairs)}; run them first.")
     return pd.DataFrame(lines)
 
 
@@ -99,7 +106,13 @@ def shown(lines: pd.DataFrame, labels: dict[str, str]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m analysis.swap_table", description=__doc__)
-    parser.add_argument("--metrics", type=Path, required=True, help="folder with <row>/seed<k>.features.safetensors")
+    parser.add_argument(
+        "--metrics",
+        nargs="+",
+        type=Path,
+        required=True,
+        help="<row>/seed<k>.csv with their .features.safetensors beside them, or a folder of them",
+    )
     parser.add_argument("--pairs", required=True, help="JSON: swapped row -> row with the same weights")
     parser.add_argument("--labels", default="{}", help="JSON: row -> its name in the table")
     parser.add_argument("--out", type=Path, required=True, help="the .csv; a .md is written beside it")

@@ -25,20 +25,24 @@ from dyads.records import (
     read_turns,
     write_turns,
 )
+from dyads.shards import WHOLE, Shard
 
 __all__ = ["COLUMNS", "FPS", "ROLES", "SAMPLE_RATE", "SAMPLES_PER_FRAME", "SPLITS"]
 __all__ += ["Dyad", "DyadArrays", "Scan", "Side", "Turn", "scan", "read_manifest", "load_arrays"]
 __all__ += ["read_turns", "write_turns", "write_manifest", "file_sha256"]
 
 
-def read_manifest(data: Path | str, split: str | None = None) -> list[Dyad]:
-    """The dyads of a data folder (or of one split), sorted by dyad_id; the first fault is a `DataError`."""
-    found = scan(data)
+def read_manifest(data: Path | str, split: str | None = None, shard: Shard = WHOLE) -> list[Dyad]:
+    """The dyads of a data folder (or of one split), sorted by dyad_id; the first fault is a `DataError`.
+
+    With a `shard`, its run of them, which may be empty.
+    """
+    found = scan(data, split, shard)
     dyads, faults = found.dyads, found.faults
     if faults:
         more = f" (and {len(faults) - 1} more: run `python -m dyads.check {data}`)" if len(faults) > 1 else ""
         raise DataError(faults[0] + more)
-    if split is None:
+    if split is None or not shard.whole:
         return dyads
     chosen = [dyad for dyad in dyads if dyad.split == split]
     if not chosen:

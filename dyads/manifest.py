@@ -11,6 +11,7 @@ from pathlib import Path
 from dyads.files import write_text
 from dyads.media.containers import FPS
 from dyads.records import COLUMNS, REMEDY_ADAPT, ROLES, SPLITS, Dyad, Side, parse_turns
+from dyads.shards import WHOLE, Shard
 
 
 @dataclass(frozen=True)
@@ -147,8 +148,11 @@ def _read_rows(manifest: Path) -> tuple[list[tuple[int, dict[str, str]]], list[s
     return complete, faults
 
 
-def scan(data: Path | str) -> Scan:
-    """Light checks of a data folder: index, identities, existence of files, turns."""
+def scan(data: Path | str, split: str | None = None, shard: Shard = WHOLE) -> Scan:
+    """Light checks of a data folder: index, identities, existence of files, turns.
+
+    With a shard, files and turns are looked at of its run of the split's (None: all) dialogues only.
+    """
     data = Path(data)
     manifest = data / "manifest.csv"
     rows, faults = _read_rows(manifest)
@@ -157,7 +161,10 @@ def scan(data: Path | str) -> Scan:
     for number, row in rows:
         groups[row["dyad_id"]].append((number, row))
     dyads, all_sides = [], []
-    for dyad_id, members in sorted(groups.items()):
+    chosen = sorted(groups.items())
+    if not shard.whole:
+        chosen = shard.of([one for one in chosen if split is None or one[1][0][1]["split"] == split])
+    for dyad_id, members in chosen:
         own, sides = [], {}
         for number, row in members:
             bad = [f"{manifest} line {number}: {fault}" for fault in _row_faults(row, data)]

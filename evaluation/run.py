@@ -9,13 +9,14 @@ import csv
 import io
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dyads.contract import file_sha256, read_manifest
 from dyads.errors import ConfigError, run_cli
 from dyads.files import write_text
+from dyads.shards import add_shard
 from evaluation.cards import OK, MetricCard, Value, undefined
 from evaluation.clips import Clip
 from evaluation.metrics._series import Undefined
@@ -71,14 +72,21 @@ def collect(
 
 
 def measure(
-    clips: Iterator[Clip], tools: Tools, wanted: tuple[str, ...] = (), readings_only: bool = False
+    clips: Iterator[Clip],
+    tools: Tools,
+    wanted: tuple[str, ...] = (),
+    readings_only: bool = False,
+    of_set: bool = True,
+    known: Sequence[Clip] = (),
 ) -> tuple[list[tuple[str, Value]], list[Clip]]:
     """Rows (clip id or '*', value) of all metrics, and the clips without their frames.
 
-    `readings_only`: leave out metrics of single clips that need more than what the probes read.
+    `readings_only`: leave out metrics of single clips that need more than what the probes read. `of_set` False: leave
+    out metrics of the whole set, of which these clips are a part. `known`: clips of the same set,
+    measured before (`evaluation.readings.gather`).
     """
     chosen = {name: module for name, module in modules().items() if not wanted or name in wanted}
-    rows, kept = [], []
+    rows, kept = [], list(known)
     for clip in clips:
         for module in chosen.values():
             cards = [card for card in module.CARDS if card.per == "clip" or card.clip_rows]
@@ -91,7 +99,7 @@ def measure(
         clip.generated = clip.true = clip.audio = None
         kept.append(clip)
     failed = next((clip.status for clip in kept if clip.status != OK), None)
-    for module in chosen.values():
+    for module in chosen.values() if of_set else ():
         cards = [card for card in module.CARDS if card.per == "set"]
         if failed:  # fewer clips would be another test set
             values = [undefined(*pair, failed) for pair in promised(cards)]
@@ -103,13 +111,18 @@ def measure(
 
 def write_rows(path: Path, rows: list[tuple[str, Value]], method: str, seed: int, dataset: str, split: str) -> None:
     """Tidy CSV; an undefined value is empty."""
+    write_text(path, "\n".join(value_lines(rows, method, seed, dataset, split)) + "\n")
+
+
+def value_lines(rows: list[tuple[str, Value]], method: str, seed: int, dataset: str, split: str) -> list[str]:
+    """The header and the lines of that CSV."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
     for clip, value in rows:
         number = f"{value.value:.9g}" if value.status == OK else ""
         writer.writerow([method, seed, dataset, split, clip, value.metric, value.part, number, value.status])
-    write_text(path, buffer.getvalue())
+    return buffer.getvalue().splitlines()
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -123,6 +136,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--options", default="{}", help="JSON object or @file; see RunOptions")
     parser.add_argument("--split", default="test")
     parser.add_argument("--out", required=True, type=Path, help="the .csv to write")
+    add_shard(parser)
     args = parser.parse_args(arguments)
     started = time.monotonic()
     limit_threads(1)
@@ -133,11 +147,11 @@ def main(arguments: list[str] | None = None) -> None:
     if not args.videos.is_dir():
         raise ConfigError(f"--videos {args.videos} is no folder; generate first (python -m training.generate).")
     weights, files = parse_json(args.weights, "--weights"), probe_files(args.probes)
-    dyads = read_manifest(args.data, args.split)
-    tools, probes = load_tools(files, weights, args.data, args.split, options.keep_readings)
-    beside = read_beside(args.videos)
+    dyads = read_manifest(args.data, args.split, args.shard)
+    tools, probes = load_tools(files, weights, args.data, args.split, options.keep_readings, args.shard)
+    beside = read_beside(args.videos, args.shard)
     clips = (beside.told(read_clip(dyad, args.videos / f"{dyad.dyad_id}.mp4", tools)) for dyad in dyads)
-    rows, kept = measure(clips, tools, options.metrics)
+    rows, kept = measure(clips, tools, options.metrics, of_set=args.shard.whole)
     tools.save()
 
     dataset = ",".join(sorted({dyad.dataset for dyad in dyads}))

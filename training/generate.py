@@ -19,6 +19,7 @@ from dyads.errors import run_cli
 from dyads.files import write_text
 from dyads.media.video import fit_audio, probe, read_audio, write_video
 from dyads.media.writer import VideoWriter
+from dyads.shards import add_shard
 from training.command import method_from, method_parser
 from training.engine.checkpoint import lock, notice
 from training.engine.journal import Bar, append_line, keep_lines
@@ -44,10 +45,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--out", required=True, type=Path, help="folder for the videos and index.csv")
     parser.add_argument("--crf", type=int, default=12, help="h264 quality; lower is better")
+    add_shard(parser)
     args = parser.parse_args(arguments)
     started = time.monotonic()
     method, options, backbones = method_from(args)
-    dyads = read_manifest(args.data, args.split)
+    dyads = read_manifest(args.data, args.split, args.shard)
     if not args.weights.exists():
         raise MethodError(f"weights {args.weights} do not exist; run training.fit for {args.method} first.")
     signature = options_hash(
@@ -58,16 +60,17 @@ def main(arguments: list[str] | None = None) -> None:
             "code": source_hash([type(method)]),
         }
     )
-    with lock(args.out):
-        rows = _finished(args.out, signature)
+    own, index = args.shard.folder_in(args.out), args.shard.list_in(args.out)
+    with lock(own):
+        rows = _finished(own, args.out, index, signature)
         todo = [dyad for dyad in dyads if dyad.dyad_id not in rows]
         if todo:
-            (args.out / "index.csv").unlink(missing_ok=True)
+            index.unlink(missing_ok=True)
             method.load(args.weights)
         bar = Bar(f"{args.method} seed {args.seed}", len(dyads) - len(todo), len(dyads), "dyad")
         for dyad in todo:
             row = _generate(method, dyad, args.seed, args.out, args.crf)
-            append_line(args.out / "generate.jsonl", {**row, "signature": signature})
+            append_line(own / "generate.jsonl", {**row, "signature": signature})
             rows[dyad.dyad_id] = row
             bar.show(len(rows), dyad.dyad_id)
         bar.close()
@@ -75,8 +78,11 @@ def main(arguments: list[str] | None = None) -> None:
         _write_results(args, options, backbones, rows, signature, started)
 
 
-def _finished(out: Path, signature: str) -> dict[str, dict[str, Any]]:
-    """Rows already done by the same method, weights, data and code; videos of others are removed."""
+def _finished(own: Path, out: Path, index: Path, signature: str) -> dict[str, dict[str, Any]]:
+    """Rows already done by the same method, weights, data and code; videos of others are removed.
+
+    `own`: the folder of this shard's journal, `out` that of the videos.
+    """
     others: list[dict[str, Any]] = []
 
     def wanted(row: dict[str, Any]) -> bool:
@@ -85,10 +91,10 @@ def _finished(out: Path, signature: str) -> dict[str, dict[str, Any]]:
             others.append(row)
         return same and (not row["file"] or (out / row["file"]).is_file())
 
-    rows = keep_lines(out / "generate.jsonl", wanted)
+    rows = keep_lines(own / "generate.jsonl", wanted)
     if others:
         notice(f"{out} holds videos of other options, weights, data or code: they are made again.")
-        (out / "index.csv").unlink(missing_ok=True)
+        index.unlink(missing_ok=True)
         for row in others:
             if row.get("file"):
                 (out / row["file"]).unlink(missing_ok=True)
@@ -192,7 +198,7 @@ def _write_results(
     """provenance.json, then index.csv."""
     frames = sum(row["frames"] for row in rows.values())
     write_provenance(
-        args.out / "provenance.json",
+        args.shard.folder_in(args.out) / "provenance.json",
         options,
         args.seed,
         {"weights": args.weights, **backbones},
@@ -212,7 +218,7 @@ def _write_results(
     for row in rows.values():
         seconds = f"{row['frames'] / FPS:.2f}"
         writer.writerow([row["dyad_id"], row["file"], row["frames"], seconds, row["status"]])
-    write_text(args.out / "index.csv", buffer.getvalue())
+    write_text(args.shard.list_in(args.out), buffer.getvalue())
 
 
 if __name__ == "__main__":

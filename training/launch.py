@@ -76,7 +76,7 @@ def launch(command: list[str], processes: int, nodes: int = 1) -> None:
 
 
 def _meeting_place(nodes: int, node: int) -> dict:
-    """Where the processes find each other: a free local port, or a port of the first node that its Slurm job decides."""
+    """Where the processes find each other: a free local port, or one of the first node that its Slurm job decides."""
     if nodes == 1:
         return {"rdzv_backend": "c10d", "rdzv_endpoint": "127.0.0.1:0", "local_addr": "127.0.0.1"}
     port = FIRST_PORT + int(os.environ["SLURM_JOB_ID"]) % PORTS

@@ -29,8 +29,8 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 def machine() -> dict[str, Any]:
     """Processor, libraries, threads and GPUs that decide the last bits, and `kind`, a hash of all of it.
 
-    `cpu` is vendor and family/model as the kernel numbers them, `capability` what torch's own kernels were chosen for, and `libraries` say for which core
-    NumPy's OpenBLAS tuned itself. Nothing names the machine itself.
+    `cpu` is vendor and family/model as the kernel numbers them, `capability` what torch's own kernels were chosen for,
+    and `libraries` say for which core NumPy's OpenBLAS tuned itself. Nothing names the machine itself.
     """
     found = {
         "cpu": _processor(),

@@ -90,12 +90,20 @@ def hardware() -> dict[str, Any]:
 
 
 def content_hash(path: Path | str) -> str | None:
-    """SHA-256 of a file, or of the names and contents of a folder's files; None if there is neither."""
+    """SHA-256 of a file, or of the names and contents of a folder's files; None if there is neither.
+
+    A folder of one file a dialogue is known by its index.csv, where that lists every file's SHA-256.
+    """
     path = Path(path)
     if path.is_file():
         return sha256_file(path)
     if not path.is_dir():
         return None
+    index = path / "index.csv"
+    if index.is_file():
+        with open(index, encoding="utf-8") as file:
+            if "sha256" in file.readline().strip().split(","):
+                return sha256_file(index)
     files = sorted(file for file in path.rglob("*") if file.is_file())
     return options_hash({str(file.relative_to(path)): sha256_file(file) for file in files})
 

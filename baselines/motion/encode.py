@@ -10,14 +10,16 @@ from dyads.contract import Dyad, load_arrays
 from dyads.errors import run_cli
 from dyads.features import read_features, write_features
 from echo_model.backbones.vae import encode_video
-from echo_model.commands.encode import encode_all
+from echo_model.commands.encode import encode_all, kept
 
 
-def encode_motion(dyad: Dyad, renderer_path: Path, out: Path) -> str:
+def encode_motion(dyad: Dyad, renderer_path: Path, out: Path, made_by: str = "") -> str:
     """Write `<id>.safetensors` (user_motion) and `<id>.target.safetensors` (avatar_motion), (T, K) each."""
     torch.set_num_threads(1)
+    if kept(out / f"{dyad.dyad_id}.safetensors", made_by):
+        return dyad.dyad_id
     renderer, arrays = load_renderer(renderer_path), load_arrays(dyad)
-    meta = {"dyad_id": dyad.dyad_id, "split": dyad.split, "frames": len(arrays.avatar_frames)}
+    meta = {"dyad_id": dyad.dyad_id, "split": dyad.split, "frames": len(arrays.avatar_frames), "made_by": made_by}
     target = {"avatar_motion": encode_video(renderer, arrays.avatar_frames, arrays.reference)}
     write_features(out / f"{dyad.dyad_id}.target.safetensors", target, meta)
     user = {"user_motion": encode_video(renderer, arrays.user_frames, arrays.user_frames[0])}

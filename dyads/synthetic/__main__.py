@@ -7,7 +7,7 @@ from pathlib import Path
 from dyads.errors import ConfigError, run_cli
 from dyads.records import SPLITS
 from dyads.synthetic.drawing.preview import write_preview
-from dyads.synthetic.world import WorldOptions, write_world
+from dyads.synthetic.world import WorldOptions, clear_world, write_world
 
 
 def parse() -> tuple[argparse.Namespace, WorldOptions]:
@@ -19,6 +19,7 @@ def parse() -> tuple[argparse.Namespace, WorldOptions]:
     parser.add_argument("--size", type=int, help="frame side in pixels (default 64, preview 256)")
     parser.add_argument("--seed", type=int, default=default.seed, help="world seed")
     parser.add_argument("--seconds", type=float, nargs=2, default=list(default.seconds), help="shortest and longest")
+    parser.add_argument("--replace", action="store_true", help="a world of other options in --out makes way")
     parser.add_argument("--workers", type=int, default=default.workers, help="processes; changes no byte")
     parser.add_argument("--options", default="{}", help="the same options as a JSON object; they win")
     parser.add_argument("--preview", type=Path, help="write an mp4 of one dialogue, both people side by side")
@@ -51,6 +52,8 @@ def main() -> None:
         return
     if args.out is None:
         raise ConfigError("nothing to do; give --out DIR for a world or --preview FILE for a look at it.")
+    if args.replace:
+        clear_world(args.out, options)
     if write_world(args.out, options):
         print(f"wrote {options.train} training and {options.test} test dialogues to {args.out}")
     else:

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -169,14 +170,42 @@ def write_dialogue(task: tuple[Path, WorldOptions, str, int]) -> list[dict]:
     ]  # fmt: skip
 
 
+def _described(options: WorldOptions) -> dict:
+    """What world.json says of a world."""
+    wanted = {key: value for key, value in asdict(options).items() if key != "workers"}
+    return json.loads(json.dumps({"version": VERSION, **wanted}))
+
+
+def _found(record: Path) -> dict | None:
+    """What a world.json says; None where there is none that can be read."""
+    try:
+        return json.loads(record.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def clear_world(out: Path, options: WorldOptions) -> None:
+    """Remove a world that other options made; of `out` only what `write_world` writes, and only beside a world.json."""
+    record = out / "world.json"
+    found = _found(record)
+    if found is None or "version" not in found or found == _described(options):
+        return
+    for name in ("manifest.csv", *SPLITS):  # the record last: what a kill leaves is still known as a world
+        place = out / name
+        if place.is_symlink() or place.is_file():
+            place.unlink()
+        elif place.is_dir():
+            shutil.rmtree(place)
+    record.unlink()
+
+
 def write_world(out: Path, options: WorldOptions, progress: bool = True) -> bool:
     """Write the folder `out`; False where it is already complete. DataError if other options made it."""
     out = Path(out)
-    wanted = {key: value for key, value in asdict(options).items() if key != "workers"}
-    wanted = json.loads(json.dumps({"version": VERSION, **wanted}))
+    wanted = _described(options)
     record = out / "world.json"
     if record.is_file():
-        found = json.loads(record.read_text(encoding="utf-8"))
+        found = _found(record)
         if found != wanted:
             raise DataError(f"{out} holds a world made with other options ({found}); choose a new folder.")
         if (out / "manifest.csv").is_file():

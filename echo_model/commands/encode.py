@@ -3,6 +3,7 @@
 import argparse
 import csv
 import io
+import json
 import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -11,17 +12,21 @@ from itertools import repeat
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from tqdm import tqdm
 
-from dyads.contract import Dyad, DyadArrays, load_arrays, read_manifest
+from dyads.contract import ROLES, Dyad, DyadArrays, file_sha256, load_arrays, read_manifest
 from dyads.errors import run_cli
 from dyads.features import read_features, write_features
 from dyads.files import write_text
+from dyads.shards import add_shard
 from echo_model.backbones.audio import encode_audio, frame_energy
 from echo_model.backbones.vae import FaceVAE, encode_video, to_tensor
 from echo_model.commands.train_vae import load_vae
 from training.device import limit_threads
+from training.options import options_hash
+from training.source import source_hash
 
 
 @torch.no_grad()
@@ -39,14 +44,14 @@ def encode_inputs(vae: FaceVAE, arrays: DyadArrays) -> dict[str, Tensor]:
     }
 
 
-def encode_dyad(dyad: Dyad, vae_path: Path, out: Path) -> str:
+def encode_dyad(dyad: Dyad, vae_path: Path, out: Path, made_by: str = "") -> str:
     torch.set_num_threads(1)
     done = out / f"{dyad.dyad_id}.safetensors"
-    if not done.is_file():
+    if not kept(done, made_by):
         vae = load_vae(vae_path)
         arrays = load_arrays(dyad)
         targets = {"avatar_latents": encode_video(vae, arrays.avatar_frames, arrays.reference)}
-        meta = {"dyad_id": dyad.dyad_id, "split": dyad.split, "frames": len(arrays.avatar_frames)}
+        meta = {"dyad_id": dyad.dyad_id, "split": dyad.split, "frames": len(arrays.avatar_frames), "made_by": made_by}
         write_features(out / f"{dyad.dyad_id}.target.safetensors", targets, meta)
         write_features(done, encode_inputs(vae, arrays), meta)
     return dyad.dyad_id
@@ -62,35 +67,52 @@ def load_targets(features: Path, dyad_id: str) -> Tensor:
     return read_features(features / f"{dyad_id}.target.safetensors")[0]["avatar_latents"]
 
 
+def kept(file: Path, made_by: str) -> bool:
+    """Whether a dialogue's file is there and was made by the same weights, recordings and code."""
+    if not file.is_file():
+        return False
+    try:
+        with safe_open(file, "pt") as handle:
+            return json.loads((handle.metadata() or {}).get("meta", "{}")).get("made_by") == made_by
+    except (OSError, SafetensorError, ValueError):
+        return False  # broken: made again
+
+
 def encode_all(
     description: str,
     network: str,
-    work: Callable[[Dyad, Path, Path], str],
+    work: Callable[[Dyad, Path, Path, str], str],
     columns: tuple[str, ...] = ("dyad_id", "split", "file"),
 ) -> None:
     """The command line of a stage that encodes every dialogue by a frozen network, and then lists them in index.csv.
 
-    `network` names the option that takes its weights; `work(dyad, weights, out)` writes one dialogue's files, in a
-    process of its own if there is more than one worker, and gives its id. `columns` are those of the list.
+    `network` names the option that takes its weights; `work(dyad, weights, out, made_by)` writes one dialogue's files,
+    in a process of its own if there is more than one worker, and gives its id; what `kept` finds is not made again.
+    `columns` are those of the list, beside the file's SHA-256.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument(f"--{network}", dest="weights", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=1)
+    add_shard(parser)
     arguments = parser.parse_args()
     limit_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
-    dyads = read_manifest(arguments.data)
-    given = dyads, repeat(arguments.weights), repeat(arguments.out)
+    dyads = read_manifest(arguments.data, shard=arguments.shard)
+    by = [file_sha256(arguments.weights), source_hash([work])]
+    made_by = [options_hash([*by, *(dyad.side(role).sha256 for role in ROLES)]) for dyad in dyads]
+    given = dyads, repeat(arguments.weights), repeat(arguments.out), made_by
     with ProcessPoolExecutor(arguments.workers) if arguments.workers > 1 else nullcontext() as pool:
         encoded = pool.map(work, *given) if pool else map(work, *given)
         done = list(tqdm(encoded, "encode", total=len(dyads), disable=None))
     index = io.StringIO()
-    writer = csv.DictWriter(index, columns, extrasaction="ignore", lineterminator="\n")
+    writer = csv.DictWriter(index, (*columns, "sha256"), extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for dyad_id, dyad in zip(done, dyads, strict=True):
-        writer.writerow({"dyad_id": dyad_id, "split": dyad.split, "file": f"{dyad_id}.safetensors"})
-    write_text(arguments.out / "index.csv", index.getvalue())
+        file = f"{dyad_id}.safetensors"
+        line = {"dyad_id": dyad_id, "split": dyad.split, "file": file, "sha256": file_sha256(arguments.out / file)}
+        writer.writerow(line)
+    write_text(arguments.shard.list_in(arguments.out), index.getvalue())
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from dyads.contract import FPS, Dyad, file_sha256, load_arrays, read_manifest
 from dyads.errors import ConfigError, run_cli
 from dyads.features import read_features, write_features
 from dyads.files import write_json, write_text
+from dyads.shards import add_shard
 from echo_model.backbones.audio import FRAME
 from echo_model.backbones.phi import Phi, steps_of
 from echo_model.backbones.psi import Lexicon
@@ -111,13 +112,14 @@ def main() -> None:
     )
     parser.add_argument("--model", default="{}", help="JSON (echo_model.model.options.ModelOptions): T, widths")
     parser.add_argument("--out", type=Path, required=True)
+    add_shard(parser)
     arguments = parser.parse_args()
     limit_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     readers = from_dict(Readers, parse_json(arguments.readers, "--readers"), "readers")
     model = from_dict(ModelOptions, parse_json(arguments.model, "--model"), "model")
     readers = Readers(*(recorded(reader) for reader in readers.each))
     device = pick_device(None) if readers.pretrained else "cpu"
-    psi, text, names = load_psi(readers.psi, device), load_text(readers.text, model, device), ["dyad_id"]
+    psi, text, names = load_psi(readers.psi, device), load_text(readers.text, model, device), ["dyad_id,sha256"]
     if readers.phi.pretrained:
         phi = load_clip_phi(readers.phi, model, device)
     elif arguments.phi is None:
@@ -129,22 +131,22 @@ def main() -> None:
         readers = replace(readers, phi=replace(readers.phi, sha256=file_sha256(arguments.phi)))
     made_by = [replace(reader, path=Path()) for reader in readers.each]
     made_by.append(source_hash([type(phi), type(psi), type(text)]))
-    for dyad in tqdm(read_manifest(arguments.data), "understand", disable=None):
+    for dyad in tqdm(read_manifest(arguments.data, shard=arguments.shard), "understand", disable=None):
         out, meta = arguments.out / f"{dyad.dyad_id}.safetensors", {}
         if readers.pretrained:  # hours of reading are not done again after a kill
             sizes = [model.context, model.clip, model.stride, model.words]
             meta["made_by"] = options_hash([made_by, sizes, dyad.user.sha256, dyad.turns])
             if out.is_file() and read_features(out)[1].get("made_by") == meta["made_by"]:
-                names.append(dyad.dyad_id)
+                names.append(f"{dyad.dyad_id},{file_sha256(out)}")
                 continue
         if readers.phi.pretrained:
             made = understand_clips(phi, dyad, model, readers.phi.every or model.clip, psi, text)
         else:
             made = understand(phi, dyad, load_inputs(arguments.features, dyad.dyad_id), psi, text)
         write_features(out, made[0], {"y_emo": made[1], **meta})
-        names.append(dyad.dyad_id)
+        names.append(f"{dyad.dyad_id},{file_sha256(out)}")
     write_json(arguments.out / READERS, plain(readers))
-    write_text(arguments.out / "index.csv", "\n".join(names) + "\n")
+    write_text(arguments.shard.list_in(arguments.out), "\n".join(names) + "\n")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from torch import nn
 from dyads.contract import ROLES, Dyad, file_sha256, load_arrays
 from dyads.errors import DataError
 from dyads.media.video import read_video
+from dyads.shards import WHOLE, Shard
 from evaluation.cards import OK
 from evaluation.clips import Clip, avatar_speaking, read_truth
 from evaluation.metrics._series import Undefined
@@ -71,14 +72,14 @@ def _given(found: dict[str, Any], name: str) -> Any:
 
 
 def load_tools(
-    probes: dict[str, Path], weights: dict[str, str], data: Path, split: str, keep: bool
+    probes: dict[str, Path], weights: dict[str, str], data: Path, split: str, keep: bool, shard: Shard = WHOLE
 ) -> tuple[Tools, dict[str, dict]]:
     """Probes (name -> file) and networks (slot -> file) on this process's device, and the probes' headers."""
     device = pick_device()
     for slot, path in weights.items():
         verified(known_network(slot), path)
     loaded = {name: load_probe(path, PROBES[name]) for name, path in probes.items()}
-    data_key = (file_sha256(data / "manifest.csv"), split)
+    data_key = (file_sha256(data / "manifest.csv"), split, *([] if shard.whole else [str(shard)]))
     code = [content_hash(module.__file__) for module in (frames, motion, pca)]
     folder = probes["motion"].parent / "readings" if keep else None
     tools = Tools(

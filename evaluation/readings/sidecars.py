@@ -8,6 +8,7 @@ from typing import Any
 
 from dyads.contract import file_sha256
 from dyads.errors import DataError
+from dyads.shards import WHOLE, Shard
 
 TIMES, RATINGS = "generate.jsonl", "ratings.json"
 SCALE = (1.0, 5.0)
@@ -57,10 +58,10 @@ class Beside:
         return timing, rating
 
 
-def read_beside(folder: Path) -> Beside:
-    """What lies in a folder of videos; DataError for a damaged file."""
+def read_beside(folder: Path, shard: Shard = WHOLE) -> Beside:
+    """What lies in a folder of videos; DataError for a damaged file. A shard's times lie in its own."""
     times: dict[str, dict[str, Any]] = {}
-    path = folder / TIMES
+    path = shard.folder_in(folder) / TIMES
     if path.is_file():
         for line in path.read_text(encoding="utf-8").splitlines():
             entry = _json(line, path)

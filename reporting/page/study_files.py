@@ -102,11 +102,13 @@ def read_study(results: Path, given: Mapping[str, Mapping[str, Any]] | None = No
     problems: list[str] = []
     asked = {name: dict(entry) for name, entry in (given or {}).items()}
     for name, entry in _known_rows(results, problems).items():
+        if given and name not in asked:
+            continue  # left by a study that had this row: it is no part of the one asked for
         asked.setdefault(name, {})
         asked[name] = {**entry, **{key: value for key, value in asked[name].items() if value not in (None, "", [])}}
     methods = []
     for name, entry in asked.items():
-        seeds = sorted({*entry.get("seeds", ()), *_seeds(results, name)}) or [0]
+        seeds = sorted({*(entry.get("seeds") or _seeds(results, name))}) or [0]
         runs = [read_run(results, name, seed) for seed in seeds]
         group = entry.get("group") or ("control" if name in ALIASES else "other")
         methods.append(Method(name, entry.get("label") or name, group if group in GROUPS else "other", runs))

@@ -5,7 +5,7 @@ foreground as this script's children, with their state in a folder of their own,
 /etc/slurm/slurm.conf and gres.conf lie outside, because job steps strip SLURM_CONF from their environment; files that
 this script did not write are never replaced.
 
-    python tests/slurm/cluster.py [--install] [COMMAND ...]    # brings it up, runs the command in it, or waits for Ctrl-C
+    python tests/slurm/cluster.py [--install] [COMMAND ...]    # up, then the command in it, or until Ctrl-C
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""One training in two processes by one command: equal weights, resume after a killed rank, one sentence on a failure."""
+"""One training in two processes by one command: equal weights, resume after a killed rank, one sentence on failure."""
 
 import os
 import subprocess

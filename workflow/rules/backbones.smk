@@ -16,14 +16,16 @@ rule train_vae:
     conda:
         "../../environment.yml"
     resources:
-        gpu=GPU,
+        **needs("train_vae", "backbones/vae.tsv"),
+        **across_nodes(),
+        gpu=gpus_for_training,
     params:
         data=subpath(input.data, parent=True),
         options=json.dumps(config["vae"], sort_keys=True),
         checkpoints=f"{RESULTS}/checkpoints/vae",  # no output: survives a kill
     shell:
-        "python workflow/scripts/on_gpu.py python -m echo_model.commands.train_vae --data {params.data} --options {params.options:q}"
-        " --checkpoints {params.checkpoints} --out {output} > {log} 2>&1"
+        f"{TRAIN} echo_model.commands.train_vae --data {{params.data:q}} --options {{params.options:q}}"
+        " --checkpoints {params.checkpoints:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule encode:
@@ -32,25 +34,25 @@ rule encode:
         data=f"{DATA}/manifest.csv",
         vae=VAE,
     output:
-        f"{FEATURES}/index.csv",
+        sharded(f"{FEATURES}/index.csv", SHARDS),
     log:
-        f"{LOGS}/features.log",
+        f"{LOGS}/features{mark(SHARDS)}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/features.tsv"
+        f"{RESULTS}/benchmarks/features{mark(SHARDS)}.tsv"
     priority: 100
     conda:
         "../../environment.yml"
     threads: 2  # everything else waits for it
     resources:
-        gpu=GPU,
+        **needs("encode", "features*.tsv"),
+        gpu=gpu,
     params:
         data=subpath(input.data, parent=True),
-        folder=subpath(output[0], parent=True),
-    # Features of another autoencoder would be kept, so the folder goes first.
+        folder=FEATURES,
+        shard=shard_option(SHARDS),
     shell:
-        "rm -rf {params.folder}"
-        " && python workflow/scripts/on_gpu.py python -m echo_model.commands.encode --data {params.data} --vae {input.vae}"
-        " --out {params.folder} --workers {threads} > {log} 2>&1"
+        "python workflow/scripts/on_gpu.py python -m echo_model.commands.encode --data {params.data:q} --vae {input.vae:q}"
+        " --out {params.folder:q} {params.shard:q} --workers {threads} > {log:q} 2>&1"
 
 
 rule train_phi:
@@ -69,15 +71,17 @@ rule train_phi:
     conda:
         "../../environment.yml"
     resources:
-        gpu=GPU,
+        **needs("train_phi", "backbones/phi.tsv"),
+        **across_nodes(),
+        gpu=gpus_for_training,
     params:
         data=subpath(input.data, parent=True),
         features=subpath(input.features, parent=True),
         options=json.dumps(PHI_TRAINING, sort_keys=True),
         checkpoints=f"{RESULTS}/checkpoints/phi",
     shell:
-        "python workflow/scripts/on_gpu.py python -m echo_model.commands.train_phi --data {params.data} --features {params.features}"
-        " --options {params.options:q} --checkpoints {params.checkpoints} --out {output} > {log} 2>&1"
+        f"{TRAIN} echo_model.commands.train_phi --data {{params.data:q}} --features {{params.features:q}}"
+        " --options {params.options:q} --checkpoints {params.checkpoints:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule understand:
@@ -89,24 +93,29 @@ rule understand:
         features=[] if "phi" in PRETRAINED else f"{FEATURES}/index.csv",
         phi=small_phi(),
     output:
-        f"{CONTEXT}/index.csv",
+        sharded(f"{CONTEXT}/index.csv", SHARDS),
     log:
-        f"{LOGS}/context.log",
+        f"{LOGS}/context{mark(SHARDS)}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/context{mark(SHARDS)}.tsv"
     priority: 90
     conda:
         "../../environment.yml"
     resources:
-        gpu=GPU,
+        **needs("understand", "context*.tsv"),
+        gpu=gpu,
     params:
         data=subpath(input.data, parent=True),
         features=FEATURES,  # read by the small Phi alone
-        phi=f"--phi {PHI}" if small_phi() else "",
+        phi=["--phi", PHI] if small_phi() else [],
         readers=json.dumps(READERS, sort_keys=True),
         model=json.dumps(config["model"] if PRETRAINED else {}, sort_keys=True),
-        folder=subpath(output[0], parent=True),
+        folder=CONTEXT,
+        shard=shard_option(SHARDS),
     shell:
-        "python workflow/scripts/on_gpu.py python -m echo_model.commands.understand --data {params.data} --features {params.features}"
-        " {params.phi} --readers {params.readers:q} --model {params.model:q} --out {params.folder} > {log} 2>&1"
+        "python workflow/scripts/on_gpu.py python -m echo_model.commands.understand --data {params.data:q} --features {params.features:q}"
+        " {params.phi:q} --readers {params.readers:q} --model {params.model:q} --out {params.folder:q}"
+        " {params.shard:q} > {log:q} 2>&1"
 
 
 # The motion latent that baselines share: who is seen, apart from how they move.
@@ -125,14 +134,16 @@ rule train_renderer:
     conda:
         "../../environment.yml"
     resources:
-        gpu=GPU,
+        **needs("train_renderer", "backbones/renderer.tsv"),
+        **across_nodes(),
+        gpu=gpus_for_training,
     params:
         data=subpath(input.data, parent=True),
         options=json.dumps(config["renderer"], sort_keys=True),
         checkpoints=f"{RESULTS}/checkpoints/renderer",
     shell:
-        "python workflow/scripts/on_gpu.py python -m baselines.motion.train_renderer --data {params.data}"
-        " --options {params.options:q} --checkpoints {params.checkpoints} --out {output} > {log} 2>&1"
+        f"{TRAIN} baselines.motion.train_renderer --data {{params.data:q}}"
+        " --options {params.options:q} --checkpoints {params.checkpoints:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule encode_motion:
@@ -141,23 +152,24 @@ rule encode_motion:
         data=f"{DATA}/manifest.csv",
         renderer=RENDERER,
     output:
-        f"{MOTION}/index.csv",
+        sharded(f"{MOTION}/index.csv", SHARDS),
     log:
-        f"{LOGS}/motion.log",
+        f"{LOGS}/motion{mark(SHARDS)}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/motion.tsv"
+        f"{RESULTS}/benchmarks/motion{mark(SHARDS)}.tsv"
     priority: 95
     conda:
         "../../environment.yml"
     resources:
-        gpu=GPU,
+        **needs("encode_motion", "motion*.tsv"),
+        gpu=gpu,
     params:
         data=subpath(input.data, parent=True),
-        folder=subpath(output[0], parent=True),
+        folder=MOTION,
+        shard=shard_option(SHARDS),
     shell:
-        "rm -rf {params.folder}"
-        " && python workflow/scripts/on_gpu.py python -m baselines.motion.encode --data {params.data}"
-        " --renderer {input.renderer} --out {params.folder} --workers {threads} > {log} 2>&1"
+        "python workflow/scripts/on_gpu.py python -m baselines.motion.encode --data {params.data:q}"
+        " --renderer {input.renderer:q} --out {params.folder:q} {params.shard:q} --workers {threads} > {log:q} 2>&1"
 
 
 # Measuring networks wait while the chain above has work: nothing but `evaluate` needs them.
@@ -176,11 +188,12 @@ rule train_probe:
     conda:
         "../../environment.yml"
     resources:
-        gpu=GPU,
+        **needs("train_probe", "probes/*.tsv"),
+        gpu=gpu,
     params:
         data=subpath(input.data, parent=True),
         options=probe_options,
         checkpoints=f"{RESULTS}/checkpoints/probes/{{probe}}",
     shell:
-        "python workflow/scripts/on_gpu.py python -m evaluation.fits --probe {wildcards.probe} --data {params.data}"
-        " --options {params.options:q} --checkpoints {params.checkpoints} --out {output} > {log} 2>&1"
+        "python workflow/scripts/on_gpu.py python -m evaluation.fits --probe {wildcards.probe} --data {params.data:q}"
+        " --options {params.options:q} --checkpoints {params.checkpoints:q} --out {output:q} > {log:q} 2>&1"

@@ -2,20 +2,22 @@
 
 import json
 import os
-import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import yaml
 from snakemake.exceptions import WorkflowError
-from snakemake.settings.types import DeploymentMethod
+from snakemake.settings.types import DeploymentMethod, ExecMode
 from snakemake.utils import update_config, validate
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 from on_gpu import visible_gpus
-from study import code_files, config_problem, load_schema, merge, typed
+from checks import options_problem, rows_problem
+from plan import count_dialogues, measured, shard_names
+from study import PACKAGES, code_files, config_problem, load_schema, merge, typed
 
 if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method and not shutil.which("conda"):
     raise WorkflowError(
@@ -23,9 +25,11 @@ if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method and 
         "made from environment.yml or requirements.lock and drop --use-conda."
     )
 
-# `snakemake smoke` selects the profile of that name (targets are not known to the workflow while it is read).
+# `snakemake smoke` selects the profile of that name (targets are not known to the workflow while it is read). As a
+# configuration file the choice reaches the jobs of a remote executor too, whose command lines name other targets.
 if "smoke" in sys.argv[1:]:
     config["profile"] = "smoke"
+    workflow.config_settings.configfiles.append(Path("workflow/config/smoke.yaml").absolute())
 
 # A profile holds only its differences from default.yaml; the command line wins over both.
 if Path(f"workflow/config/{config['profile']}.yaml").is_file():
@@ -43,6 +47,7 @@ update_config(config, typed(workflow.config_settings.config))
 
 # Rows keep the order of default.yaml, wherever the differences come from; `no_sdcm: null` takes a row out.
 default = yaml.safe_load(Path("workflow/config/default.yaml").read_text(encoding="utf-8"))
+given = {section: config[section] for section in ("methods", "controls") if section in config}
 for section in ("methods", "controls"):
     rows = merge(dict.fromkeys(default[section]), config.get(section) or {})
     config[section] = {name: row for name, row in rows.items() if row is not None}
@@ -50,6 +55,8 @@ for section in ("methods", "controls"):
 if problem := config_problem(config, load_schema()):
     raise WorkflowError(problem)
 validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
+if problem := rows_problem(config, given):
+    raise WorkflowError(problem)
 
 METHODS = config["methods"]
 # ECHO's rows stand on the generator that the study chose; every other row is the same on both.
@@ -118,8 +125,8 @@ FEATURES = f"{RESULTS}/features"
 CONTEXT = f"{RESULTS}/context"
 CLIPS = f"{RESULTS}/clips"  # of the generator wan: latents, voice and look of every dialogue, clip by clip
 LOGS = f"{RESULTS}/logs"
-# What a job asks the scheduler for; workflow/scripts/on_gpu.py then waits for a GPU of its own.
-GPU = int(bool(visible_gpus())) if config["gpus_per_job"] is None else config["gpus_per_job"]
+VIDEOS = f"{RESULTS}/videos/{{method}}/seed{{seed}}/index.csv"
+MEASURED_ROW = f"{RESULTS}/metrics/{{method}}/seed{{seed}}.csv"
 
 
 def in_report(paths):
@@ -266,7 +273,8 @@ def videos_of(wildcards):
     """What tells that a row's videos are there, or have changed."""
     if wildcards.method in EXTERNAL:
         return sorted(str(path) for path in Path(folder_of(wildcards)).glob("*.mp4"))
-    return f"{folder_of(wildcards)}/index.csv"
+    index = sharded(VIDEOS, TEST_SHARDS)
+    return index.format(method=wildcards.method, seed=wildcards.seed, shard=getattr(wildcards, "shard", ""))
 
 
 def motion_of(wildcards):
@@ -293,23 +301,58 @@ def probe_options(wildcards):
     return json.dumps(own, sort_keys=True)
 
 
+# What a stage would refuse is said now. A job of this run, on its own node, need not ask again.
+if workflow.exec_mode == ExecMode.DEFAULT:
+    options = {
+        name: (row["class"], generate_options(SimpleNamespace(method=name)))
+        for name, row in (METHODS | CONTROLS).items()
+    }
+    classes = sorted({path for path, _ in options.values() if path.partition(".")[0] in PACKAGES})
+    stages = ("training.method", "reporting.tables", "reporting.page", "evaluation.run", "evaluation.fits.*")
+    if problem := options_problem(config, options, code_files(*stages, *classes)):
+        raise WorkflowError(problem)
+
+
 def show_what_finished():
-    """After a failure: tables and report of the rows that were measured; the others stand there with the reason."""
-    if not any(Path(RESULTS).glob("metrics/*/seed*.csv")):
+    """After a failure: tables and report of the rows that were measured, in a folder of their own.
+
+    The results' own tables stay unmade, so that a failed run is never taken for a finished one. Nothing is drawn after
+    Ctrl-C, nor on a cluster's login node.
+    """
+    measured = [
+        row for name, seed in MEASURED if Path(row := MEASURED_ROW.format(method=name, seed=seed)).is_file()
+    ]
+    scheduler = getattr(workflow, "scheduler", None)
+    if not measured or scheduler is None or scheduler.running or scheduler._user_kill:
         return
+    out = f"{RESULTS}/unfinished"
     rows = json.dumps({name: table_row(name) for name in ROWS})
-    external, log = json.dumps(EXTERNAL), f"{LOGS}/report.log"
-    tables, report = (json.dumps(config[name], sort_keys=True) for name in ("tables", "report"))
-    notebooks = " ".join(config["notebooks"])
-    measured = f"--metrics {RESULTS}/metrics --manifest {DATA}/manifest.csv --out {RESULTS}/tables"
+    external, log = json.dumps(EXTERNAL), f"{LOGS}/unfinished.log"
+    tables, options = (json.dumps(config[name], sort_keys=True) for name in ("tables", "report"))
+    gone = [
+        f"{name} seed {seed}: shard {', '.join(missing)}"
+        for name, seed in MEASURED
+        if (missing := missing_shards(expand(shards_of(MEASURED_ROW, TEST_SHARDS), method=name, seed=seed)))
+        and len(missing) < len(TEST_SHARDS)
+    ]
+    note = "Unfinished: rows without numbers were not measured." + (
+        f" Shards that are missing: {'; '.join(gone)}." if gone else ""
+    )
+    options = json.dumps(json.loads(options) | {"note": note})
+    command = (
+        "mkdir -p {out:q} && for part in metrics models videos data; do ln -sfn ../$part {out:q}/$part; done"
+        " && python -m reporting.tables --metrics {measured:q} --manifest {manifest:q} --rows {rows:q}"
+        " --options {tables:q} --results {RESULTS:q} --out {out:q}/tables > {log:q} 2>&1"
+        " && python -m reporting.page --results {out:q} --rows {rows:q} --external {external:q} --options {options:q}"
+        " >> {log:q} 2>&1"
+    )
+    manifest = f"{DATA}/manifest.csv"
+    if gone:
+        print(note, file=sys.stderr)
+    if not workflow.local_exec:
+        return
     try:
-        shell(
-            "python -m reporting.tables {measured} --rows {rows:q} --options {tables:q} > {log} 2>&1"
-            " && {{ python -m reporting.claims {measured} --claims {CLAIMS_FILE} >> {log} 2>&1 || true; }}"
-            " && {{ python -m paper_figures {notebooks} --results {RESULTS} >> {log} 2>&1 || true; }}"
-            " && python -m reporting.page --results {RESULTS} --rows {rows:q} --external {external:q}"
-            " --options {report:q} --out {RESULTS}/report >> {log} 2>&1"
-        )
-        print(f"What finished is shown in {REPORT}.", file=sys.stderr)
+        shell(command)
+        print(f"What finished is shown in {out}/report/index.html.", file=sys.stderr)
     except subprocess.CalledProcessError:
         print(f"What finished could not be shown: see {log}.", file=sys.stderr)

@@ -11,13 +11,15 @@ if config["dataset"]["kind"] == "synthetic":
             f"{LOGS}/data/world.log",
         conda:
             "../../environment.yml"
-        threads: workflow.cores or 1
+        threads: workers("make_world")
+        resources:
+            **needs("make_world"),
         params:
             folder=subpath(output[0], parent=True),
             options=json.dumps(config["world"], sort_keys=True),
         shell:
-            "rm -rf {params.folder} && python -m dyads.synthetic --out {params.folder} --options {params.options:q} --workers {threads}"
-            " > {log} 2>&1"
+            "python -m dyads.synthetic --out {params.folder:q} --replace --options {params.options:q} --workers {threads}"
+            " > {log:q} 2>&1"
 
 else:
 
@@ -31,13 +33,15 @@ else:
             f"{LOGS}/data/adapt.log",
         conda:
             "../../environment.yml"
-        threads: workflow.cores or 1
+        threads: workers("adapt_videos")
+        resources:
+            **needs("adapt_videos"),
         params:
             kind=config["dataset"]["kind"],
-            pairs=lambda wildcards, input: f"--pairs {shlex.quote(str(input.pairs))}" if input.pairs else "",
+            pairs=lambda wildcards, input: ["--pairs", str(input.pairs)] if input.pairs else [],
             root=os.environ.get(config["dataset"]["root_variable"] or "", config["dataset"]["root"]),
             folder=subpath(output[0], parent=True),
             options=json.dumps({"dataset": DATASET, **config["dataset"]["options"]}, sort_keys=True),
         shell:
-            "python -m dyads.adapters --kind {params.kind} {params.pairs} --root {params.root:q} --out {params.folder:q}"
+            "python -m dyads.adapters --kind {params.kind} {params.pairs:q} --root {params.root:q} --out {params.folder:q}"
             " --options {params.options:q} --workers {threads} > {log:q} 2>&1"

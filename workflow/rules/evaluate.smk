@@ -12,10 +12,12 @@ rule check_weights:
     priority: 100
     conda:
         "../../environment.yml"
+    resources:
+        **needs("check_weights"),
     params:
         weights=json.dumps(config["weights"], sort_keys=True),
     shell:
-        "python -m evaluation.weights check --weights {params.weights:q} --out {output} > {log} 2>&1"
+        "python -m evaluation.weights check --weights {params.weights:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule evaluate:
@@ -28,29 +30,31 @@ rule evaluate:
         probes=expand(f"{RESULTS}/probes/{{probe}}.safetensors", probe=PROBES),
         weights=[WEIGHTS, *config["weights"].values()] if config["weights"] else [],
     output:
-        rows=f"{RESULTS}/metrics/{{method}}/seed{{seed}}.csv",
-        provenance=f"{RESULTS}/metrics/{{method}}/seed{{seed}}.json",
-        features=f"{RESULTS}/metrics/{{method}}/seed{{seed}}.features.safetensors",
+        rows=sharded(MEASURED_ROW, TEST_SHARDS),
+        provenance=sharded(MEASURED_ROW, TEST_SHARDS).replace(".csv", ".json"),
+        features=sharded(MEASURED_ROW, TEST_SHARDS).replace(".csv", ".features.safetensors"),
     log:
-        f"{LOGS}/evaluate/{{method}}_seed{{seed}}.log",
+        f"{LOGS}/evaluate/{{method}}_seed{{seed}}{mark(TEST_SHARDS)}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/evaluate/{{method}}_seed{{seed}}.tsv"
+        f"{RESULTS}/benchmarks/evaluate/{{method}}_seed{{seed}}{mark(TEST_SHARDS)}.tsv"
     priority: 60
     conda:
         "../../environment.yml"
     resources:
-        gpu=GPU,
+        **needs("evaluate", "evaluate/*.tsv"),
+        gpu=gpu,
     params:
         data=subpath(input.data, parent=True),
         videos=folder_of,
         probes=lambda wildcards, input: Path(input.probes[0]).parent,
         weights=json.dumps(config["weights"], sort_keys=True),
         options=json.dumps(config["evaluation"], sort_keys=True),
+        shard=shard_option(TEST_SHARDS),
     shell:
         "python workflow/scripts/on_gpu.py python -m evaluation.run --method {wildcards.method} --seed {wildcards.seed}"
-        " --videos {params.videos:q} --data {params.data}"
-        " --probes {params.probes} --weights {params.weights:q} --options {params.options:q} --split test --out {output.rows}"
-        " > {log} 2>&1"
+        " --videos {params.videos:q} --data {params.data:q}"
+        " --probes {params.probes:q} --weights {params.weights:q} --options {params.options:q} --split test --out {output.rows:q}"
+        " {params.shard:q} > {log:q} 2>&1"
 
 
 rule tables:
@@ -66,13 +70,15 @@ rule tables:
         f"{LOGS}/tables.log",
     conda:
         "../../environment.yml"
+    resources:
+        **needs("tables"),
     params:
         rows=json.dumps({name: table_row(name) for name in ROWS}),
         options=json.dumps(config["tables"], sort_keys=True),
         folder=subpath(output[0], parent=True),
     shell:
-        "python -m reporting.tables --metrics {input.rows} --rows {params.rows:q} --manifest {input.data}"
-        " --options {params.options:q} --out {params.folder} > {log} 2>&1"
+        "python -m reporting.tables --metrics {input.rows:q} --rows {params.rows:q} --manifest {input.data:q}"
+        " --options {params.options:q} --out {params.folder:q} > {log:q} 2>&1"
 
 
 rule claims:
@@ -87,12 +93,13 @@ rule claims:
         f"{LOGS}/claims.log",
     conda:
         "../../environment.yml"
+    resources:
+        **needs("claims"),
     params:
-        metrics=lambda wildcards, input: Path(input.rows[0]).parents[1],
         folder=subpath(output[0], parent=True),
     shell:
-        "python -m reporting.claims --metrics {params.metrics} --claims {input.claims} --manifest {input.data}"
-        " --out {params.folder} > {log} 2>&1"
+        "python -m reporting.claims --metrics {input.rows:q} --claims {input.claims:q} --manifest {input.data:q}"
+        " --out {params.folder:q} > {log:q} 2>&1"
 
 
 rule swap_table:
@@ -106,10 +113,11 @@ rule swap_table:
         f"{LOGS}/swap_table.log",
     conda:
         "../../environment.yml"
+    resources:
+        **needs("swap_table"),
     params:
-        metrics=f"{RESULTS}/metrics",
         pairs=json.dumps(SWAPS),
         labels=json.dumps({name: table_row(name)["label"] for name in SWAPS}),
     shell:
-        "python -m analysis.swap_table --metrics {params.metrics} --pairs {params.pairs:q} --labels {params.labels:q}"
-        " --out {output} > {log} 2>&1"
+        "python -m analysis.swap_table --metrics {input.swapped:q} {input.own:q} --pairs {params.pairs:q} --labels {params.labels:q}"
+        " --out {output:q} > {log:q} 2>&1"

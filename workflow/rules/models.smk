@@ -25,7 +25,9 @@ rule fit:
     conda:
         "../../environment.yml"
     resources:
-        gpu=GPU,
+        **needs("fit", "fit/*.tsv"),
+        **across_nodes(),
+        gpu=gpus_for_training,
     params:
         method=lambda wildcards: entry(wildcards)["class"],
         options=fit_options,
@@ -34,10 +36,10 @@ rule fit:
         backbones=backbones,
         checkpoints=f"{RESULTS}/checkpoints/{{method}}/seed{{seed}}",  # no output: survives a kill
     shell:
-        "python workflow/scripts/on_gpu.py python -m training.fit --method {wildcards.method} --class {params.method}"
-        " --options {params.options:q} --data {params.data} --features {params.features}"
-        " --backbones {params.backbones:q} --seed {wildcards.seed} --checkpoints {params.checkpoints}"
-        " --out {output.weights} > {log} 2>&1"
+        f"{TRAIN} training.fit --method {{wildcards.method}} --class {{params.method:q}}"
+        " --options {params.options:q} --data {params.data:q} --features {params.features:q}"
+        " --backbones {params.backbones:q} --seed {wildcards.seed} --checkpoints {params.checkpoints:q}"
+        " --out {output.weights:q} > {log:q} 2>&1"
 
 
 use rule fit as fit_start with:
@@ -56,29 +58,31 @@ rule generate:
         vae=vae_of,
         weights=weights_of,
     output:
-        f"{RESULTS}/videos/{{method}}/seed{{seed}}/index.csv",
+        sharded(VIDEOS, TEST_SHARDS),
     log:
-        f"{LOGS}/generate/{{method}}_seed{{seed}}.log",
+        f"{LOGS}/generate/{{method}}_seed{{seed}}{mark(TEST_SHARDS)}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/generate/{{method}}_seed{{seed}}.tsv"
+        f"{RESULTS}/benchmarks/generate/{{method}}_seed{{seed}}{mark(TEST_SHARDS)}.tsv"
     priority: 70
     retries: 1
     conda:
         "../../environment.yml"
     resources:
-        gpu=GPU,
+        **needs("generate", "generate/*.tsv"),
+        gpu=gpu,
     params:
         method=lambda wildcards: entry(wildcards)["class"],
         options=generate_options,
         data=subpath(input.data, parent=True),
         features=subpath(input.features, parent=True),
         backbones=backbones,
-        folder=subpath(output[0], parent=True),
+        folder=folder_of,
+        shard=shard_option(TEST_SHARDS),
     shell:
-        "python workflow/scripts/on_gpu.py python -m training.generate --method {wildcards.method} --class {params.method}"
-        " --options {params.options:q} --data {params.data} --features {params.features}"
-        " --backbones {params.backbones:q} --seed {wildcards.seed} --weights {input.weights}"
-        " --split test --out {params.folder} > {log} 2>&1"
+        "python workflow/scripts/on_gpu.py python -m training.generate --method {wildcards.method} --class {params.method:q}"
+        " --options {params.options:q} --data {params.data:q} --features {params.features:q}"
+        " --backbones {params.backbones:q} --seed {wildcards.seed} --weights {input.weights:q}"
+        " --split test --out {params.folder:q} {params.shard:q} > {log:q} 2>&1"
 
 
 # One folder to load, share and stream from: the first seed of a row that is ECHO's own.
@@ -99,15 +103,17 @@ rule package:
         method=one_of(Path(folder).name for folder in PACKAGED),
     conda:
         "../../environment.yml"
+    resources:
+        **needs("package"),
     params:
         method=lambda wildcards: entry(wildcards)["class"],
         label=lambda wildcards: table_row(wildcards.method)["label"],
         options=generate_options,
-        readers=(f"--phi {PHI}" if small_phi() else "")
-        + (f" --readers @{CONTEXT}/readers.json" if PRETRAINED else ""),
+        readers=(["--phi", PHI] if small_phi() else [])
+        + (["--readers", f"@{CONTEXT}/readers.json"] if PRETRAINED else []),
     shell:
-        "python -m echo_model.commands.package --weights {input.weights} --class {params.method} --options {params.options:q}"
-        " --label {params.label:q} --vae {input.vae} {params.readers} --metrics {input.metrics} --out {output} > {log} 2>&1"
+        "python -m echo_model.commands.package --weights {input.weights:q} --class {params.method:q} --options {params.options:q}"
+        " --label {params.label:q} --vae {input.vae:q} {params.readers:q} --metrics {input.metrics:q} --out {output:q} > {log:q} 2>&1"
 
 
 # What an ECHO looks at, for the figures; measurements never import a model.
@@ -127,7 +133,8 @@ rule inspect:
     conda:
         "../../environment.yml"
     resources:
-        gpu=GPU,
+        **needs("inspect"),
+        gpu=gpu,
     params:
         method=lambda wildcards: entry(wildcards)["class"],
         options=generate_options,
@@ -136,5 +143,5 @@ rule inspect:
         backbones=backbones,
     shell:
         "python workflow/scripts/on_gpu.py python -m echo_model.commands.inspect --method {wildcards.method}"
-        " --class {params.method} --options {params.options:q} --data {params.data} --features {params.features}"
-        " --backbones {params.backbones:q} --seed {wildcards.seed} --weights {input.weights} --out {output} > {log} 2>&1"
+        " --class {params.method:q} --options {params.options:q} --data {params.data:q} --features {params.features:q}"
+        " --backbones {params.backbones:q} --seed {wildcards.seed} --weights {input.weights:q} --out {output:q} > {log:q} 2>&1"

@@ -19,10 +19,12 @@ rule run_notebook:
         f"{LOGS}/reports/{{notebook}}.log",
     conda:
         "../../environment.yml"
+    resources:
+        **needs("run_notebook"),
     params:
         results=subpath(output.html, ancestor=2),
     shell:
-        "python -m paper_figures {wildcards.notebook} --results {params.results} > {log} 2>&1"
+        "python -m paper_figures {wildcards.notebook} --results {params.results:q} > {log:q} 2>&1"
 
 
 # The results themselves are read through `params.results`: what is there is shown, with or without an input here.
@@ -43,6 +45,8 @@ rule report_page:
         f"{LOGS}/report.log",
     conda:
         "../../environment.yml"
+    resources:
+        **needs("report_page"),
     params:
         results=subpath(output[0], ancestor=2),
         folder=subpath(output[0], parent=True),
@@ -50,5 +54,5 @@ rule report_page:
         external=json.dumps(EXTERNAL),
         options=json.dumps(config["report"], sort_keys=True),
     shell:
-        "python -m reporting.page --results {params.results} --rows {params.rows:q} --external {params.external:q}"
-        " --options {params.options:q} --out {params.folder} > {log} 2>&1"
+        "python -m reporting.page --results {params.results:q} --rows {params.rows:q} --external {params.external:q}"
+        " --options {params.options:q} --out {params.folder:q} > {log:q} 2>&1"

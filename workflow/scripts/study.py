@@ -1,14 +1,27 @@
 """Helpers of the rules: check a configuration in one sentence, list the code a stage runs, merge options."""
 
 import ast
+import atexit
 import copy
-from collections.abc import Iterable, Mapping
+import json
+import os
+import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator
+
+# jsonschema would compile the 38 grammars of rfc3987-syntax, for formats that no schema here names: two seconds in
+# every run and, on a cluster, twice in every job (findings/jsonschema_import.sh).
+_absent = "rfc3987_syntax" not in sys.modules
+if _absent:
+    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+from jsonschema import Draft202012Validator  # noqa: E402
+
+if _absent:
+    del sys.modules["rfc3987_syntax"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = (
@@ -72,6 +85,7 @@ def typed(value: Any) -> Any:
     return read if read is None or isinstance(read, bool | int | float) else value
 
 
+@cache
 def code_files(*modules: str) -> list[str]:
     """The project's files behind `modules`: their own, and those they import, directly or not.
 
@@ -96,9 +110,49 @@ def _named(module: str) -> list[Path]:
     return sorted(place.rglob("*.py")) if module.endswith(".*") else list(_files_of(module))
 
 
+IMPORTS = Path(".snakemake/imports.json")  # what each file imports, by its time and size: parsing all takes a second
+
+
 @cache
 def _imported(file: Path) -> tuple[Path, ...]:
     """Files of the project's modules that `file` names in an import statement, at any depth of the code."""
+    return tuple(path for name in _import_names(file) if name.split(".")[0] in PACKAGES for path in _files_of(name))
+
+
+def _import_names(file: Path) -> list[str]:
+    """Dotted names in the import statements of a file, sorted."""
+    key, stat = str(file.relative_to(ROOT)), file.stat()
+    version = [stat.st_mtime_ns, stat.st_size]
+    known = _known_imports()
+    if key not in known or known[key][:2] != version:
+        known[key] = [*version, _parsed_imports(file)]
+    return known[key][2]
+
+
+@cache
+def _known_imports() -> dict[str, list[Any]]:
+    """What former runs read; what this one reads is added, and written when it ends."""
+    try:
+        known = json.loads(IMPORTS.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    atexit.register(_keep_imports, json.dumps(known), known)
+    return known
+
+
+def _keep_imports(before: str, known: dict[str, list[Any]]) -> None:
+    text = json.dumps(known)
+    if text == before or not IMPORTS.parent.is_dir():
+        return
+    temporary = IMPORTS.with_name(f"{IMPORTS.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, IMPORTS)
+    except OSError:  # a read-only place: the next run parses again
+        temporary.unlink(missing_ok=True)
+
+
+def _parsed_imports(file: Path) -> list[str]:
     package = file.relative_to(ROOT).parts[:-1]
     names: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"), filename=str(file))):
@@ -108,14 +162,16 @@ def _imported(file: Path) -> tuple[Path, ...]:
             start = package[: len(package) - node.level + 1] if node.level else ()
             base = ".".join((*start, *filter(None, [node.module])))
             names |= {base} | {f"{base}.{alias.name}" for alias in node.names}
-    return tuple(path for name in sorted(names) if name.split(".")[0] in PACKAGES for path in _files_of(name))
+    return sorted(names)
 
 
-def _files_of(module: str) -> Iterable[Path]:
+@cache
+def _files_of(module: str) -> tuple[Path, ...]:
     """The file of a module and the `__init__.py` of every package above it; none where there is no module."""
-    parts = module.split(".")
+    parts, found = module.split("."), []
     for end in range(1, len(parts) + 1):
         place = ROOT.joinpath(*parts[:end])
-        yield from (path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file())
+        found += [path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()]
     if ROOT.joinpath(*parts, "__main__.py").is_file():
-        yield ROOT.joinpath(*parts, "__main__.py")
+        found.append(ROOT.joinpath(*parts, "__main__.py"))
+    return tuple(found)

@@ -1,0 +1,71 @@
+"""What shards made, as one: lists and readings, joined by jobs too short for a queue."""
+
+if SHARDS:
+
+    localrules:
+        gather_features,
+        gather_context,
+        gather_motion,
+
+    rule gather_features:
+        input:
+            shards_of(f"{FEATURES}/index.csv", SHARDS),
+        output:
+            f"{FEATURES}/index.csv",
+        log:
+            f"{LOGS}/gather/features.log",
+        shell:
+            "python -m dyads.shards {input:q} --out {output:q} > {log:q} 2>&1"
+
+    use rule gather_features as gather_context with:
+        input:
+            shards_of(f"{CONTEXT}/index.csv", SHARDS),
+        output:
+            f"{CONTEXT}/index.csv",
+        log:
+            f"{LOGS}/gather/context.log",
+
+    use rule gather_features as gather_motion with:
+        input:
+            shards_of(f"{MOTION}/index.csv", SHARDS),
+        output:
+            f"{MOTION}/index.csv",
+        log:
+            f"{LOGS}/gather/motion.log",
+
+
+if TEST_SHARDS:
+
+    localrules:
+        gather_videos,
+
+    rule gather_videos:
+        input:
+            shards_of(VIDEOS, TEST_SHARDS),
+        output:
+            VIDEOS,
+        log:
+            f"{LOGS}/gather/videos_{{method}}_seed{{seed}}.log",
+        shell:
+            "python -m dyads.shards {input:q} --out {output:q} > {log:q} 2>&1"
+
+    rule gather_measurements:
+        input:
+            code=code_files("evaluation.readings.gather", "evaluation.metrics.*"),
+            parts=shards_of(MEASURED_ROW, TEST_SHARDS),
+        output:
+            rows=MEASURED_ROW,
+            provenance=MEASURED_ROW.replace(".csv", ".json"),
+            features=MEASURED_ROW.replace(".csv", ".features.safetensors"),
+        log:
+            f"{LOGS}/gather/metrics_{{method}}_seed{{seed}}.log",
+        priority: 60
+        conda:
+            "../../environment.yml"
+        resources:
+            **needs("gather_measurements"),
+        params:
+            metrics=json.dumps(list(config["evaluation"].get("metrics", []))),
+        shell:
+            "python -m evaluation.readings.gather --parts {input.parts:q} --metrics {params.metrics:q} --out {output.rows:q}"
+            " > {log:q} 2>&1"
