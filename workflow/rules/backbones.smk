@@ -3,7 +3,7 @@
 
 rule train_vae:
     input:
-        code=code_files("echo_model.commands.train_vae"),
+        code=code_of("echo_model.commands.train_vae"),
         data=f"{DATA}/manifest.csv",
     output:
         VAE,
@@ -30,7 +30,7 @@ rule train_vae:
 
 rule encode:
     input:
-        code=code_files("echo_model.commands.encode"),
+        code=code_of("echo_model.commands.encode"),
         data=f"{DATA}/manifest.csv",
         vae=VAE,
     output:
@@ -57,7 +57,7 @@ rule encode:
 
 rule train_phi:
     input:
-        code=code_files("echo_model.commands.train_phi"),
+        code=code_of("echo_model.commands.train_phi"),
         data=f"{DATA}/manifest.csv",
         features=f"{FEATURES}/index.csv",
     output:
@@ -86,7 +86,7 @@ rule train_phi:
 
 rule understand:
     input:
-        code=code_files("echo_model.commands.understand"),
+        code=code_of("echo_model.commands.understand"),
         pretrained=pretrained_files(),
         prompt="echo_model/prompts/affect.json",
         data=f"{DATA}/manifest.csv",
@@ -121,7 +121,7 @@ rule understand:
 # The motion latent that baselines share: who is seen, apart from how they move.
 rule train_renderer:
     input:
-        code=code_files("baselines.motion.train_renderer"),
+        code=code_of("baselines.motion.train_renderer"),
         data=f"{DATA}/manifest.csv",
     output:
         RENDERER,
@@ -148,7 +148,7 @@ rule train_renderer:
 
 rule encode_motion:
     input:
-        code=code_files("baselines.motion.encode"),
+        code=code_of("baselines.motion.encode"),
         data=f"{DATA}/manifest.csv",
         renderer=RENDERER,
     output:
@@ -175,7 +175,7 @@ rule encode_motion:
 # Measuring networks wait while the chain above has work: nothing but `evaluate` needs them.
 rule train_probe:
     input:
-        code=lambda wildcards: code_files("evaluation.fits", f"evaluation.fits.{wildcards.probe}"),
+        code=lambda wildcards: code_of("evaluation.fits", f"evaluation.fits.{wildcards.probe}"),
         data=f"{DATA}/manifest.csv",
     output:
         f"{RESULTS}/probes/{{probe}}.safetensors",

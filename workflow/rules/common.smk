@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 from on_gpu import visible_gpus
 from checks import options_problem, rows_problem
 from plan import count_dialogues, measured, shard_names
-from study import PACKAGES, code_files, config_problem, load_schema, merge, typed
+from study import PACKAGES, code_files, code_of, config_problem, load_schema, merge, typed
 
 if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method and not shutil.which("conda"):
     raise WorkflowError(
@@ -244,7 +244,7 @@ def weights_of(wildcards):
 
 
 def method_code(stage):
-    return lambda wildcards: code_files(f"training.{stage}", entry(wildcards)["class"])
+    return lambda wildcards: code_of(f"training.{stage}", entry(wildcards)["class"])
 
 
 def context_of(wildcards):
@@ -256,7 +256,7 @@ def context_of(wildcards):
 def pretrained_files():
     """The project's code and prompts behind the pretrained ones among Phi, Psi and E_txt."""
     prompts = [f"echo_model/prompts/{name}.txt" for name in ("think", "affect")] if PRETRAINED else []
-    return code_files(*(f"echo_model.backbones.{kind}" for kind in PRETRAINED.values())) + prompts
+    return code_of(*(f"echo_model.backbones.{kind}" for kind in PRETRAINED.values())) + prompts
 
 
 def small_phi():

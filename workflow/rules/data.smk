@@ -4,7 +4,7 @@ if config["dataset"]["kind"] == "synthetic":
 
     rule make_world:
         input:
-            code=code_files("dyads.synthetic"),
+            code=code_of("dyads.synthetic"),
         output:
             f"{DATA}/manifest.csv",
         log:
@@ -25,7 +25,7 @@ else:
 
     rule adapt_videos:
         input:
-            code=code_files("dyads.adapters", f"dyads.adapters.{config['dataset']['kind']}"),
+            code=code_of("dyads.adapters", f"dyads.adapters.{config['dataset']['kind']}"),
             pairs=config["dataset"]["pairs"] or [],
         output:
             f"{DATA}/manifest.csv",

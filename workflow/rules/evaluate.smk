@@ -3,7 +3,7 @@
 
 rule check_weights:
     input:
-        code=code_files("evaluation.weights", "evaluation.networks.*"),
+        code=code_of("evaluation.weights", "evaluation.networks.*"),
         weights=list(config["weights"].values()),
     output:
         WEIGHTS,
@@ -22,9 +22,7 @@ rule check_weights:
 
 rule evaluate:
     input:
-        code=code_files(
-            "evaluation.run", "evaluation.metrics.*", "evaluation.probes.*", "evaluation.networks.*"
-        ),
+        code=code_of("evaluation.run", "evaluation.metrics.*", "evaluation.probes.*", "evaluation.networks.*"),
         data=f"{DATA}/manifest.csv",
         videos=videos_of,
         probes=expand(f"{RESULTS}/probes/{{probe}}.safetensors", probe=PROBES),
@@ -59,7 +57,7 @@ rule evaluate:
 
 rule tables:
     input:
-        code=code_files("reporting.tables", "evaluation.metrics.*"),
+        code=code_of("reporting.tables", "evaluation.metrics.*"),
         data=f"{DATA}/manifest.csv",
         rows=[f"{RESULTS}/metrics/{name}/seed{seed}.csv" for name, seed in MEASURED],
         cards=[f"{RESULTS}/models/{name}/seed{seed}.json" for name, seed in MEASURED if name in TRAINED],
@@ -83,7 +81,7 @@ rule tables:
 
 rule claims:
     input:
-        code=code_files("reporting.claims", "evaluation.metrics.*"),
+        code=code_of("reporting.claims", "evaluation.metrics.*"),
         claims=CLAIMS_FILE,
         data=f"{DATA}/manifest.csv",
         rows=[f"{RESULTS}/metrics/{name}/seed{seed}.csv" for name, seed in MEASURED],
@@ -104,7 +102,7 @@ rule claims:
 
 rule swap_table:
     input:
-        code=code_files("analysis.swap_table"),
+        code=code_of("analysis.swap_table"),
         swapped=[f"{RESULTS}/metrics/{name}/seed{seed}.csv" for name, seed in MEASURED if name in SWAPS],
         own=[f"{RESULTS}/metrics/{name}/seed{seed}.csv" for name, seed in MEASURED if name in SWAPS.values()],
     output:

@@ -51,8 +51,9 @@ if TEST_SHARDS:
 
     rule gather_measurements:
         input:
-            code=code_files("evaluation.readings.gather", "evaluation.metrics.*"),
+            code=code_of("evaluation.readings.gather", "evaluation.metrics.*"),
             parts=shards_of(MEASURED_ROW, TEST_SHARDS),
+            videos=lambda wildcards: [] if wildcards.method in EXTERNAL else VIDEOS.format(**wildcards),
         output:
             rows=MEASURED_ROW,
             provenance=MEASURED_ROW.replace(".csv", ".json"),

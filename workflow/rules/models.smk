@@ -88,7 +88,7 @@ rule generate:
 # One folder to load, share and stream from: the first seed of a row that is ECHO's own.
 rule package:
     input:
-        code=code_files("echo_model.commands.package"),
+        code=code_of("echo_model.commands.package"),
         card_template="echo_model/cards/echo.md",
         vae=VAE,
         phi=small_phi(),
@@ -119,7 +119,7 @@ rule package:
 # What an ECHO looks at, for the figures; measurements never import a model.
 rule inspect:
     input:
-        code=code_files("echo_model.commands.inspect"),
+        code=code_of("echo_model.commands.inspect"),
         data=f"{DATA}/manifest.csv",
         features=f"{FEATURES}/index.csv",
         context=f"{CONTEXT}/index.csv",

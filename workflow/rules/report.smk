@@ -5,7 +5,7 @@ rule run_notebook:
     input:
         notebook="paper_figures/{notebook}.ipynb",
         runner="paper_figures/__main__.py",
-        code=code_files("reporting.plots.*"),
+        code=code_of("reporting.plots.*"),
         tables=TABLES + TIDY + CLAIMS + ([SWAP_TABLE] if SWAPS else []),
         inspected=INSPECTED,
     output:
@@ -30,7 +30,7 @@ rule run_notebook:
 # The results themselves are read through `params.results`: what is there is shown, with or without an input here.
 rule report_page:
     input:
-        code=code_files("reporting.page", "evaluation.metrics.*"),
+        code=code_of("reporting.page", "evaluation.metrics.*"),
         templates=[
             f"reporting/page/templates/{name}"
             for name in sorted(os.listdir(f"{workflow.basedir}/reporting/page/templates"))

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,6 +21,7 @@ POLL_SECONDS = 0.5
 NO_GPU = ("", "-1", "none", "void", "NoDevFiles")  # values of CUDA_VISIBLE_DEVICES that hide every GPU
 
 
+@cache
 def visible_gpus() -> list[str]:
     """Identifiers of the GPUs this job may use, in order."""
     if os.environ.get("ECHO_DEVICE", "").startswith("cpu"):
