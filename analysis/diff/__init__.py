@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ CATEGORIES = {
     "versions": "package versions",
     "hardware": "hardware",
     "record": "anything else in the provenance",
+    "machine": "what another kind of machine computes otherwise in the last bits, and in what it differs",
     "ignored": "times, speeds, memory and dates",
 }
 # Names of keys, columns and metrics; what they hold differs between any two runs.
@@ -62,6 +63,10 @@ class Tolerance:
         return abs(a - b) <= max(self.absolute, self.relative * max(abs(a), abs(b)))
 
 
+# Where the same weights are measured on another kind of machine, values agree to about four digits.
+ACROSS_MACHINES = Tolerance(absolute=1e-6, relative=1e-3)
+
+
 @dataclass(frozen=True)
 class Difference:
     """`place`: file, or method/seed/clip; `what`: key, column or metric; `a`, `b`: as shown, '' where absent."""
@@ -95,7 +100,26 @@ def category_of(key: str) -> str:
         return "code"
     if first in ("weights", "manifest") or key.endswith("sha256"):
         return "weights"
-    return first if first in ("versions", "hardware") else "record"
+    return {"versions": "versions", "hardware": "hardware", "machine": "hardware"}.get(first, "record")
+
+
+def other_kind(a: dict, b: dict) -> bool:
+    """Whether two records come from machines of different kinds (`training.machine`); False where one does not say."""
+    kinds = [record.get("machine", {}).get("kind") for record in (a, b)]
+    return None not in kinds and kinds[0] != kinds[1]
+
+
+def of_machine(found: list[Difference]) -> list[Difference]:
+    """The same differences; the machines' own, and hashes that follow from them, in the category `machine`."""
+    return [replace(one, category="machine") if _follows(one) else one for one in found]
+
+
+def _follows(one: Difference) -> bool:
+    if one.category == "videos":
+        return bool(one.a and one.b)
+    own = one.category == "hardware" or one.what.startswith("machine.")
+    # Data is copied between machines, not made anew: its hash must agree.
+    return own or (one.category == "weights" and "manifest" not in one.what)
 
 
 def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -235,6 +259,9 @@ def compare_folders(
     for folder in (a, b):
         if not any(files_of(folder, stage, suffix) for stage in stages for suffix in (".csv", ".json")):
             raise DataError(f"{folder} holds none of {', '.join(stages)}; give results/<profile> of a finished run.")
+    other = machines_differ(a, b, stages)
+    if other and tolerance == Tolerance():
+        tolerance = ACROSS_MACHINES
     found: list[Difference] = []
     for stage in stages:
         pairs, missing = pairs_of(a, b, stage, ".csv") if stage in ("metrics", "tables") else ([], [])
@@ -253,7 +280,16 @@ def compare_folders(
             found += compare_json(read_json(left), read_json(right), name, tolerance)
             if stage == "videos" and videos:
                 found += compare_videos(left.parent, right.parent, str(Path(name).parent))
-    return found
+    return of_machine(found) if other else found
+
+
+def machines_differ(a: Path, b: Path, stages: tuple[str, ...] = tuple(PATTERNS)) -> bool:
+    """Whether any record of both folders was made on machines of different kinds."""
+    for stage in stages:
+        for _, left, right in pairs_of(a, b, stage, ".json")[0] if stage != "tables" else ():
+            if other_kind(read_json(left), read_json(right)):
+                return True
+    return False
 
 
 def compare_videos(a: Path, b: Path, place: str) -> Iterator[Difference]:

@@ -7,7 +7,9 @@ moves, which verdicts changed and why. Exit code 0: a reproduction, 1: not one, 
 Of two finished runs it says instead whether they are equal: every measured value, every cell of the tables, and in each
 row's provenance the options, code, versions, hardware and the hashes of weights and data; `--cells FILE` asks them too
 whether they reproduce each other. Times, speeds, memory and dates may differ and are ignored (`--show-ignored` lists
-them). Exit code 0: equal, 1: differences, 2: an error.
+them). Records of machines of different kinds (instruction sets, library versions, threads, GPUs: `training.machine`)
+need not agree in every bit: their hashes are shown and not counted, and values are equal within a tolerance, 0.001
+relative where none is given. Exit code 0: equal, 1: differences, 2: an error.
 """
 
 import argparse
@@ -17,7 +19,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.diff import CATEGORIES, PATTERNS, Difference, Tolerance, compare_folders, files_of
+from analysis.diff import (
+    ACROSS_MACHINES,
+    CATEGORIES,
+    PATTERNS,
+    Difference,
+    Tolerance,
+    compare_folders,
+    files_of,
+    machines_differ,
+)
 from analysis.diff.reproduction import LEVELS, Reproduction, read_values, reproduction, values_of
 from analysis.diff.verdicts import Change, compared
 from dyads.errors import ConfigError, run_cli
@@ -88,12 +99,16 @@ def summary(found: list[Difference], skipped: set[str], tolerance: Tolerance) ->
     counted = [one for one in found if one.category not in skipped]
     within = f"within {tolerance.absolute:g} absolute or {tolerance.relative:g} relative"
     within = within if tolerance != Tolerance() else "without any tolerance"
-    left_out = sorted({one.category for one in found} & skipped - {"ignored"})
+    left_out = sorted({one.category for one in found} & skipped - {"ignored", "machine"})
     note = f"; not counted: {', '.join(left_out)}" if left_out else ""
+    other = any(one.category == "machine" for one in found)
     if not counted:
+        if other:
+            return f"Other machine kind: equal to tolerance ({within.removeprefix('within ')}){note}."
         return f"Equal {within}{note}."
     counts = [f"{sum(one.category == name for one in counted)} {name}" for name in CATEGORIES]
-    return f"Different {within}: {', '.join(count for count in counts if not count.startswith('0 '))}{note}."
+    kinds = "Other machine kind, and different " if other else "Different "
+    return f"{kinds}{within}: {', '.join(count for count in counts if not count.startswith('0 '))}{note}."
 
 
 def as_json(found: list[Difference], skipped: set[str], names: tuple[str, str], tolerance: Tolerance) -> str:
@@ -203,10 +218,12 @@ def main(arguments: list[str] | None = None) -> int:
         raise ConfigError(f"--limit is {args.limit}, but must be at least 0.")
     if args.videos and "videos" not in args.only:
         raise ConfigError("--videos needs the stage videos; name it in --only, or leave --only out.")
-    tolerance, skipped = Tolerance(args.absolute, args.relative), {*args.ignore, "ignored"}
+    tolerance, skipped = Tolerance(args.absolute, args.relative), {*args.ignore, "ignored", "machine"}
     bare = [folder for folder in (args.a, args.b) if not is_run(folder) and values_of(folder)]
     if bare or args.cells:
         return reproduced(args)
+    if tolerance == Tolerance() and machines_differ(args.a, args.b, tuple(args.only)):
+        tolerance = ACROSS_MACHINES
     found = compare_folders(args.a, args.b, tolerance, tuple(args.only), args.videos)
     if not args.show_ignored:
         found = [one for one in found if one.category != "ignored"]

@@ -304,3 +304,50 @@ def test_categories_of_keys():
 def test_a_tolerance_must_be_a_finite_number():
     with pytest.raises(ConfigError, match="absolute is inf"):
         Tolerance(absolute=math.inf)
+
+
+def of_another_machine(folder, **values):
+    """Every record says that another kind of machine made it, and its weights have another hash."""
+    for path in folder.rglob("*.json"):
+        content = json.loads(path.read_text())
+        if "versions" in content:
+            content["machine"] = {"cpu": "AuthenticAMD 25/1", "capability": "AVX2", "kind": "b"} | values
+            content.get("weights", {}).update(result="ff00")
+            path.write_text(json.dumps(content))
+
+
+def test_another_machine_kind_is_equal_to_tolerance_and_no_list_of_hashes(pair, capsys):
+    for side, kind in zip(pair, ("AVX512", "AVX2"), strict=True):
+        of_another_machine(side, capability=kind, kind=kind)
+    for path in pair[1].rglob("*.json"):
+        content = json.loads(path.read_text())
+        if "weights" in content:
+            content["weights"].update(result="00ff")
+            path.write_text(json.dumps(content))
+
+    def nearly(frame):
+        frame.loc[frame["metric"] == "psnr", "value"] = [
+            f"{float(value) * 1.0001:.9g}" if value else value
+            for value in frame.loc[frame["metric"] == "psnr", "value"]
+        ]
+        return frame
+
+    edit_rows(pair[1] / "metrics/echo/seed0.csv", nearly)
+    assert main([*map(str, pair)]) == 0
+    out = capsys.readouterr().out
+    assert "Other machine kind: equal to tolerance (1e-06 absolute or 0.001 relative)." in out
+    assert "AVX512" in out and "machine.capability" in out
+    edit_rows(
+        pair[1] / "metrics/echo/seed0.csv", lambda frame: frame.assign(value=frame["value"].replace("0.5", "0.6"))
+    )
+    assert main([*map(str, pair)]) == 1
+    assert "Other machine kind, and different within" in capsys.readouterr().out
+
+
+def test_on_machines_of_one_kind_every_hash_counts(pair, capsys):
+    for side in pair:
+        of_another_machine(side)
+    path = next(path for path in sorted(pair[1].rglob("*.json")) if "weights" in json.loads(path.read_text()))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"weights": {"result": "00ff"}}))
+    assert main([*map(str, pair)]) == 1
+    assert "Other machine kind" not in capsys.readouterr().out

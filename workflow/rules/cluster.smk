@@ -22,8 +22,8 @@ COUNT = count_dialogues(config)
 SIZE = config["shards"]["dialogues"]
 if SIZE and not sum(COUNT.values()):
     raise WorkflowError(
-        f"shards.dialogues is {SIZE}, but nothing says how many dialogues dataset '{config['dataset']['name']}' has: "
-        "name them in dataset.pairs, or leave shards out."
+        f"shards.dialogues is {SIZE}, but nothing says how many dialogues dataset '{DATASET}' has: say about how many in "
+        "shards.of, such as {train: 30000, test: 3000}, or leave shards out."
     )
 # Shards of all dialogues, and of those that are generated and measured; none where one job does all.
 SHARDS = shard_names(sum(COUNT.values()), SIZE)

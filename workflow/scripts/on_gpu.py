@@ -2,8 +2,8 @@
 
 Snakemake counts GPUs but does not say which one is free. Each GPU is a lock file; the command inherits the
 lock, so the GPU is given back when the command ends, however it ends. GPUs are those of CUDA_VISIBLE_DEVICES,
-else those of nvidia-smi; without any, and with ECHO_DEVICE=cpu, the command simply runs. `--gpus N` waits for
-N at once.
+else those of nvidia-smi; without any, and with ECHO_DEVICE=cpu, the command simply runs, as it does where Slurm gave
+the job GPUs of its own. `--gpus N` waits for N at once.
 """
 
 import fcntl
@@ -33,6 +33,12 @@ def visible_gpus() -> list[str]:
         return subprocess.run(query, capture_output=True, text=True, check=True, timeout=60).stdout.split()
     except (OSError, subprocess.SubprocessError):
         return []
+
+
+def assigned() -> bool:
+    """Whether Slurm has given this job its GPUs: nobody else has them, and on every node the first one is number 0."""
+    given = ("SLURM_STEP_GPUS", "SLURM_JOB_GPUS", "SLURM_GPUS_ON_NODE")
+    return "SLURM_JOB_ID" in os.environ and any(os.environ.get(name) for name in given)
 
 
 def try_lock(gpu: str, folder: Path) -> int | None:
@@ -82,7 +88,7 @@ def main() -> None:
         count, command = int(command[1]), command[2:]
     if not command:
         fail("on_gpu.py needs a command to run, for example: python -m training.fit --help.")
-    if gpus := visible_gpus():
+    if (gpus := visible_gpus()) and not assigned():
         if count > len(gpus):
             fail(f"{count} GPUs were asked for but {len(gpus)} are visible; lower --gpus.")
         folder = Path(tempfile.gettempdir()) / f"gpu_slots_{os.getuid()}"

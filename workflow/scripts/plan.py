@@ -21,7 +21,9 @@ def shard_names(dialogues: int, size: int | None) -> list[str]:
 
 def count_dialogues(config: Mapping[str, Any], root: Path = Path(".")) -> dict[str, int]:
     """Dialogues (or recordings, where those are cut into segments) of each split, known before any stage has run."""
-    dataset = config["dataset"]
+    dataset, told = config["dataset"], config["shards"].get("of")
+    if told:
+        return {"train": told.get("train", 0), "test": told.get("test", 0)}
     if dataset["kind"] == "synthetic":
         return {"train": config["world"].get("train", 160), "test": config["world"].get("test", 32)}
     pairs = dataset.get("pairs")
