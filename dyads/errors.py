@@ -1,7 +1,20 @@
 """Errors a user can cause: one sentence naming the thing, what is wrong and the remedy."""
 
+import errno
+import re
 import sys
 from collections.abc import Callable
+
+
+_ROOM = "free some room, or name a folder on another disk"
+_OTHER = "name a folder that this user may write to"
+DISK = {  # of a system call on a file: what is wrong, and the remedy
+    errno.ENOSPC: ("the disk is full", _ROOM),
+    errno.EDQUOT: ("the quota on this disk is used up", _ROOM),
+    errno.EROFS: ("the file system is read-only", _OTHER),
+    errno.EACCES: ("permission is denied", _OTHER),
+    errno.EPERM: ("the operation is not permitted", _OTHER),
+}
 
 
 class UserError(Exception):
@@ -23,4 +36,24 @@ def run_cli(main: Callable[[], int | None]) -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except Exception as error:
+        if sentence := disk_problem(error):
+            print(f"error: {sentence}", file=sys.stderr)
+            sys.exit(2)
+        raise
     sys.exit(code or 0)
+
+
+def disk_problem(error: BaseException) -> str | None:
+    """One sentence on a disk that is full, read-only or closed to this user; None for any other error.
+
+    Libraries written in Rust (safetensors) tell the system's number in their text alone.
+    """
+    number, place = getattr(error, "errno", None), getattr(error, "filename", None)
+    if not isinstance(number, int):
+        match = re.search(r"\(os error (\d+)\)", str(error))
+        number = int(match[1]) if match else None
+    if number not in DISK:
+        return None
+    what, remedy = DISK[number]
+    return f"{place or 'a file of this stage'}: {what}; {remedy}, and run the same command again."

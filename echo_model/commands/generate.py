@@ -1,6 +1,7 @@
 """Make an avatar's video from one's own files: `python -m echo_model.commands.generate --help`."""
 
 import argparse
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from dyads.adapters.engine.planning import crop_plan
 from dyads.adapters.face_crop import apply_crop, centre_crop, picture_crop
 from dyads.adapters.pairs import Source
 from dyads.contract import FPS
-from dyads.errors import run_cli
+from dyads.errors import ConfigError, run_cli
 from dyads.media.containers import probe
 from dyads.media.pictures import read_picture
 from dyads.media.regions import iter_views
@@ -48,6 +49,17 @@ def stretch(audio: np.ndarray, frames: int) -> np.ndarray:
     return np.pad(audio, (0, frames * FRAME - len(audio)))
 
 
+def check_out(path: Path) -> None:
+    """ConfigError, before any work, where no video can be written."""
+    if path.is_dir():
+        raise ConfigError(f"--out {path} is a folder; name a file in it, such as {path / 'avatar.mp4'}.")
+    if path.suffix.lower() not in (".mp4", ".mov", ".mkv"):
+        raise ConfigError(f"--out {path} has no name of a video; end it with .mp4.")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise ConfigError(f"--out {path} cannot be written: {folder} is no folder that this user may write to.")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m echo_model.commands.generate", description=__doc__)
     parser.add_argument("--checkpoint", required=True, help="folder of Echo.save_pretrained, or a hub id")
@@ -61,6 +73,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="sampling steps; default: the checkpoint's")
     parser.add_argument("-o", "--out", type=Path, required=True)
     arguments = parser.parse_args()
+    if arguments.steps is not None and arguments.steps < 1:
+        raise ConfigError(f"--steps is {arguments.steps}, but sampling needs at least one step.")
+    check_out(arguments.out)
     echo = Echo.from_pretrained(arguments.checkpoint, map_location=str(pick_device(None)))
     size, crop = echo.vae.options.size, not arguments.no_crop
     reference = face(read_picture(arguments.reference), size, str(arguments.reference), crop)
@@ -74,7 +89,7 @@ def main() -> None:
         )
     voice = stretch(voice, len(frames))
     turns = read_turns(arguments.turns) if arguments.turns else ()
-    stream = echo.stream(reference, arguments.seed, **({"steps": arguments.steps} if arguments.steps else {}))
+    stream = echo.stream(reference, arguments.seed, **({} if arguments.steps is None else {"steps": arguments.steps}))
     clips = clips_of(stream, frames, heard, voice, turns)
     made = list(tqdm(clips, "generate", -(-len(frames) // echo.model.clip), unit="clip", disable=None))
     write_video(arguments.out, np.concatenate(made), voice)

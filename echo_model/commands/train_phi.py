@@ -16,7 +16,7 @@ from echo_model.backbones.phi import AGES, Phi, PhiOptions, steps_of
 from echo_model.commands.encode import load_inputs
 from training.device import limit_threads
 from training.engine.loop import TrainOptions, train
-from training.engine.weights import load_weights, read_meta, save_weights
+from training.engine.weights import load_weights, read_options, save_weights
 from training.options import from_dict, parse_json
 
 
@@ -104,7 +104,7 @@ class PhiTask:
 
 def load_phi(path: Path) -> Phi:
     """The frozen understanding model saved by this stage."""
-    phi = Phi(from_dict(PhiOptions, read_meta(path)["options"], str(path)))
+    phi = Phi(from_dict(PhiOptions, read_options(path), str(path)))
     load_weights(path, phi)
     return phi.eval().requires_grad_(False)
 

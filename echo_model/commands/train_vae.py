@@ -22,7 +22,7 @@ from dyads.seeding import rng, torch_generator
 from echo_model.backbones.vae import CHANNELS, TOKENS, FaceVAE, VAEOptions
 from training.device import limit_threads
 from training.engine.loop import TrainOptions, train
-from training.engine.weights import load_weights, read_meta, save_weights
+from training.engine.weights import load_weights, read_options, save_weights
 from training.options import from_dict, parse_json
 
 
@@ -234,7 +234,7 @@ def train_on_frames(
 
 def load_on_frames(path: Path, kind: type[nn.Module], options_kind: type) -> nn.Module:
     """The frozen network that `train_on_frames` saved."""
-    network = kind(from_dict(options_kind, read_meta(path)["options"], str(path)))
+    network = kind(from_dict(options_kind, read_options(path), str(path)))
     load_weights(path, network)
     return network.eval().requires_grad_(False)
 

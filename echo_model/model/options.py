@@ -44,6 +44,11 @@ class ModelOptions:
         for name in ("phi_width", "text_width", "words"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"model.{name} is {getattr(self, name)}, but must be at least 1.")
+        for name in ("d", "heads", "blocks"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"model.{name} is {getattr(self, name)}, but must be at least 1.")
+        if self.d % (2 * self.heads):
+            raise ConfigError(f"model.d is {self.d}, but must be a multiple of 2 x {self.heads} (model.heads).")
         if self.context < self.clip:
             raise ConfigError(
                 f"model.context is {self.context} frames, but T counts the clip's {self.clip} too; give that or more."

@@ -63,6 +63,12 @@ def load_probe(path: Path | str, kinds: tuple[str, ...]) -> tuple[nn.Module, dic
         )
     # by name, so that training one probe does not depend on the code of the others
     kind = getattr(importlib.import_module(f"evaluation.probes.{meta['kind']}"), KINDS[meta["kind"]])
-    probe = kind(**meta["build"])
+    try:
+        probe = kind(**meta["build"])
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"{path}: is a probe of another version, which is built otherwise ({error}); "
+            f"train it with `python -m evaluation.fits --probe {meta['kind']}`."
+        ) from error
     load_weights(path, probe)
     return probe.eval().requires_grad_(False), meta

@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from training.engine import checkpoint
-from training.engine.weights import load_weights, read_meta, save_weights
+from training.engine.weights import load_weights, read_meta, read_options, save_weights, write_tensors
 from training.errors import MethodError
 
 
@@ -89,3 +89,28 @@ def test_fingerprint_sees_names_shapes_types_and_bits():
     assert len(set(prints)) == len(prints)
     assert checkpoint.fingerprint({"b": torch.tensor(1), "a": torch.zeros(4)}) == prints[0]
     assert checkpoint.fingerprint({"a": torch.zeros(4, dtype=torch.bfloat16)})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_are_none_are_refused(tmp_path, value):
+    source, target = network(), network()
+    with torch.no_grad():
+        source[0].bias[2] = value
+    save_weights(tmp_path / "w", source)
+    before = target[0].weight.clone()
+    with pytest.raises(MethodError, match="tensor '0.bias' holds numbers that are not finite"):
+        load_weights(tmp_path / "w", target)
+    assert (target[0].weight == before).all()
+
+
+def test_integers_where_weights_are_wanted_are_refused(tmp_path):
+    tensors = {name: value.long() for name, value in network().state_dict().items()}
+    write_tensors(tmp_path / "w", tensors)
+    with pytest.raises(MethodError, match="holds torch.int64, but the module needs torch.float32"):
+        load_weights(tmp_path / "w", network())
+
+
+def test_a_file_that_does_not_say_how_its_network_is_built(tmp_path):
+    save_weights(tmp_path / "w", network())
+    with pytest.raises(MethodError, match="does not say how its network is built"):
+        read_options(tmp_path / "w")

@@ -60,6 +60,17 @@ def read_meta(path: Path | str) -> dict[str, Any]:
         raise MethodError(_unreadable(path, error)) from error
 
 
+def read_options(path: Path | str, key: str = "options") -> Any:
+    """What a weights file says of how its network is built; MethodError where it says nothing."""
+    meta = read_meta(path)
+    if key not in meta:
+        raise MethodError(
+            f"weights file {path} does not say how its network is built (no {key!r} in its header): it is of another "
+            "program or version; train it again."
+        )
+    return meta[key]
+
+
 def load_weights(path: Path | str, module: nn.Module) -> dict[str, Any]:
     """Load what `save_weights` wrote into `module` and return its `meta`.
 
@@ -85,6 +96,14 @@ def copy_state(tensors: dict[str, torch.Tensor], target: dict[str, torch.Tensor]
         if tensors[name].shape != wanted.shape:
             shapes = f"{tuple(tensors[name].shape)}, but the module needs {tuple(wanted.shape)}"
             raise MethodError(f"{where}: tensor {name!r} has shape {shapes}; {remedy}.")
+        if tensors[name].is_floating_point() != wanted.is_floating_point():
+            kinds = f"{tensors[name].dtype}, but the module needs {wanted.dtype}"
+            raise MethodError(f"{where}: tensor {name!r} holds {kinds}; {remedy}.")
+        if wanted.is_floating_point() and not torch.isfinite(tensors[name]).all():
+            raise MethodError(
+                f"{where}: tensor {name!r} holds numbers that are not finite (NaN or infinity), which would make "
+                "black videos; train again, or take another copy of the file."
+            )
     with torch.no_grad():
         for name, tensor in tensors.items():
             target[name].copy_(tensor)

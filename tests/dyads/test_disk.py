@@ -1,0 +1,68 @@
+"""A disk that is full, read-only or closed is one sentence that names the file; the first cause, not the clean-up's."""
+
+import errno
+
+import numpy as np
+import pytest
+
+from dyads.errors import disk_problem, run_cli
+from dyads.files import atomic_path, write_text
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "out/a.csv"), ["out/a.csv", "disk is full", "same command"]),
+        (OSError(errno.EROFS, "Read-only file system", "out/a.csv"), ["out/a.csv", "read-only"]),
+        (PermissionError(errno.EACCES, "Permission denied", "out/a.csv"), ["out/a.csv", "permission is denied"]),
+        (RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"), ["disk is full"]),
+    ],
+)
+def test_it_is_one_sentence(error, words, capsys):
+    def main():
+        raise error
+
+    with pytest.raises(SystemExit) as end:
+        run_cli(main)
+    told = capsys.readouterr().err
+    assert end.value.code == 2 and told.count("\n") == 1 and all(word in told for word in words)
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(errno.ENOENT, "no", "a"), ValueError("os error"), KeyError("a")])
+def test_what_is_no_disk_problem_stays_what_it_is(error):
+    def main():
+        raise error
+
+    assert disk_problem(error) is None
+    with pytest.raises(type(error)):
+        run_cli(main)
+
+
+def test_the_first_cause_is_told_where_the_clean_up_fails_too(tmp_path, monkeypatch):
+    from pathlib import Path
+
+    def refuse(*arguments, **options):
+        raise OSError(errno.EROFS, "Read-only file system", "clean-up")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(OSError, match="full"), atomic_path(tmp_path / "a.npy") as temporary:
+        np.save(temporary, np.zeros(3))
+        raise OSError(errno.ENOSPC, "full", str(temporary))
+
+
+def test_a_full_disk_leaves_no_half_written_file():
+    with pytest.raises(OSError) as error:
+        with open("/dev/full", "w") as file:
+            file.write("x" * 100_000)
+    assert "the disk is full" in disk_problem(error.value)
+
+
+def test_a_folder_that_is_closed(tmp_path):
+    import os
+
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    tmp_path.chmod(0o500)
+    with pytest.raises(PermissionError) as error:
+        write_text(tmp_path / "a.txt", "a")
+    assert "permission is denied" in disk_problem(error.value)
