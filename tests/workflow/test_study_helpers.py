@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plan import shard_names
 from study import code_files, config_problem, load_schema, merge, typed
+
+from dyads.shards import Shard, parse_shard
 
 ROOT = Path(__file__).resolve().parents[2]
 VALID = {"seeds": [0], "methods": {"echo": {"class": "echo_model.method:Echo"}}}
@@ -81,3 +84,42 @@ def test_code_files_of_a_class_a_package_and_a_main_module():
 def test_code_files_of_an_unknown_module_is_an_error_naming_it():
     with pytest.raises(FileNotFoundError, match="training.fitt"):
         code_files("training.fitt")
+
+
+@pytest.mark.parametrize("name", ["a b", "a/b", "..", "a'b", 'a"b', "$(x)", ""])
+@pytest.mark.parametrize("section", ["methods", "controls", "external"])
+def test_names_of_rows_are_plain_words(section, name):
+    row = "videos" if section == "external" else {"class": "a.b:C"}
+    assert config_problem(VALID | {section: {name: row}}, load_schema())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dataset": {"name": "../../victim"}},
+        {"dataset": {"name": "a b"}},
+        {"dataset": {"name": ".."}},
+        {"results": "a{b}"},
+        {"seeds": [2**80]},
+        {"shards": {"dialogues": 0}},
+        {"gpus_per_job": -1},
+    ],
+)
+def test_values_that_lead_outside_or_beyond_are_refused(change):
+    assert config_problem(VALID | change, load_schema())
+
+
+def test_shards_are_cut_alike_everywhere():
+    assert shard_names(9, None) == shard_names(9, 9) == shard_names(0, 4) == []
+    assert shard_names(9, 4) == ["1-of-3", "2-of-3", "3-of-3"]
+    whole = list(range(9))
+    parts = [list(parse_shard(name).of(whole)) for name in shard_names(9, 4)]
+    assert [item for part in parts for item in part] == whole and [len(part) for part in parts] == [3, 3, 3]
+    assert [len(Shard(k, 4).of(whole[:2])) for k in (1, 2, 3, 4)] == [0, 1, 0, 1]
+
+
+@given(st.integers(0, 60), st.integers(1, 70))
+def test_shards_are_a_partition_into_nearly_equal_runs(count, shards):
+    parts = [list(Shard(k, shards).of(range(count))) for k in range(1, shards + 1)]
+    assert [item for part in parts for item in part] == list(range(count))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1

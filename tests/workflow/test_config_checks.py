@@ -1,0 +1,61 @@
+"""A configuration that is wrong across keys is one sentence, before anything runs."""
+
+import json
+import sys
+
+import pytest
+from checks import class_problem, options_problem, rows_problem
+
+ECHO = {"class": "echo_model.method:Echo", "start": None, "weights": None, "options": {}, "seeds": None}
+
+
+def problem(methods=None, controls=None, seeds=(0,), given=None):
+    methods = {name: ECHO | row for name, row in (methods or {"echo": {}}).items()}
+    controls = {name: ECHO | row for name, row in (controls or {}).items()}
+    config = {"methods": methods, "controls": controls, "seeds": list(seeds)}
+    return rows_problem(config, given or {})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"methods": {"a": {"start": "b"}}}, ["methods.a.start names 'b'", "no method"]),
+        ({"methods": {"a": {"start": "a"}}}, ["methods.a.start names the row itself"]),
+        ({"methods": {"a": {"start": "b"}, "b": {"start": "a"}}}, ["circle", "a -> b -> a"]),
+        ({"methods": {"a": {"weights": "t"}}, "controls": {"t": {}}}, ["names 't', a control"]),
+        ({"methods": {"a": {"start": "b"}, "b": {"weights": "c"}, "c": {}}}, ["borrows the weights of 'c'"]),
+        ({"methods": {"a": {"start": "b", "weights": "b"}, "b": {}}}, ["both start and weights"]),
+        ({"methods": {"a": {}}, "controls": {"a": {}}}, ["'a' is a row of methods and of controls"]),
+        ({"methods": {"a": {}}, "controls": {"t": {"weights": "none"}}}, ["controls.t.weights names 'none'"]),
+        ({"methods": {"a": {"class": "echo_model.metod:Echo"}}}, ["methods.a.class", "no module echo_model.metod"]),
+        ({"methods": {"a": {"class": "echo_model.method:Eco"}}}, ["has no class Eco", "Echo", "Talking"]),
+        ({"given": {"methods": None}}, ["'methods' is an empty heading"]),
+        ({"seeds": [1.0]}, ["seed 1.0 is no whole number"]),
+        ({"methods": {"a": {"seeds": [0, 2.0]}}}, ["seed 2.0 is no whole number"]),
+    ],
+)
+def test_rows_that_lean_on_what_is_not_there(arguments, words):
+    told = problem(**arguments)
+    assert told and told.endswith(".") and "\n" not in told
+    assert all(word in told for word in words), told
+
+
+def test_rows_that_are_sound():
+    assert problem({"a": {"start": "b"}, "b": {"start": "c"}, "c": {}, "d": {"weights": "a"}}) is None
+
+
+def test_a_class_of_an_installed_package_is_left_to_its_import():
+    assert class_problem("yaml:SafeLoader", "methods.a.class") is None
+    assert "no module nowhere.here" in class_problem("nowhere.here:A", "methods.a.class")
+
+
+def test_options_are_held_against_the_stages_dataclasses_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = {"echo": ("echo_model.method:Echo", json.dumps({"model": {"d": 30}}))}
+    assert "model.d is 30, but must be a multiple of" in options_problem({}, rows, [])
+    wrong = {"vae": {"train": {"steps": -5, "batch_size": 1, "learning_rate": 0.1}}}
+    assert options_problem(wrong, {}, []) == "configuration: vae.train: steps is -5, but must be at least 1."
+    sound = {"world": {"train": 3}, "report": {"note": "x"}}
+    assert options_problem(sound, {"echo": (rows["echo"][0], "{}")}, []) is None
+    monkeypatch.setattr(sys, "executable", "/bin/false")  # what passed is not asked again
+    assert options_problem(sound, {"echo": (rows["echo"][0], "{}")}, []) is None

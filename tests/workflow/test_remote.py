@@ -1,0 +1,52 @@
+"""What a job of a remote executor is told: it parses the workflow anew on another machine, with other targets."""
+
+import os
+import re
+import shlex
+from pathlib import Path
+
+from checkout import copy_repository
+
+PLUGINS = Path(__file__).parent / "plugins"
+
+
+def recorded(checkout, tmp_path, *arguments) -> list[str]:
+    """Commands of the jobs that a run would submit first."""
+    record = tmp_path / "recorded"
+    result = checkout.snakemake(
+        *(*arguments, "--executor", "record", "--jobs", "1", "--nolock", "--retries", "0"),
+        RECORDED=str(record),
+        PYTHONPATH=str(PLUGINS),
+    )
+    assert record.exists(), result.text[-2000:]
+    return record.read_text().splitlines()
+
+
+def test_the_choice_of_the_smoke_study_reaches_the_jobs_of_a_remote_executor(tmp_path):
+    """Without it a job of `snakemake smoke` made the default study's data anew, in place of the old."""
+    checkout = copy_repository(tmp_path / "checkout")
+    world = "world={train: 1, test: 1, seconds: [4.0, 4.1], size: 16}"
+    (command, *_) = recorded(checkout, tmp_path, "smoke", "--workflow-profile", "none", "--config", world)
+    assert "make_world" in command
+    words = shlex.split(command)  # what a node would run, on a command line of its own
+    for word in words:
+        if "/.snakemake/tmp." in word:  # of the run that submitted it, and waited for
+            Path(word).mkdir()
+    result = checkout.snakemake(*words[words.index("snakemake") + 1 :], PYTHONPATH=str(PLUGINS))
+    assert result.code == 0, result.text[-2000:]
+    assert (checkout.folder / "results/smoke/data/synthetic/manifest.csv").is_file()
+    assert not (checkout.folder / "results/default").exists()
+
+
+def test_a_job_elsewhere_asks_for_a_gpu_where_the_login_node_has_none(checkout, tmp_path):
+    hidden = {name: "" for name in os.environ if name == "CUDA_VISIBLE_DEVICES"}
+    result = checkout.snakemake(
+        *("results/smoke/backbones/vae.safetensors", "--configfile", "workflow/config/smoke.yaml", "--dry-run"),
+        *("--executor", "record", "--jobs", "1", "--workflow-profile", "none"),
+        PYTHONPATH=str(PLUGINS),
+        ECHO_DEVICE="cpu",
+        **hidden,
+    )
+    assert result.code == 0, result.text[-2000:]
+    told = re.search(r"rule train_vae:\n(?:    .*\n)*?    resources: (.*)\n", result.text)[1]
+    assert "gpu=1" in told and "mem_mb=" in told and "runtime=720" in told
