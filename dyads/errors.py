@@ -5,7 +5,6 @@ import re
 import sys
 from collections.abc import Callable
 
-
 _ROOM = "free some room, or name a folder on another disk"
 _OTHER = "name a folder that this user may write to"
 DISK = {  # of a system call on a file: what is wrong, and the remedy

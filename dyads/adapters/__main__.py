@@ -7,12 +7,13 @@ Kinds: seamless, realtalk, vico, hdtf; `folder` (with --pairs) takes any recordi
 import argparse
 from pathlib import Path
 
-from dyads.adapters.engine.adapt import adapt, finish
+from dyads.adapters.engine.adapt import adapt, adapt_shard, finish
 from dyads.adapters.engine.options import AdaptOptions, parse_options
 from dyads.adapters.kinds import LISTED, module_of, refuse_another
 from dyads.adapters.pairs import read_pairs
 from dyads.errors import ConfigError, DataError, run_cli
 from dyads.layouts.recognise import KINDS
+from dyads.shards import add_shard
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--pairs", type=Path, help="kind folder: CSV with one row per dialogue")
     parser.add_argument("--options", help="JSON object with the adapter's options")
     parser.add_argument("--workers", type=int, default=1, help="dialogues made at the same time (default 1)")
+    add_shard(parser)
     parser.add_argument("--list", action="store_true", help="only say what is there; exit code 1 if something lacks")
     given = parser.parse_args(arguments)
     if (given.kind == LISTED) != (given.pairs is not None):
@@ -46,6 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
         counts = {split: sum(pair.split == split for pair in pairs) for split in ("train", "test")}
         print(f"{given.root}: {len(pairs)} dialogues ({', '.join(f'{n} {s}' for s, n in counts.items())})")
         return int(bool(skipped or remarks))
+    if not given.shard.whole:
+        print(f"shard {given.shard} -> {adapt_shard(pairs, given.out, options, given.workers, given.shard)}")
+        return 0
     found = adapt(pairs, given.out, options, given.workers, skipped, bar=True)
     return finish(found, given.out, options)
 

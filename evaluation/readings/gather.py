@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 from dyads.errors import DataError, run_cli
 from dyads.files import atomic_path, write_json, write_text
-from dyads.shards import summed
+from dyads.shards.records import summed
 from evaluation.readings.clip import Tools
 from evaluation.readings.stored import read_features
 from evaluation.recompute import restored

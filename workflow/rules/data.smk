@@ -27,6 +27,7 @@ else:
         input:
             code=code_of("dyads.adapters", f"dyads.adapters.{config['dataset']['kind']}"),
             pairs=config["dataset"]["pairs"] or [],
+            shards=shards_of(f"{DATA}/index.csv", SHARDS),
         output:
             f"{DATA}/manifest.csv",
         log:
@@ -45,3 +46,33 @@ else:
         shell:
             "python -m dyads.adapters --kind {params.kind} {params.pairs:q} --root {params.root:q} --out {params.folder:q}"
             " --options {params.options:q} --workers {threads} > {log:q} 2>&1"
+
+    if SHARDS:
+
+        # Each makes its run of the recordings; the rule above then finds them made, and writes the manifest of all.
+        rule adapt_shard:
+            input:
+                code=code_of("dyads.adapters", f"dyads.adapters.{config['dataset']['kind']}"),
+                pairs=config["dataset"]["pairs"] or [],
+            output:
+                sharded(f"{DATA}/index.csv", SHARDS),
+            log:
+                f"{LOGS}/data/adapt_{{shard}}.log",
+            benchmark:
+                f"{RESULTS}/benchmarks/adapt_{{shard}}.tsv"
+            conda:
+                "../../environment.yml"
+            threads: workers("adapt_shard")
+            resources:
+                **needs("adapt_shard", "adapt_*.tsv"),
+            params:
+                kind=config["dataset"]["kind"],
+                pairs=lambda wildcards, input: ["--pairs", str(input.pairs)] if input.pairs else [],
+                root=os.environ.get(config["dataset"]["root_variable"] or "", config["dataset"]["root"]),
+                folder=DATA,
+                options=json.dumps({"dataset": DATASET, **config["dataset"]["options"]}, sort_keys=True),
+                shard=shard_option(SHARDS),
+            shell:
+                "python -m dyads.adapters --kind {params.kind} {params.pairs:q} --root {params.root:q}"
+                " --out {params.folder:q} {params.shard:q} --options {params.options:q} --workers {threads}"
+                " > {log:q} 2>&1"

@@ -25,6 +25,7 @@ from dyads.adapters.pairs import Pair, Skipped
 from dyads.errors import DataError
 from dyads.files import write_json, write_text
 from dyads.manifest import file_sha256, write_manifest
+from dyads.shards import Shard
 
 VERSION = 2  # raise when the output changes for the same input, so that finished dialogues are made again
 REPORT = ("dyad_id", "role", "source", "source_fps", "crop", "inside", "frames")
@@ -185,6 +186,22 @@ def adapt(
             found.rows += _still(before, pair, out)
     _write(out, found)
     return found
+
+
+def adapt_shard(pairs: list[Pair], out: Path, options: AdaptOptions, workers: int, shard: Shard) -> Path:
+    """Make the shard's run of the pairs, and list what became of each; `adapt` then finds them made and is quick.
+
+    A broken one is listed, and told again, with everything else, by `adapt`.
+    """
+    own = list(shard.of(pairs))
+    states = {}
+    for pair, state, value in _results(own, out, options, workers):
+        states[pair.dyad_id] = state
+        if state in ("skipped", "broken"):
+            print(f"{state} {pair.dyad_id}: {value['why']}", flush=True)
+    listed = shard.list_in(out)
+    write_text(listed, "".join(["dyad_id,state\n", *(f"{pair.dyad_id},{states[pair.dyad_id]}\n" for pair in own)]))
+    return listed
 
 
 def _rows_before(out: Path) -> dict[str, list[dict]]:
