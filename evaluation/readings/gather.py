@@ -39,8 +39,11 @@ def join_readings(parts: Sequence[Path], out: Path) -> dict[str, Any]:
         datasets = {name for name in f"{whole['dataset']},{meta['dataset']}".split(",") if name}
         whole["dataset"] = ",".join(sorted(datasets))
         whole["clips"] += meta["clips"]
-        for key in ("emotions", "truth_names"):
-            whole[key] = whole[key] or meta[key]
+        for key, value in meta.items():
+            if isinstance(value, dict):  # by dialogue, such as who is in it
+                whole[key] = {**whole.get(key, {}), **value}
+            elif not whole.get(key):  # a shard without truth, or without a dialogue, does not know it
+                whole[key] = value
     with atomic_path(out) as temporary:
         save_file(tensors, temporary, metadata={"meta": json.dumps(whole)})
     return whole

@@ -19,6 +19,7 @@ from evaluation.networks import lpips as lpips_network
 from evaluation.probes.pca import PcaProbe
 from evaluation.probes.store import save_probe
 from evaluation.readings import clip, stored
+from evaluation.readings.gather import gather
 from evaluation.registry import cards
 
 
@@ -246,3 +247,21 @@ def test_map_distance_is_the_packages_baseline_form():
     )
     torch.testing.assert_close(map_distance([a, a], [b, b]), wanted.flatten(), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(map_distance([3 * a], [b]), map_distance([a], [b]), rtol=1e-4, atol=1e-5)
+
+
+def test_two_shards_gathered_are_one_job_byte_for_byte(world, videos, probes, tmp_path):
+    """Values, set metrics and readings; and one that is missing is named."""
+    evaluate(world, videos, probes, tmp_path / "whole.csv")
+    parts = [tmp_path / f"{k}-of-2.csv" for k in (1, 2)]
+    for part in parts:
+        evaluate(world, videos, probes, part, "--shard", part.stem)
+    assert "*" not in set(pd.read_csv(parts[0])["clip"])
+    assert gather(parts, tmp_path / "all.csv") == 2
+    for suffix in (".csv", ".features.safetensors"):
+        whole, made = (tmp_path / f"{name}{suffix}" for name in ("whole", "all"))
+        assert whole.read_bytes() == made.read_bytes(), suffix
+    said = json.loads((tmp_path / "all.json").read_text())
+    assert said["clips"] == 2 and said["shards"] == 2 and len(said["machine_kinds"]) == 1
+    parts[1].unlink()
+    with pytest.raises(DataError, match="shard .*2-of-2.csv is missing"):
+        gather(parts, tmp_path / "all.csv")

@@ -344,7 +344,7 @@ def show_what_finished():
         " && python -m reporting.tables --metrics {measured:q} --manifest {manifest:q} --rows {rows:q}"
         " --options {tables:q} --results {RESULTS:q} --out {out:q}/tables > {log:q} 2>&1"
         " && python -m reporting.page --results {out:q} --rows {rows:q} --external {external:q} --options {options:q}"
-        " >> {log:q} 2>&1"
+        " --out {out:q}/report >> {log:q} 2>&1"
     )
     manifest = f"{DATA}/manifest.csv"
     if gone:
