@@ -3,7 +3,7 @@
 
 rule encode_clips:
     input:
-        code=code_files("echo_model.wan.encode"),
+        code=code_of("echo_model.wan.encode"),
         data=f"{DATA}/manifest.csv",
     output:
         f"{CLIPS}/index.csv",
@@ -15,7 +15,8 @@ rule encode_clips:
     conda:
         "../../environment.yml"
     resources:
-        gpu=GPU,
+        **needs("encode_clips", "clips.tsv"),
+        gpu=gpu,
     params:
         data=subpath(input.data, parent=True),
         generator=json.dumps(config["generator"], sort_keys=True),
@@ -28,7 +29,7 @@ rule encode_clips:
 
 rule package_adapter:
     input:
-        code=code_files("echo_model.wan.package"),
+        code=code_of("echo_model.wan.package"),
         card_template="echo_model/cards/adapter.md",
         context=f"{CONTEXT}/index.csv",
         clips=f"{CLIPS}/index.csv",
@@ -42,6 +43,8 @@ rule package_adapter:
         method=one_of(Path(folder).name for folder in ADAPTERS),
     conda:
         "../../environment.yml"
+    resources:
+        **needs("package_adapter"),
     params:
         options=generate_options,
         label=lambda wildcards: table_row(wildcards.method)["label"],

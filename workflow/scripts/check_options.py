@@ -12,7 +12,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from dyads.errors import ConfigError, UserError  # noqa: E402
-from training.method import Resources, load_method  # noqa: E402
+from training.method import load_method  # noqa: E402
 from training.options import TrainOptions, from_dict  # noqa: E402
 
 
@@ -20,7 +20,15 @@ class _Enough(Exception):
     """The method has read its options and asks for files, which are not there yet."""
 
 
-class _NoFiles(Resources):
+class _NoFiles:
+    """Stands for `training.method.Resources` where no stage has run yet."""
+
+    data, device, backbones = Path("."), "cpu", {}
+
+    @property
+    def features(self) -> Path:
+        raise _Enough
+
     def backbone(self, name: str) -> Path:
         raise _Enough
 
@@ -30,7 +38,7 @@ def check_row(name: str, text: str) -> None:
     path, _, options = text.partition(" ")
     given = json.loads(options)
     try:
-        load_method(path, name, given, _NoFiles(Path(".")))
+        load_method(path, name, given, _NoFiles())
     except _Enough:
         pass
     if isinstance(given.get("train"), dict):
