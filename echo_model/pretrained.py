@@ -124,7 +124,12 @@ class Echo(
             if folder.is_dir():
                 raise
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise DataError(f"{name} is no folder, and cannot be had from the hub ({reason}).") from error
+            if "client has been closed" in reason:  # what the hub's library says of a connection that never came
+                reason = "no connection"
+            raise DataError(
+                f"{name} is no folder here, and cannot be had from the hub ({reason}); check the name and the network, "
+                "or give a folder of Echo.save_pretrained."
+            ) from error
 
     @classmethod
     def _load_as_safetensor(cls, model: "Echo", model_file: str, map_location: str, strict: bool) -> "Echo":

@@ -14,6 +14,7 @@ from typing import Any
 
 from dyads.errors import ConfigError, DataError, run_cli
 from dyads.files import atomic_path, write_text
+from reporting.page.media import offline
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -47,7 +48,7 @@ def run(name: str, out: Path, parameters: dict[str, Any]) -> None:
     except PapermillExecutionError as error:
         words = " ".join(f"{error.ename}: {error.evalue}".split())
         raise DataError(f"notebook {name}: cell {error.exec_count} failed with {words}") from error
-    write_text(out / f"{name}.html", page)
+    write_text(out / f"{name}.html", offline(page))
 
 
 def main(arguments: list[str] | None = None) -> None:

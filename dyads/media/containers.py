@@ -85,6 +85,8 @@ def video_stream(container: av.container.InputContainer, path: Path | str) -> av
 
 def promised_end(stream: av.stream.Stream) -> float:
     """When a stream ends by its header, in seconds of the file's clock; 0 where it says nothing."""
+    if stream.container.format.name == "aac":  # no header: a duration guessed from the first frames' bit rate
+        return 0.0
     if stream.duration:
         return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
     parts = stream.metadata.get("DURATION", "").split(":")  # Matroska keeps the end in a tag

@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,8 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from dyads.contract import Turn
 
+# What typesetting makes of an apostrophe, of quotes and dashes: the lexicon knows "don't", not "don’t".
+TYPOGRAPHIC = str.maketrans("’‘ʼ‛′`´“”„–—", "'" * 7 + '"' * 3 + "--")
 PROMPT = Path(__file__).parent.parent / "prompts" / "affect.json"
 
 
@@ -26,6 +29,7 @@ def prompt() -> dict:
 @cache
 def reading(text: str) -> str | None:
     """The emotion one utterance carries in its words: joy, sadness, anger, surprise, or None."""
+    text = unicodedata.normalize("NFKC", text).translate(TYPOGRAPHIC)
     words, rules = set(re.findall(r"[a-z']+", text.lower())), prompt()
     if words & set(rules["surprise"]):
         return "surprise"

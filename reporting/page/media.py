@@ -69,10 +69,13 @@ def place_picture(source: Path, target: Path) -> Path:
 
 def place_notebook(source: Path, target: Path) -> None:
     """A notebook's page without the scripts that it would load from the network (its own output needs none)."""
-    page = source.read_text(encoding="utf-8")
-    cleaned = REMOTE.sub(lambda found: "" if re.search(r"https?://", found[0]) else found[0], page)
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(cleaned, encoding="utf-8")
+    target.write_text(offline(source.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def offline(page: str) -> str:
+    """A page without scripts and styles that lie in a network."""
+    return REMOTE.sub(lambda found: "" if re.search(r"https?://", found[0]) else found[0], page)
 
 
 def weight(folder: Path) -> tuple[int, int]:

@@ -148,3 +148,11 @@ def test_what_is_no_mono_signal_is_not_written(tmp_path: Path, sound: np.ndarray
     with pytest.raises(DataError, match="a.wav.*finite mono.*repair"):
         write_wav(tmp_path / "a.wav", sound)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_aac_file_that_begins_with_silence_is_whole(tmp_path: Path):
+    """Without a header its duration is guessed from the first frames, which are small: far too long."""
+    sound = np.concatenate([np.zeros(32_000, np.float32), noise(64_000)])
+    write_any(tmp_path / "quiet.aac", audio=sound[None], rate=16_000)
+    found = read_audio(tmp_path / "quiet.aac")
+    assert len(found) == pytest.approx(96_000, abs=3_000)

@@ -66,6 +66,12 @@ def test_readings(text, emotion):
     assert reading(text) == emotion
 
 
+@pytest.mark.parametrize("apostrophe", "’ʼ′")
+def test_typesetting_does_not_turn_a_sentence_round(apostrophe):
+    for text in ("I don't like it", "this isn't good, it's terrible", "I can't say I'm happy"):
+        assert reading(text.replace("'", apostrophe)) == reading(text) != "joy"
+
+
 def test_psi_reads_only_what_was_said_before_and_forgets():
     history = [Turn(1.0, 2.0, "user", "that was wonderful"), Turn(4.0, 5.0, "user", "i am furious about it")]
     happy, tense = prompt()["emotions"]["joy"], prompt()["emotions"]["anger"]
