@@ -14,7 +14,7 @@ from dyads.errors import DataError
 from dyads.layouts.others import write_hdtf, write_realtalk, write_vico, write_vico_challenge
 from dyads.layouts.recognise import recognised
 
-OPTIONS = '"size": 32, "crop": "fixed"'
+OPTIONS = '"size": 32, "crop": "centre"'
 WRITERS = {"vico": write_vico, "hdtf": write_hdtf, "realtalk": write_realtalk}
 
 

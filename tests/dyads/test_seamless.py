@@ -19,7 +19,7 @@ from dyads.errors import ConfigError, DataError
 from dyads.layouts.seamless import plain, traps, write_seamless
 
 SECONDS = 4.0
-OPTIONS = '{"size": 32, "segment_seconds": 2.0, "minimum_seconds": 1.0, "crop": "fixed"}'
+OPTIONS = '{"size": 32, "segment_seconds": 2.0, "minimum_seconds": 1.0, "crop": "centre"}'
 
 
 @pytest.fixture(scope="module")
