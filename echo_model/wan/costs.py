@@ -128,7 +128,13 @@ def user_on_meta(options: WanOptions, model: ModelOptions, batch: int = 1) -> tu
 
 
 class Saved:
-    """Bytes that autograd keeps for the backward pass while this context is open; a storage counts once."""
+    """Bytes that autograd keeps for the backward pass while this context is open; a storage counts once.
+
+    Weights of `modules` do not count, which linear layers keep too, as views that no longer tell what they are.
+    """
+
+    def __init__(self, *modules: nn.Module | None):
+        self.own = {p.untyped_storage()._cdata for module in filter(None, modules) for p in module.parameters()}
 
     def __enter__(self) -> "Saved":
         self.seen: dict[int, int] = {}
@@ -138,8 +144,8 @@ class Saved:
         return self
 
     def pack(self, tensor: Tensor) -> Tensor:
-        if not isinstance(tensor, nn.Parameter):
-            storage = tensor.untyped_storage()
+        storage = tensor.untyped_storage()
+        if storage._cdata not in self.own:
             self.seen[storage._cdata] = storage.nbytes()
             self.held.append(tensor)
         return tensor
@@ -173,7 +179,7 @@ def cost(options: WanOptions, model: ModelOptions, stage: StageOptions, user: bo
             with torch.no_grad(), generator.using(TALKING):
                 generator(**given, depth=min(max(depth, 1), blocks))
         reference_flops = counter.get_total_flops()
-        with Saved() as saved:
+        with Saved(generator, lcu) as saved:
             if lcu is not None:
                 f_pu = lcu(*watched)[0].to(given["audio"].dtype)
             features, answer = generator(**given, f_pu=f_pu)
@@ -199,7 +205,7 @@ def cost(options: WanOptions, model: ModelOptions, stage: StageOptions, user: bo
 def _one_block(generator: EchoWan, given: dict[str, Tensor], f_pu: Tensor | None) -> int:
     """Bytes that autograd keeps of the inside of one block."""
     before, generator.options = generator.options, replace(generator.options, checkpointing=False)
-    with Saved() as one:
+    with Saved(generator) as one:
         generator(**given, f_pu=f_pu, depth=1)
     generator.options = before
     return one.bytes
