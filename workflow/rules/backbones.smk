@@ -48,7 +48,7 @@ rule encode:
         gpu=gpu,
     params:
         data=subpath(input.data, parent=True),
-        folder=FEATURES,
+        folder=placed(FEATURES),
         shard=shard_option(SHARDS),
     shell:
         "python workflow/scripts/on_gpu.py python -m echo_model.commands.encode --data {params.data:q} --vae {input.vae:q}"
@@ -106,11 +106,11 @@ rule understand:
         gpu=gpu,
     params:
         data=subpath(input.data, parent=True),
-        features=FEATURES,  # read by the small Phi alone
+        features=placed(FEATURES),  # read by the small Phi alone
         phi=["--phi", PHI] if small_phi() else [],
         readers=json.dumps(READERS, sort_keys=True),
         model=json.dumps(config["model"] if PRETRAINED else {}, sort_keys=True),
-        folder=CONTEXT,
+        folder=placed(CONTEXT),
         shard=shard_option(SHARDS),
     shell:
         "python workflow/scripts/on_gpu.py python -m echo_model.commands.understand --data {params.data:q} --features {params.features:q}"
@@ -165,7 +165,7 @@ rule encode_motion:
         gpu=gpu,
     params:
         data=subpath(input.data, parent=True),
-        folder=MOTION,
+        folder=placed(MOTION),
         shard=shard_option(SHARDS),
     shell:
         "python workflow/scripts/on_gpu.py python -m baselines.motion.encode --data {params.data:q}"

@@ -47,6 +47,11 @@ def shards_of(path, shards):
     return [sharded(path, shards).replace("{shard}", shard) for shard in shards]
 
 
+def placed(path):
+    """A stage's folder as a parameter: its shards' lists lie deeper than the list of all."""
+    return lambda wildcards: path
+
+
 def mark(shards):
     """What tells a shard's log from another's."""
     return "_{shard}" if shards else ""

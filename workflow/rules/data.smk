@@ -69,7 +69,7 @@ else:
                 kind=config["dataset"]["kind"],
                 pairs=lambda wildcards, input: ["--pairs", str(input.pairs)] if input.pairs else [],
                 root=os.environ.get(config["dataset"]["root_variable"] or "", config["dataset"]["root"]),
-                folder=DATA,
+                folder=placed(DATA),
                 options=json.dumps({"dataset": DATASET, **config["dataset"]["options"]}, sort_keys=True),
                 shard=shard_option(SHARDS),
             shell:

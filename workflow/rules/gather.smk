@@ -14,6 +14,8 @@ if SHARDS:
             f"{FEATURES}/index.csv",
         log:
             f"{LOGS}/gather/features.log",
+        conda:
+            "../../environment.yml"
         shell:
             "python -m dyads.shards {input:q} --out {output:q} > {log:q} 2>&1"
 
@@ -46,6 +48,8 @@ if TEST_SHARDS:
             VIDEOS,
         log:
             f"{LOGS}/gather/videos_{{method}}_seed{{seed}}.log",
+        conda:
+            "../../environment.yml"
         shell:
             "python -m dyads.shards {input:q} --out {output:q} > {log:q} 2>&1"
 

@@ -21,7 +21,7 @@ rule encode_clips:
         data=subpath(input.data, parent=True),
         generator=json.dumps(config["generator"], sort_keys=True),
         model=json.dumps(config["model"], sort_keys=True),
-        folder=CLIPS,
+        folder=placed(CLIPS),
     shell:
         "python workflow/scripts/on_gpu.py python -m echo_model.wan.encode --data {params.data:q}"
         " --generator {params.generator:q} --model {params.model:q} --out {params.folder:q} > {log:q} 2>&1"
