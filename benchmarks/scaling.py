@@ -1,8 +1,7 @@
 """Samples a second of one training over processes: `python -m benchmarks.scaling [--processes 1 2]`, and equal weights.
 
-The step is not tiny: a transformer over a batch of sequences, by the engine that trains every
-method, under `training.launch`. Efficiency is the speed over that of one process, divided by the processes; with gloo on
-CPUs, one core a process.
+The step is not tiny: a transformer over a batch of sequences, by the engine that trains every method, under
+`training.launch`. Efficiency is the speed over that of one process, divided by the processes; gloo, one core each.
 """
 
 import argparse

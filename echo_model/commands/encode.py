@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dyads.contract import ROLES, Dyad, DyadArrays, file_sha256, load_arrays, read_manifest
-from dyads.errors import run_cli
+from dyads.errors import DataError, run_cli
 from dyads.features import read_features, write_features
 from dyads.files import write_text
 from dyads.shards import add_shard
@@ -27,6 +27,8 @@ from echo_model.commands.train_vae import load_vae
 from training.device import limit_threads
 from training.options import options_hash
 from training.source import source_hash
+
+PER_FRAME = {"user_latents", "user_audio", "avatar_audio", "energy", "avatar_latents"}
 
 
 @torch.no_grad()
@@ -59,12 +61,24 @@ def encode_dyad(dyad: Dyad, vae_path: Path, out: Path, made_by: str = "") -> str
 
 def load_inputs(features: Path, dyad_id: str) -> dict[str, Tensor]:
     """The inputs of one dialogue, (T, ...) each."""
-    return read_features(features / f"{dyad_id}.safetensors")[0]
+    return _whole(features / f"{dyad_id}.safetensors")
 
 
 def load_targets(features: Path, dyad_id: str) -> Tensor:
     """The avatar's true latents (T, 17, 8): for training only."""
-    return read_features(features / f"{dyad_id}.target.safetensors")[0]["avatar_latents"]
+    return _whole(features / f"{dyad_id}.target.safetensors")["avatar_latents"]
+
+
+def _whole(path: Path) -> dict[str, Tensor]:
+    """A dialogue's tensors; DataError where one of them is shorter or longer than the dialogue it was made of."""
+    tensors, meta = read_features(path)
+    for name in PER_FRAME & tensors.keys():
+        if len(tensors[name]) != meta.get("frames", len(tensors[name])):
+            raise DataError(
+                f"{path}: tensor {name!r} has {len(tensors[name])} frames, but the dialogue has {meta['frames']}; "
+                "delete the file and encode again."
+            )
+    return tensors
 
 
 def kept(file: Path, made_by: str) -> bool:

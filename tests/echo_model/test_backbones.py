@@ -5,10 +5,13 @@ import pytest
 import torch
 
 from dyads.contract import Turn
+from dyads.errors import DataError
+from dyads.features import write_features
 from echo_model.backbones.audio import AUDIO_DIM, encode_audio, frame_energy
 from echo_model.backbones.phi import Phi, PhiOptions
 from echo_model.backbones.psi import affect_sentence, prompt, reading
 from echo_model.backbones.text import TEXT_DIM, WORDS, encode_text
+from echo_model.commands.encode import load_inputs, load_targets
 
 
 def voice(f0, frames=20):
@@ -92,3 +95,15 @@ def test_phi_is_causal_and_looks_back_a_bounded_way():
     changed[:, 10] += 1
     moved = (phi(audio, video) - phi(changed, video)).abs().amax((0, 2)) > 1e-6
     assert not moved[:10].any() and moved[10] and not moved[10 + 4 + 4 :].any()
+
+
+def test_features_shorter_than_their_dialogue_are_refused(tmp_path):
+    tensors = {"user_latents": torch.zeros(9, 17, 8), "energy": torch.zeros(10), "reference": torch.zeros(4, 4)}
+    write_features(tmp_path / "a.safetensors", tensors, {"frames": 10})
+    with pytest.raises(DataError, match="'user_latents' has 9 frames, but the dialogue has 10; delete the file"):
+        load_inputs(tmp_path, "a")
+    write_features(tmp_path / "a.safetensors", tensors | {"user_latents": torch.zeros(10, 17, 8)}, {"frames": 10})
+    assert len(load_inputs(tmp_path, "a")["user_latents"]) == 10
+    write_features(tmp_path / "a.target.safetensors", {"avatar_latents": torch.zeros(8, 17, 8)}, {"frames": 10})
+    with pytest.raises(DataError, match="'avatar_latents' has 8 frames"):
+        load_targets(tmp_path, "a")

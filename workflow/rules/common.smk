@@ -16,7 +16,7 @@ from snakemake.utils import update_config, validate
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 from on_gpu import visible_gpus
 from checks import options_problem, rows_problem
-from plan import count_dialogues, measured, shard_names
+from plan import count_dialogues, measured, missing_shards, shard_names
 from study import PACKAGES, code_files, code_of, config_problem, load_schema, merge, typed
 
 if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method and not shutil.which("conda"):
