@@ -33,6 +33,9 @@ video encoded once more; *VAE*, the true video through the autoencoder; *frozen*
 coefficients rendered. "A > B" means that A scores better than B; "A ~ B" that the metric does not see what is wrong
 with B, which comes out nearer to A than to a still face. `tables/controls.md` says for each study which of these hold.
 
+**Trust.** [trust.md](trust.md) shows for videos with known faults which metric gets worse, which does not see it, and
+which goes the wrong way.
+
 **A failure is never a score.** What cannot be computed has no value and one of these reasons, is counted in the tables
 and enters no mean:
 """
@@ -82,6 +85,7 @@ def section(card: MetricCard) -> str:
         lines.append(f"**Cannot tell apart:** {pairs}.")
     if card.unordered:
         lines.append(f"**No usual order:** {card.unordered}.")
+    lines.append("[Which faults it sees](trust.md).")
     if card.disagreements:
         lines.append("**Known disagreements:**\n" + "\n".join(f"- {text}" for text in card.disagreements))
     head = f"\n## {card.name}\n\n**{card.label.rstrip('.')}.** {card.definition}\n\n$$\n{card.equation}\n$$\n\n"

@@ -8,7 +8,7 @@ from functools import cache
 
 import av
 import numpy as np
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.reformatter import VideoReformatter
 
 from dyads.media.writer import SCALING
@@ -26,7 +26,9 @@ LUMA = np.array([0.2627, 0.6780, 0.0593], np.float32)  # BT.2020
 
 def orientation(frame: av.VideoFrame) -> tuple[int, bool]:
     """Quarter turns counter-clockwise, and whether to mirror the result left to right, by the display matrix."""
-    data = frame.side_data.get(Type.DISPLAYMATRIX)
+    # not `frame.side_data`: a frame and the container that it keeps refer to each other, so frames would stay in memory
+    # until the next full garbage collection, a few thousand frames later
+    data = SideDataContainer(frame).get(Type.DISPLAYMATRIX)
     if data is None:
         return 0, False
     a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5]

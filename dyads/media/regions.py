@@ -1,5 +1,6 @@
 """Parts of decoded frames: only the wanted square becomes RGB, with the same pixels as in the whole picture."""
 
+import gc
 from dataclasses import dataclass
 
 import av
@@ -57,12 +58,15 @@ class View:
         """The square at (x, y), antialiased to uint8 (size,size,3); beyond the frame its edge is repeated."""
         height, width = self.size
         reach = int(2 * side / size) + MARGIN
-        left, top = (max(0, int(np.floor(at - reach)) // 16 * 16) for at in (x, y))
-        right, bottom = (int(np.ceil(at + side + reach)) for at in (x, y))
-        if self.plain and left < width and top < height and right > 0 and bottom > 0:
-            picture = self._part(left, top, min(right, width), min(bottom, height))
+        length = (int(side + 2 * reach) // 16 + 2) * 16  # the same for every place, so that a crop is kept
+        left, top, wide, high = 0, 0, min(length, width // 2 * 2), min(length, height // 2 * 2)
+        if self.plain and -side < x < width and -side < y < height:
+            left = int(np.clip((x - reach) // 16 * 16, 0, (width - wide) // 2 * 2))
+            top = int(np.clip((y - reach) // 16 * 16, 0, (height - high) // 2 * 2))
+            odd = width % 2 or height % 2  # such pictures have half a colour pixel at their rim
+            picture = self.rgb()[top:, left:] if odd else self._part(left, top, wide, high)
         else:
-            picture, left, top = self.rgb(), 0, 0
+            picture = self.rgb()
         x, y = x - left, y - top
         high, wide = picture.shape[:2]
         over = int(np.ceil(max(0, -x, -y, x + side - wide, y + side - high)))
@@ -72,34 +76,37 @@ class View:
         box = (x, y, x + side, y + side)
         return np.array(Image.fromarray(picture).resize((size, size), Image.Resampling.BICUBIC, box, reducing_gap=3.0))
 
-    def _part(self, left: int, top: int, right: int, bottom: int) -> np.ndarray:
-        """RGB of the part between whole pixels; left and top are even.
+    def _part(self, left: int, top: int, wide: int, high: int) -> np.ndarray:
+        """RGB uint8 (high, wide, 3) from an even place on.
 
         By FFmpeg's own crop, which keeps what a frame knows of its colours; a frame made of copied planes loses where
         its colour samples lie, and comes out up to 20 levels different at colour edges.
         """
-        right, bottom = min(right + right % 2, self.frame.width), min(bottom + bottom % 2, self.frame.height)
-        key = (left, top, right, bottom, self.frame.width, self.frame.height, self.frame.format.name)
+        key = (wide, high, self.frame.width, self.frame.height, self.frame.format.name)
         if key not in _CROPS:
             if len(_CROPS) >= KEPT:
                 _CROPS.clear()
-            _CROPS[key] = _crop_graph(self.frame, left, top, right, bottom)
-        graph, _, _ = _CROPS[key]
+                gc.collect()  # graphs refer to themselves, and hold frames
+            _CROPS[key] = _crop_graph(self.frame, wide, high)
+        graph, crop = _CROPS[key]
+        crop.process_command("x", str(left))
+        crop.process_command("y", str(top))
         graph.push(self.frame)
         part = graph.pull()
         return self.reformatter.reformat(part, format="rgb24", interpolation=SCALING, threads=1).to_ndarray()
 
 
-def _crop_graph(frame: av.VideoFrame, left: int, top: int, right: int, bottom: int) -> tuple:
+def _crop_graph(frame: av.VideoFrame, wide: int, high: int) -> tuple:
     graph = av.filter.Graph()
+    graph.threads = 1
     size = {"width": frame.width, "height": frame.height, "format": frame.format}
     source = graph.add_buffer(**size, time_base=frame.time_base)
-    crop = graph.add("crop", f"{right - left}:{bottom - top}:{left}:{top}:exact=1")
+    crop = graph.add("crop", f"{wide}:{high}:0:0:exact=1")
     sink = graph.add("buffersink")
     source.link_to(crop)
     crop.link_to(sink)
     graph.configure()
-    return graph, source, sink
+    return graph, crop
 
 
 def iter_views(path, fps: float = video.FPS, start: float = 0.0, end: float | None = None):

@@ -40,8 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     if "--data" in arguments or any(word.startswith("--data=") for word in arguments):
         from reporting.score.study import main as against_a_study
 
-        against_a_study(arguments)
-        return 0
+        return against_a_study(arguments)
     given = parser().parse_args(arguments)
     if given.size < 64:
         raise ConfigError(f"--size {given.size} is too small to see a face; give at least 64.")

@@ -33,19 +33,17 @@ WORDS = {"worse": "✓", "better": "✗", "still": "·", "": ""}
 INTRODUCTION = """# Which metrics can be trusted, and for what
 
 Every true video was degraded in known ways and scored against itself; a metric that can be trusted for a fault gets
-worse
-by it. Compared with the same video coded once more: **✓** worse in at least three of four clips, **✗** *better* in
-as many
-(the metric goes the wrong way), **·** neither (it does not see it); empty: no value. Of metrics of the set (FD
-pooled, SID,
-E-FID ...) the set's one value is compared. A metric whose true value is the aim gets worse by moving away from it.
-Made by
-`python -m reporting.score.trust`; networks' metrics (FID, LPIPS, LSE, CSIM) are missing where no weights were given.
+worse by it. Compared with the same video coded once more: **✓** worse in three of four clips or more, **✗** *better*
+in as many (the metric goes the wrong way), **·** neither (it does not see it); empty: no value. Of metrics of the set (FD
+pooled, SID, E-FID ...) the set's one value is compared. A metric whose aim is the true video's own value gets worse by
+moving away from it. Metrics of networks (FID, LPIPS, LSE, CSIM) are missing where no weights were given.
 
-How to read it: *late 40 ms* is one frame. A metric with · under *another person* or *another time* cannot tell your
-avatar
-from any lively face; one with ✗ under *frozen* rewards standing still; one with ✓ under *blur* alone speaks of
-pictures.
+*Late 40 ms* is one frame. A metric with · under *another person* or *another time* cannot tell your avatar from any
+lively face; one with ✗ under *frozen* rewards standing still; one with ✓ under *blur* alone speaks of pictures. A few
+clips are a few clips: one sign says little.
+
+Made by `python -m reporting.score.trust --out DIR`. For recordings of your own, `--true FOLDER` in addition, and
+`--write FILE --tables "TITLE=DIR/verdicts.csv"` for the page.
 """
 
 

@@ -42,6 +42,17 @@ def test_a_clip_that_is_missing_or_of_another_length_has_no_value(world, probes,
     assert found == {f"{first.dyad_id}.mp4": "length_mismatch", f"{second.dyad_id}.mp4": "missing_video"}
     rows = pd.read_csv(tmp_path / "out" / "external" / "seed0.csv")
     assert rows["value"].isna().all() and set(rows["status"]) == {"length_mismatch", "missing_video"}
+    arguments = [
+        "--generated",
+        str(videos),
+        "--data",
+        str(world),
+        "--probes",
+        str(probes),
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    assert score.main(arguments) == 2  # nothing scored is no success
 
 
 def test_no_folder_and_no_video_of_a_test_dialogue_are_refused(world, probes, tmp_path):
