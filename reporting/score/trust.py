@@ -34,9 +34,9 @@ INTRODUCTION = """# Which metrics can be trusted, and for what
 
 Every true video was degraded in known ways and scored against itself; a metric that can be trusted for a fault gets
 worse by it. Compared with the same video coded once more: **✓** worse in three of four clips or more, **✗** *better*
-in as many (the metric goes the wrong way), **·** neither (it does not see it); empty: no value. Of metrics of the set (FD
-pooled, SID, E-FID ...) the set's one value is compared. A metric whose aim is the true video's own value gets worse by
-moving away from it. Metrics of networks (FID, LPIPS, LSE, CSIM) are missing where no weights were given.
+in as many (the metric goes the wrong way), **·** neither (it does not see it); empty: no value. Of metrics of the set
+(FD pooled, SID, E-FID ...) the set's one value is compared. A metric whose aim is the true video's own value gets worse
+by moving away from it. Metrics of networks (FID, LPIPS, LSE, CSIM) are missing where no weights were given.
 
 *Late 40 ms* is one frame. A metric with · under *another person* or *another time* cannot tell your avatar from any
 lively face; one with ✗ under *frozen* rewards standing still; one with ✓ under *blur* alone speaks of pictures. A few
