@@ -21,7 +21,7 @@ from training.errors import LAUNCHED, PEER_LOST, TrainingError
 
 FIRST_PORT, PORTS = 20000, 20000  # of the processes' meeting place across nodes: one a Slurm job
 # What srun and its daemon add about tasks that another's failure ended.
-SRUN_NOISE = re.compile(r"srun: (error: .*tasks? |Terminating|Job step aborted|launch/slurm)|slurmstepd: ")
+SRUN_NOISE = re.compile(r"srun: (error: .*tasks? |Terminating|Job step aborted|launch/slurm)|slurmstepd\S*: ")
 TAIL = 20  # lines of a failed rank's output
 
 
@@ -45,7 +45,9 @@ def launch(command: list[str], processes: int, nodes: int = 1) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # a page about each failure; ours is a sentence
+    for name in list(logging.root.manager.loggerDict):  # a page about each failure; ours is a sentence
+        if name.startswith("torch.distributed"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     node = int(os.environ.get("SLURM_NODEID", 0)) if nodes > 1 else 0
     here = processes // nodes
     logs = tempfile.mkdtemp(prefix="ranks-")
@@ -69,6 +71,8 @@ def launch(command: list[str], processes: int, nodes: int = 1) -> None:
     except ChildFailedError as error:
         raise _reason(error.failures, processes, Path(logs)) from None
     except SignalException as error:
+        if nodes > 1:  # srun ends this node's tasks because another one's failed; who called srun tells where none did
+            sys.exit(PEER_LOST)
         name = signal.Signals(error.sigval).name
         raise Terminated(f"the training was stopped by {name}; run the same command again to resume.") from None
     finally:
@@ -138,9 +142,13 @@ def _through_srun(processes: int, nodes: int, command: list[str]) -> int:
     srun = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit=1", "--overlap"]
     own = [sys.executable, "-m", "training.launch", f"--processes={processes}", f"--nodes={nodes}"]
     with subprocess.Popen([*srun, *own, *command], stderr=subprocess.PIPE, text=True) as step:
+        told = False
         for line in step.stderr:
             if not SRUN_NOISE.match(line):
+                told = told or line.startswith("error: ")
                 print(line, end="", file=sys.stderr, flush=True)
+    if step.returncode and not told:
+        raise Terminated("the training was ended from outside, or by its time limit; run the same command again.")
     return step.returncode
 
 

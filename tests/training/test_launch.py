@@ -61,6 +61,7 @@ def test_what_cannot_be_launched_is_one_sentence():
 def test_sruns_own_lines_about_tasks_that_were_ended_are_left_out():
     assert SRUN_NOISE.match("srun: error: node2: task 1: Exited with exit code 76")
     assert SRUN_NOISE.match("slurmstepd: error: *** STEP 3.1 ON node1 CANCELLED AT 2026-11-29T13:00:00 ***")
+    assert SRUN_NOISE.match("slurmstepd-node1: error: *** STEP 11.0 ON node1 CANCELLED AT 2026-11-29T15:11:34 ***")
     assert not SRUN_NOISE.match(
         "srun: error: Unable to allocate resources: Requested node configuration is not available"
     )

@@ -1,5 +1,7 @@
 """Weights files: exact, atomic, and refused with one sentence where they do not fit."""
 
+import os
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -114,3 +116,13 @@ def test_a_file_that_does_not_say_how_its_network_is_built(tmp_path):
     save_weights(tmp_path / "w", network())
     with pytest.raises(MethodError, match="does not say how its network is built"):
         read_options(tmp_path / "w")
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_a_file_has_the_permissions_that_the_user_wants(tmp_path, mask, mode):
+    before = os.umask(mask)
+    try:
+        save_weights(tmp_path / "w", network())
+    finally:
+        os.umask(before)
+    assert (tmp_path / "w").stat().st_mode & 0o777 == mode

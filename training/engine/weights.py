@@ -1,6 +1,7 @@
 """Weights as safetensors files: written atomically, and loaded only where names and shapes agree."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,11 @@ def read_tensors(path: Path | str) -> dict[str, torch.Tensor]:
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], header: dict[str, str] | None = None) -> None:
-    """A safetensors file that others may read (safetensors itself makes it private)."""
+    """A safetensors file with the permissions of any other (safetensors itself makes it private)."""
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path, metadata=header)
-    path.chmod(0o644)
+    mask = os.umask(0o077)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
 
 
 def read_meta(path: Path | str) -> dict[str, Any]:
