@@ -24,7 +24,7 @@ export OPENBLAS_NUM_THREADS := 1
 # A study is some 150 short processes: each module is compiled once, not by each of them.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help environment study smoke test lint lock clean-environment
+.PHONY: help environment study smoke test mutants lint lock clean-environment
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ smoke: environment  ## the same workflow with tiny settings; its numbers mean no
 
 test: environment  ## all tests, the smoke run among them
 	python -m pytest --numprocesses logical --dist loadfile
+
+mutants: environment  ## plant small faults and see whether the tests bite (no part of the gate; an hour on two cores)
+	python tests/mutants/run.py
 
 lint: environment  ## ruff (rules and format), snakefmt and Snakemake's own linter
 	python -m ruff check .

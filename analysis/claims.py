@@ -17,7 +17,7 @@ import yaml
 
 from analysis import bootstrap, stats, swap_table
 from analysis.controls_check import control_name, out_of_order
-from analysis.pairing import Compared, Readings, compare, compare_swaps, readings_of
+from analysis.pairing import Compared, Readings, compare, compare_swaps, readings_of, trainings_of
 from analysis.summary import seed_values, summarise
 from dyads.errors import ConfigError, DataError, run_cli
 from dyads.files import write_text
@@ -280,20 +280,31 @@ def arguments_of(prog: str, description: str, arguments: list[str] | None) -> ar
     parser.add_argument("--claims", type=Path, required=True, help="YAML: claims: [{text: ..., metric: ..., ...}]")
     parser.add_argument("--out", type=Path, required=True, help="folder for claims.csv (and .md, .tex where shown)")
     parser.add_argument("--manifest", type=Path, help="the data's manifest.csv: dialogues of one person go together")
+    parser.add_argument("--backbones-per-seed", action="store_true", help="each seed has backbones of its own")
+    parser.add_argument(
+        "--replicates",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FOLDER",
+        help="metrics of replicates (--config replicate=<k>), judged together with --metrics as trainings of everything",
+    )
     return parser.parse_args(arguments)
 
 
 def judged(args: argparse.Namespace) -> pd.DataFrame:
     """The lines of `as_table` from files; ConfigError or DataError where there is nothing to judge."""
     claims = read_claims(args.claims)
-    for path in args.metrics:
+    for path in (*args.metrics, *args.replicates):
         if not path.exists():
             raise ConfigError(f"--metrics {path} does not exist; measure first (python -m evaluation.run).")
-    files = result_files(args.metrics)
-    if not files:
-        named = ", ".join(map(str, args.metrics))
+    studies = [result_files(args.metrics), *(result_files([folder]) for folder in args.replicates)]
+    if not all(studies):
+        named = ", ".join(map(str, (*args.metrics, *args.replicates)))
         raise DataError(f"{named} holds no <method>/seed<k>.csv; measure first (python -m evaluation.run).")
-    return as_table(claims, judge(read_rows(files), claims, readings_of(files, args.manifest)))
+    files = [path for own in studies for path in own]
+    readings = readings_of(files, args.manifest, trainings_of(studies, args.backbones_per_seed))
+    return as_table(claims, judge(read_rows(files), claims, readings))
 
 
 def write_lines(lines: pd.DataFrame, folder: Path) -> None:

@@ -1,6 +1,6 @@
 """Two methods on one metric, paired by dialogue and seed: from result rows, and for set metrics from probe readings."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -88,8 +88,24 @@ class Compared:
     about: str = ""
 
 
-def readings_of(files: Iterable[Path], manifest: Path | None = None) -> Readings:
-    """The readings beside result files, and who is who from a manifest."""
+def trainings_of(replicates: Sequence[Sequence[Path]], per_seed: bool) -> dict[int, int]:
+    """Seed -> its set of backbones: the replicate (a list of result files) it is from, or itself if `per_seed`.
+
+    DataError where two replicates have a seed in common: those are no independent trainings.
+    """
+    found: dict[int, int] = {}
+    for number, files in enumerate(replicates):
+        for seed in {int(path.stem.removeprefix("seed")) for path in files if path.stem.removeprefix("seed").isdigit()}:
+            if found.get(seed, number) != number:
+                raise DataError(f"two replicates have seed {seed}; make each with `--config replicate=<k>` of its own.")
+            found[seed] = number
+    return {seed: seed for seed in found} if per_seed else found
+
+
+def readings_of(
+    files: Iterable[Path], manifest: Path | None = None, trainings: Mapping[int, int] | None = None
+) -> Readings:
+    """The readings beside result files, who is who from a manifest, and which seeds share their backbones."""
     found = {}
     for path in files:
         seed = path.stem.removeprefix("seed")
@@ -103,7 +119,7 @@ def readings_of(files: Iterable[Path], manifest: Path | None = None) -> Readings
             subjects = dict(zip(rows["dyad_id"], rows["subject_id"], strict=True))
         except (OSError, KeyError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
             raise DataError(f"{manifest} is no manifest ({error}); name the data's manifest.csv.") from error
-    return Readings(found, subjects)
+    return Readings(found, subjects, trainings or {})
 
 
 def compare(

@@ -17,7 +17,7 @@ import pandas as pd
 
 from analysis import comparisons, people
 from analysis.controls_check import VIOLATED, check_controls, control_name, counts
-from analysis.pairing import Readings, readings_of
+from analysis.pairing import Readings, readings_of, trainings_of
 from analysis.ranking import rank_table
 from analysis.study_rows import Row, study_rows
 from analysis.summary import seed_values, summarise
@@ -165,10 +165,12 @@ def write_tables(
     out: Path,
     results: Path | None = None,
     manifest: Path | None = None,
+    backbones_per_seed: bool = False,
 ) -> None:
     """All tables in three formats; a row without results is shown with its status.
 
     `results`: folder with models, videos, logs and benchmarks; default: where the result files lie.
+    `backbones_per_seed`: each seed trained its own, so marks speak of trainings of everything.
     """
     rows = read_rows(files)
     results = results or (files[0].parent.parent.parent if files else out.parent)
@@ -176,7 +178,8 @@ def write_tables(
     if not found:
         raise DataError("no result files and no rows were given; run evaluation first, or name the rows by --rows.")
     budget = efficiency.budgets([row.method for row in found], results / "models", given)
-    study = Study(found, rows, given, readings_of(files, manifest), budget, options.note)
+    readings = readings_of(files, manifest, trainings_of([files], backbones_per_seed))
+    study = Study(found, rows, given, readings, budget, options.note)
     values = seed_values(rows)
     summary = summarise(values)
     compared, ranked = [], []
@@ -288,6 +291,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, help="folder with models, videos, logs; default: that of the metrics")
     parser.add_argument("--manifest", type=Path, help="the data's manifest.csv: dialogues of one person go together")
     parser.add_argument("--out", type=Path, help="folder of the tables")
+    parser.add_argument("--backbones-per-seed", action="store_true", help="each seed has backbones of its own")
     parser.add_argument("--print", type=Path, dest="shown", metavar="FILE", help="show a table in the terminal")
     args = parser.parse_args(arguments)
     if args.shown:
@@ -299,7 +303,9 @@ def main(arguments: list[str] | None = None) -> None:
         raise ConfigError("--metrics and --out are both needed (or --print FILE); see --help.")
     options = from_dict(TableOptions, parse_json(args.options, "--options"), "tables")
     files = result_files(args.metrics)
-    write_tables(files, parse_json(args.rows, "--rows"), options, args.out, args.results, args.manifest)
+    write_tables(
+        files, parse_json(args.rows, "--rows"), options, args.out, args.results, args.manifest, args.backbones_per_seed
+    )
     print(f"tables of {len(files)} result files -> {args.out}", flush=True)
 
 

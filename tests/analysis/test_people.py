@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from analysis import people, resampling, stats
 from analysis.claims import Claim, chances, judge
-from analysis.pairing import Readings, compare
+from analysis.pairing import Readings, compare, trainings_of
 from analysis.ranking import rank_table
+from analysis.replicates import held
+from dyads.errors import DataError
 from evaluation.metrics.motion import rpcc
 from evaluation.readings.set_level import SetMetric, frechet
 from evaluation.registry import cards
@@ -146,6 +148,59 @@ def test_a_set_metric_knows_its_people():
     assert math.isnan(resampling.exchange(pairs, few)) and 0 < resampling.exchange(pairs, WHO, flips=99) <= 1
     mixed = [WHO[place] for place in np.random.default_rng(1).permutation(32)]
     assert resampling.crossed(pairs, mixed).error != pytest.approx(resampling.crossed(pairs, WHO).error, rel=1e-6)
+
+
+# Trainings of everything
+
+LABELS = np.repeat(np.arange(3), 3)  # three replicates of three seeds
+
+
+def replicated(rng, of_backbones=0.6):
+    """Differences (9, 32) of seeds that share their backbones three by three."""
+    return study(rng, 9, 0.5) + of_backbones * rng.standard_normal(3)[LABELS][:, None]
+
+
+def test_seeds_that_share_backbones_are_one_training():
+    rng, together, apart = np.random.default_rng(5), [], []
+    for _ in range(500):
+        table = people.by_person(replicated(rng), WHO)
+        for found, trainings in ((together, LABELS), (apart, None)):
+            mean = stats.mean_crossed(stats.nested(table, trainings))
+            found.append(min(chances(GREATER, mean)) <= 0.05)
+    noise = math.sqrt(0.05 * 0.95 / 500)
+    assert 0.02 - noise <= np.mean(together) <= 0.06 + noise
+    assert np.mean(apart) > 0.12  # nine seeds for nine trainings: what made verdicts that did not come out again
+
+
+def test_a_verdict_says_over_what_it_generalises():
+    rows = rows_of({"a": noisy(2.0), "b": noisy(1.0)}, seeds=(0, 1, 100, 101, 200, 201))
+    given = judge(rows, [GREATER])[0]
+    assert given.about == "other people and dialogues; other seeds, given these backbones" and given.seeds == 6
+    anew = judge(rows, [GREATER], Readings(trainings={seed: seed // 100 for seed in rows["seed"].unique()}))[0]
+    assert anew.about == "other people and dialogues; trainings of everything anew" and anew.seeds == 3
+    assert anew.estimate == pytest.approx(given.estimate)
+
+
+def test_replicates_are_told_by_their_folders(tmp_path):
+    first, second = ([tmp_path / f"a/seed{k}.csv" for k in seeds] for seeds in ((0, 1), (100, 101)))
+    assert trainings_of([first, second], False) == {0: 0, 1: 0, 100: 1, 101: 1}
+    assert trainings_of([first], True) == {0: 0, 1: 1}
+    with pytest.raises(DataError, match="two replicates have seed 0"):
+        trainings_of([first, first], False)
+
+
+def test_intervals_for_another_replicate_hold_it_in_93_to_98_percent():
+    rng, runs = np.random.default_rng(7), []
+    cells = pd.MultiIndex.from_product([[f"m{k}" for k in range(40)], ["psnr"], [f"p{k}" for k in range(25)]])
+    for _ in range(4):
+        values = (rng.standard_normal(1000)[:, None] + 0.3 * rng.standard_normal((1000, 3))).ravel()
+        index = [(*cell, seed) for cell in cells for seed in range(3)]
+        runs.append(pd.DataFrame(index, columns=["method", "metric", "part", "seed"]).assign(value=values))
+    found = held(runs)
+    assert len(found) == 4000 and 0.93 <= found["inside"].mean() <= 0.98
+    shifted = [*runs[:3], runs[3].assign(value=runs[3]["value"] + 20)]
+    left = held(shifted)
+    assert not left[left["replicate"] == 3]["inside"].any()
 
 
 # Missing values

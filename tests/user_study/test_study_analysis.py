@@ -2,17 +2,19 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.optimize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated_raters import guessing, preferring, ratings, study, write_all
 
 from dyads.errors import ConfigError, DataError
 from user_study.__main__ import main
-from user_study.analyse import AnalysisOptions, _alpha, analyse, appropriateness, wins_of
+from user_study.analyse import AnalysisOptions, _alpha, agreement, analyse, appropriateness, wins_of
 from user_study.bradley_terry import PRIOR, fit, rank_methods, ranks
 from user_study.ratings import Answer, Rater, read_rater, read_raters
 
@@ -254,6 +256,42 @@ def test_a_tie_is_half_a_win(tmp_path):
     assert wins_of(raters, key, "reaction")[0][key["methods"].index(left)].sum() == 1
     means = appropriateness(raters, key, QUICK).set_index("method")
     assert means.loc[left, "mean"] == 2 and means["low"].isna().all()  # one rater has no interval
+
+
+def test_a_mean_is_over_ratings_and_not_over_raters(tmp_path):
+    """One rater of 12 pairs says 4 of everything, one of 2 pairs says 1."""
+    design, key = study(("echo", "dim"), dialogues=6, pairs=6, checks=0, lists=1)
+    contents = [
+        ratings(key, design, name, 0, lambda *_, v=value: ((v, v), {"lips": "same", "reaction": "same"}))
+        for name, value in (("a", 4), ("b", 1))
+    ]
+    many, few = read_raters(write_all(tmp_path, key, contents)[0], key)
+    few = replace(few, answers=few.answers[:2])
+    means = appropriateness([many, few], key, QUICK).set_index("method")["mean"]
+    number = len(many.answers)
+    assert number > 4 and list(means) == pytest.approx([(4 * number + 1 * 2) / (number + 2)] * 2)
+
+
+def test_appropriateness_agrees_on_an_ordered_scale(tmp_path):
+    """Two raters who differ by one step throughout agree in order, and not at all by name."""
+    design, key = study(("echo", "dim", "infp"), dialogues=8, pairs=24, checks=0, lists=1)
+    scale = {"echo": 4, "dim": 2, "infp": 1}
+    contents = [
+        ratings(
+            key, design, name, 0,
+            lambda left, right, _, u=up: ((scale[left] + u, scale[right] + u), {"lips": "left", "reaction": "left"}),
+        )
+        for name, up in (("a", 0), ("b", 1))
+    ]  # fmt: skip
+    found = agreement(read_raters(write_all(tmp_path, key, contents)[0], key)).set_index("question")
+    assert found.loc["appropriateness", "alpha"] > 0.4
+
+
+def test_the_prior_is_weak():
+    """A method that wins 10 of 10: the likelihood's slope, less 0.01 of the strength, is zero."""
+    found = fit(np.array([[0.0, 10.0], [0.0, 0.0]]))
+    known = scipy.optimize.brentq(lambda s: 10 / (1 + math.exp(2 * s)) - 0.01 * s, 0.0, 10.0)
+    assert PRIOR == 0.01 and found[0] == pytest.approx(known, abs=1e-3)
 
 
 def test_intervals_of_means_cover_the_true_mean():

@@ -40,6 +40,26 @@ def test_other_profiles_plan_too(checkout, profile):
     assert ("adapt_videos" in result.jobs) == (profile == "real_clips")
 
 
+def test_backbones_per_seed_and_replicates_train_everything_anew(checkout):
+    """On the dialogues and with the readers of the study itself, which a replicate neither makes nor trains again."""
+    plain = ["--dry-run", "--config", "profile=smoke", "seeds=[0,1]"]
+    apart = checkout.snakemake(*plain, "backbones_per_seed=true")
+    assert apart.code == 0, apart.text
+    for rule in ("train_vae", "encode", "train_phi", "understand", "train_renderer", "encode_motion"):
+        assert apart.jobs[rule] == 2, rule
+    assert apart.jobs["train_probe"] == 5 and apart.jobs["make_world"] == 1
+    commands = [line for line in apart.text.splitlines() if "train_vae" in line and "--seed" in line]
+    assert (
+        len(commands) == 2 and "backbones/seed1/vae.safetensors" in apart.text and "--backbones-per-seed" in apart.text
+    )
+    again = checkout.snakemake(*plain, "replicate=2")
+    assert again.code == 0, again.text
+    assert again.jobs["train_vae"] == 1 and "--seed 200" in again.text and "models/echo/seed201" in again.text
+    assert "results/smoke/replicate2/tables/claims.csv" in again.text
+    assert "results/smoke/probes/motion.safetensors" in again.text and "replicate2/probes" not in again.text
+    assert "results/smoke/data/synthetic" in again.text and "replicate2/data" not in again.text
+
+
 def test_the_papers_profile_reads_with_pretrained_models_and_trains_no_small_one(checkout):
     own = "dataset={pairs: workflow/config/real_clips_pairs.csv}"
     result = checkout.snakemake("--dry-run", "--config", "profile=paper", own)

@@ -8,9 +8,9 @@ rule train_vae:
     output:
         VAE,
     log:
-        f"{LOGS}/backbones/vae.log",
+        f"{LOGS}/backbones{OF_SEED}/vae.log",
     benchmark:
-        f"{RESULTS}/benchmarks/backbones/vae.tsv"
+        f"{RESULTS}/benchmarks/backbones{OF_SEED}/vae.tsv"
     priority: 100
     retries: 1
     conda:
@@ -22,10 +22,11 @@ rule train_vae:
     params:
         data=subpath(input.data, parent=True),
         options=json.dumps(config["vae"], sort_keys=True),
-        checkpoints=f"{RESULTS}/checkpoints/vae",  # no output: survives a kill
+        checkpoints=f"{RESULTS}/checkpoints{OF_SEED}/vae",  # no output: survives a kill
+        seed=backbone_seed,
     shell:
         f"{TRAIN} echo_model.commands.train_vae --data {{params.data:q}} --options {{params.options:q}}"
-        " --checkpoints {params.checkpoints:q} --out {output:q} > {log:q} 2>&1"
+        " --checkpoints {params.checkpoints:q} {params.seed} --out {output:q} > {log:q} 2>&1"
 
 
 rule encode:
@@ -36,9 +37,9 @@ rule encode:
     output:
         sharded(f"{FEATURES}/index.csv", SHARDS),
     log:
-        f"{LOGS}/features{mark(SHARDS)}.log",
+        f"{LOGS}{OF_SEED}/features{mark(SHARDS)}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/features{mark(SHARDS)}.tsv"
+        f"{RESULTS}/benchmarks{OF_SEED}/features{mark(SHARDS)}.tsv"
     priority: 100
     conda:
         "../../environment.yml"
@@ -63,9 +64,9 @@ rule train_phi:
     output:
         PHI,
     log:
-        f"{LOGS}/backbones/phi.log",
+        f"{LOGS}/backbones{OF_SEED}/phi.log",
     benchmark:
-        f"{RESULTS}/benchmarks/backbones/phi.tsv"
+        f"{RESULTS}/benchmarks/backbones{OF_SEED}/phi.tsv"
     priority: 90
     retries: 1
     conda:
@@ -78,10 +79,11 @@ rule train_phi:
         data=subpath(input.data, parent=True),
         features=subpath(input.features, parent=True),
         options=json.dumps(PHI_TRAINING, sort_keys=True),
-        checkpoints=f"{RESULTS}/checkpoints/phi",
+        checkpoints=f"{RESULTS}/checkpoints{OF_SEED}/phi",
+        seed=backbone_seed,
     shell:
         f"{TRAIN} echo_model.commands.train_phi --data {{params.data:q}} --features {{params.features:q}}"
-        " --options {params.options:q} --checkpoints {params.checkpoints:q} --out {output:q} > {log:q} 2>&1"
+        " --options {params.options:q} --checkpoints {params.checkpoints:q} {params.seed} --out {output:q} > {log:q} 2>&1"
 
 
 rule understand:
@@ -95,9 +97,9 @@ rule understand:
     output:
         sharded(f"{CONTEXT}/index.csv", SHARDS),
     log:
-        f"{LOGS}/context{mark(SHARDS)}.log",
+        f"{LOGS}{OF_SEED}/context{mark(SHARDS)}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/context{mark(SHARDS)}.tsv"
+        f"{RESULTS}/benchmarks{OF_SEED}/context{mark(SHARDS)}.tsv"
     priority: 90
     conda:
         "../../environment.yml"
@@ -126,9 +128,9 @@ rule train_renderer:
     output:
         RENDERER,
     log:
-        f"{LOGS}/backbones/renderer.log",
+        f"{LOGS}/backbones{OF_SEED}/renderer.log",
     benchmark:
-        f"{RESULTS}/benchmarks/backbones/renderer.tsv"
+        f"{RESULTS}/benchmarks/backbones{OF_SEED}/renderer.tsv"
     priority: 95
     retries: 1
     conda:
@@ -140,10 +142,11 @@ rule train_renderer:
     params:
         data=subpath(input.data, parent=True),
         options=json.dumps(config["renderer"], sort_keys=True),
-        checkpoints=f"{RESULTS}/checkpoints/renderer",
+        checkpoints=f"{RESULTS}/checkpoints{OF_SEED}/renderer",
+        seed=backbone_seed,
     shell:
         f"{TRAIN} baselines.motion.train_renderer --data {{params.data:q}}"
-        " --options {params.options:q} --checkpoints {params.checkpoints:q} --out {output:q} > {log:q} 2>&1"
+        " --options {params.options:q} --checkpoints {params.checkpoints:q} {params.seed} --out {output:q} > {log:q} 2>&1"
 
 
 rule encode_motion:
@@ -154,9 +157,9 @@ rule encode_motion:
     output:
         sharded(f"{MOTION}/index.csv", SHARDS),
     log:
-        f"{LOGS}/motion{mark(SHARDS)}.log",
+        f"{LOGS}{OF_SEED}/motion{mark(SHARDS)}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/motion{mark(SHARDS)}.tsv"
+        f"{RESULTS}/benchmarks{OF_SEED}/motion{mark(SHARDS)}.tsv"
     priority: 95
     conda:
         "../../environment.yml"
@@ -178,11 +181,11 @@ rule train_probe:
         code=lambda wildcards: code_of("evaluation.fits", f"evaluation.fits.{wildcards.probe}"),
         data=f"{DATA}/manifest.csv",
     output:
-        f"{RESULTS}/probes/{{probe}}.safetensors",
+        f"{STUDY}/probes/{{probe}}.safetensors",
     log:
-        f"{LOGS}/probes/{{probe}}.log",
+        f"{STUDY}/logs/probes/{{probe}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/probes/{{probe}}.tsv"
+        f"{STUDY}/benchmarks/probes/{{probe}}.tsv"
     priority: 50
     retries: 1
     conda:
@@ -193,7 +196,7 @@ rule train_probe:
     params:
         data=subpath(input.data, parent=True),
         options=probe_options,
-        checkpoints=f"{RESULTS}/checkpoints/probes/{{probe}}",
+        checkpoints=f"{STUDY}/checkpoints/probes/{{probe}}",
     shell:
         "python workflow/scripts/on_gpu.py python -m evaluation.fits --probe {wildcards.probe} --data {params.data:q}"
         " --options {params.options:q} --checkpoints {params.checkpoints:q} --out {output:q} > {log:q} 2>&1"

@@ -86,15 +86,23 @@ for slot, path in config["weights"].items():
             f"weights.{slot}: {path} is no file; `python -m evaluation.weights list` says what to get, and from where."
         )
 
-RESULTS = f"{config['results']}/{config['profile']}"
+# A replicate trains everything anew that a method uses, by other seeds, on the same dialogues and with the same readers.
+STUDY = f"{config['results']}/{config['profile']}"
+REPLICATE = config["replicate"]
+RESULTS = f"{STUDY}/replicate{REPLICATE}" if REPLICATE else STUDY
+FIRST_SEED = 100 * REPLICATE
+# Where each seed of a method has backbones of its own, their paths bear the rules' wildcard.
+PER_SEED = config["backbones_per_seed"]
+ANEW = "--backbones-per-seed" if PER_SEED else ""
+OF_SEED = "/seed{seed}" if PER_SEED else ""
 DATASET = config["dataset"]["name"] or config["dataset"]["kind"]
-DATA = f"{RESULTS}/data/{DATASET}"
-VAE = f"{RESULTS}/backbones/vae.safetensors"
+DATA = f"{STUDY}/data/{DATASET}"
+VAE = f"{RESULTS}/backbones{OF_SEED}/vae.safetensors"
 # Probes are the files of evaluation/fits.
 PROBES = sorted(path.stem for path in Path(workflow.basedir, "evaluation/fits").glob("[a-z]*.py"))
-PHI = f"{RESULTS}/backbones/phi.safetensors"
-RENDERER = f"{RESULTS}/backbones/renderer.safetensors"  # of the motion latent that baselines share
-MOTION = f"{RESULTS}/motion"
+PHI = f"{RESULTS}/backbones{OF_SEED}/phi.safetensors"
+RENDERER = f"{RESULTS}/backbones{OF_SEED}/renderer.safetensors"  # of the motion latent that baselines share
+MOTION = f"{RESULTS}/motion{OF_SEED}"
 TABLES = expand(
     f"{RESULTS}/tables/{{table}}.{{format}}",
     table=[
@@ -121,8 +129,8 @@ PRETRAINED = {
     slot: kind for slot in READERS if (kind := READERS[slot].get("kind", "small")) not in ("small", "lexicon")
 }
 WEIGHTS = f"{RESULTS}/weights.json"  # what was found of the reference networks' files, where any are given
-FEATURES = f"{RESULTS}/features"
-CONTEXT = f"{RESULTS}/context"
+FEATURES = f"{RESULTS}/features{OF_SEED}"
+CONTEXT = f"{RESULTS}/context{OF_SEED}"
 CLIPS = f"{RESULTS}/clips"  # of the generator wan: latents, voice and look of every dialogue, clip by clip
 LOGS = f"{RESULTS}/logs"
 VIDEOS = f"{RESULTS}/videos/{{method}}/seed{{seed}}/index.csv"
@@ -162,7 +170,18 @@ ADAPTERS = [
 
 def seeds_of(name):
     """Seeds of a row: its own, else the study's."""
-    return ROWS[name]["seeds"] or config["seeds"]
+    return [FIRST_SEED + seed for seed in ROWS[name]["seeds"] or config["seeds"]]
+
+
+def of_seed(path, wildcards):
+    """A backbone's path for the seed of a job."""
+    return path.replace("{seed}", str(wildcards.seed))
+
+
+def backbone_seed(wildcards):
+    """What a backbone's training is told beside its options: nothing where one set serves all seeds of the study."""
+    seed = wildcards.seed if PER_SEED else FIRST_SEED
+    return f"--seed {seed}" if PER_SEED or REPLICATE else ""
 
 
 # What those rows look at in a few dialogues, for figures.
@@ -250,7 +269,7 @@ def method_code(stage):
 def context_of(wildcards):
     """What Phi and Psi made of the user; stage 1 and the controls know nothing of it, and do not wait for it."""
     waits = wildcards.method in METHODS and METHODS[wildcards.method]["stage"] != 1
-    return f"{CONTEXT}/index.csv" if waits else []
+    return of_seed(f"{CONTEXT}/index.csv", wildcards) if waits else []
 
 
 def pretrained_files():
@@ -279,16 +298,18 @@ def videos_of(wildcards):
 
 def motion_of(wildcards):
     """The shared renderer and every dialogue in its motion, for rows that work on it."""
-    return [RENDERER, f"{MOTION}/index.csv"] if entry(wildcards)["latent"] == "motion" else []
+    needed = entry(wildcards)["latent"] == "motion"
+    return [of_seed(path, wildcards) for path in (RENDERER, f"{MOTION}/index.csv")] if needed else []
 
 
 def backbones(wildcards, input):
     """Slot name -> path, of what a method may build on."""
     found = {"vae": str(input.vae)} if input.get("vae") else {}
     if input.get("context"):
-        found |= {"context": CONTEXT} | ({} if PRETRAINED else {"phi": PHI})
+        found |= {"context": of_seed(CONTEXT, wildcards)}
+        found |= {} if PRETRAINED else {"phi": of_seed(PHI, wildcards)}
     if input.get("motion"):
-        found |= {"renderer": RENDERER, "motion": MOTION}
+        found |= {"renderer": of_seed(RENDERER, wildcards), "motion": of_seed(MOTION, wildcards)}
     if input.get("stage1"):
         found["stage1"] = str(input.stage1)
     return json.dumps(found, sort_keys=True)
@@ -342,7 +363,7 @@ def show_what_finished():
     command = (
         "mkdir -p {out:q} && for part in metrics models videos data; do ln -sfn ../$part {out:q}/$part; done"
         " && python -m reporting.tables --metrics {measured:q} --manifest {manifest:q} --rows {rows:q}"
-        " --options {tables:q} --results {RESULTS:q} --out {out:q}/tables > {log:q} 2>&1"
+        " --options {tables:q} --results {RESULTS:q} --out {out:q}/tables {ANEW} > {log:q} 2>&1"
         " && python -m reporting.page --results {out:q} --rows {rows:q} --external {external:q} --options {options:q}"
         " --out {out:q}/report >> {log:q} 2>&1"
     )

@@ -25,7 +25,7 @@ rule evaluate:
         code=code_of("evaluation.run", "evaluation.metrics.*", "evaluation.probes.*", "evaluation.networks.*"),
         data=f"{DATA}/manifest.csv",
         videos=videos_of,
-        probes=expand(f"{RESULTS}/probes/{{probe}}.safetensors", probe=PROBES),
+        probes=expand(f"{STUDY}/probes/{{probe}}.safetensors", probe=PROBES),
         weights=[WEIGHTS, *config["weights"].values()] if config["weights"] else [],
     output:
         rows=sharded(MEASURED_ROW, TEST_SHARDS),
@@ -76,7 +76,7 @@ rule tables:
         folder=subpath(output[0], parent=True),
     shell:
         "python -m reporting.tables --metrics {input.rows:q} --rows {params.rows:q} --manifest {input.data:q}"
-        " --options {params.options:q} --out {params.folder:q} > {log:q} 2>&1"
+        " --options {params.options:q} --out {params.folder:q} {ANEW} > {log:q} 2>&1"
 
 
 rule claims:
@@ -97,7 +97,7 @@ rule claims:
         folder=subpath(output[0], parent=True),
     shell:
         "python -m reporting.claims --metrics {input.rows:q} --claims {input.claims:q} --manifest {input.data:q}"
-        " --out {params.folder:q} > {log:q} 2>&1"
+        " --out {params.folder:q} {ANEW} > {log:q} 2>&1"
 
 
 rule swap_table:

@@ -90,9 +90,11 @@ rule package:
     input:
         code=code_of("echo_model.commands.package"),
         card_template="echo_model/cards/echo.md",
-        vae=VAE,
-        phi=small_phi(),
-        context=f"{CONTEXT}/index.csv" if PRETRAINED else [],
+        vae=lambda wildcards: VAE.format(seed=seeds_of(wildcards.method)[0]),
+        phi=lambda wildcards: [PHI.format(seed=seeds_of(wildcards.method)[0])] if small_phi() else [],
+        context=lambda wildcards: (
+            [f"{CONTEXT}/index.csv".format(seed=seeds_of(wildcards.method)[0])] if PRETRAINED else []
+        ),
         weights=lambda wildcards: f"{RESULTS}/models/{wildcards.method}/seed{seeds_of(wildcards.method)[0]}.safetensors",
         metrics=lambda wildcards: f"{RESULTS}/metrics/{wildcards.method}/seed{seeds_of(wildcards.method)[0]}.csv",
     output:
@@ -109,8 +111,8 @@ rule package:
         method=lambda wildcards: entry(wildcards)["class"],
         label=lambda wildcards: table_row(wildcards.method)["label"],
         options=generate_options,
-        readers=(["--phi", PHI] if small_phi() else [])
-        + (["--readers", f"@{CONTEXT}/readers.json"] if PRETRAINED else []),
+        readers=lambda wildcards, input: (["--phi", input.phi] if small_phi() else [])
+        + (["--readers", f"@{Path(input.context[0]).parent}/readers.json"] if PRETRAINED else []),
     shell:
         "python -m echo_model.commands.package --weights {input.weights:q} --class {params.method:q} --options {params.options:q}"
         " --label {params.label:q} --vae {input.vae:q} {params.readers:q} --metrics {input.metrics:q} --out {output:q} > {log:q} 2>&1"
