@@ -135,6 +135,11 @@ CLIPS = f"{RESULTS}/clips"  # of the generator wan: latents, voice and look of e
 LOGS = f"{RESULTS}/logs"
 VIDEOS = f"{RESULTS}/videos/{{method}}/seed{{seed}}/index.csv"
 MEASURED_ROW = f"{RESULTS}/metrics/{{method}}/seed{{seed}}.csv"
+if PER_SEED and (PRETRAINED or any(row["class"].startswith(ON_WAN) for row in METHODS.values())):
+    raise WorkflowError(
+        "backbones_per_seed trains the small backbones anew for each seed, and pretrained readers and the generator wan "
+        "have none to train: set it to false."
+    )
 
 
 def in_report(paths):
@@ -239,12 +244,12 @@ def on_wan(wildcards):
 
 def features_of(wildcards):
     """What the encoders made of the dialogues, for this row's kind of latents."""
-    return f"{CLIPS if on_wan(wildcards) else FEATURES}/index.csv"
+    return of_seed(f"{CLIPS if on_wan(wildcards) else FEATURES}/index.csv", wildcards)
 
 
 def vae_of(wildcards):
     """The small autoencoder's weights, for rows on its latents."""
-    return [] if on_wan(wildcards) else VAE
+    return [] if on_wan(wildcards) else of_seed(VAE, wildcards)
 
 
 def weights_before(wildcards):

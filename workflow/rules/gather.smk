@@ -13,7 +13,7 @@ if SHARDS:
         output:
             f"{FEATURES}/index.csv",
         log:
-            f"{LOGS}/gather/features.log",
+            f"{LOGS}/gather{OF_SEED}/features.log",
         conda:
             "../../environment.yml"
         shell:
@@ -25,7 +25,7 @@ if SHARDS:
         output:
             f"{CONTEXT}/index.csv",
         log:
-            f"{LOGS}/gather/context.log",
+            f"{LOGS}/gather{OF_SEED}/context.log",
 
     use rule gather_features as gather_motion with:
         input:
@@ -33,7 +33,7 @@ if SHARDS:
         output:
             f"{MOTION}/index.csv",
         log:
-            f"{LOGS}/gather/motion.log",
+            f"{LOGS}/gather{OF_SEED}/motion.log",
 
 
 if TEST_SHARDS:
