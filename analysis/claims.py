@@ -287,7 +287,7 @@ def arguments_of(prog: str, description: str, arguments: list[str] | None) -> ar
         type=Path,
         default=[],
         metavar="FOLDER",
-        help="metrics of replicates (--config replicate=<k>), judged together with --metrics as trainings of everything",
+        help="metrics of replicates (--config replicate=<k>), judged with --metrics as trainings of everything",
     )
     return parser.parse_args(arguments)
 

@@ -354,7 +354,7 @@ def test_files_that_do_not_fit_give_one_sentence(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read"):
         read_claims(tmp_path / "none.yaml")
     arguments = ["--claims", str(PAPER), "--out", str(tmp_path / "out")]
-    with pytest.raises(ConfigError, match="no folder"):
+    with pytest.raises(ConfigError, match="does not exist"):
         main(["--metrics", str(tmp_path / "nowhere"), *arguments])
     with pytest.raises(DataError, match="measure first"):
         main(["--metrics", str(tmp_path), *arguments])
