@@ -26,7 +26,7 @@ class TrainOptions:
     ema_decay: float = 0.0  # 0 = off
     clip_norm: float = 1.0  # global gradient norm; 0 = off
     accumulate: int = 1  # micro batches of one optimiser step
-    precision: Literal["fp32", "bf16"] = "fp32"  # bf16: autocast, weights stay fp32
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"  # bf16: autocast, weights stay fp32; auto: where that is faster
     checkpoint_every: int = 500
     log_every: int = 50
     explode_factor: float = 100.0  # stop when loss > this x running median; 0 = off

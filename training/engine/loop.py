@@ -5,7 +5,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +22,7 @@ from training.engine.batches import Batches, Position
 from training.engine.checkpoint import read_summary
 from training.engine.journal import Journal
 from training.engine.optim import build_optimizer, learning_rate, update_ema
+from training.engine.precision import resolve
 from training.engine.progress import Progress, batch_name, check_explosion, check_finite, memory
 from training.engine.weights import copy_state
 from training.options import RESULT_FIELDS, TrainOptions
@@ -64,6 +65,7 @@ class _Job:
     world: World
     trained: dict[str, nn.Parameter]
     buffers: dict[str, Tensor]
+    precision: str = "fp32"  # what options.precision means here
 
     @property
     def effective_batch(self) -> int:
@@ -148,6 +150,7 @@ def _run(job: _Job) -> None:
     optimizer = build_optimizer(getattr(job.task, "parameter_groups", list)(), trained, options)
     ema = {name: p.detach().clone() for name, p in trained.items()} if options.ema_decay else {}
     progress = _resume(job, ema, optimizer)
+    job = replace(job, precision=_precision(job, progress))
     loss_of = _LossModule(job.task)
     if world.size > 1:  # which parameters are used may differ between steps: conditions are dropped at random
         devices = [device.index] if device.type == "cuda" else None
@@ -202,6 +205,18 @@ def _run(job: _Job) -> None:
         checkpoint.finish(job.folder, {**trained, **ema, **job.buffers}, _summary(job, progress))
 
 
+def _precision(job: _Job, progress: Progress) -> str:
+    """What the coming steps are computed in, told where it was not asked for by name, and noted."""
+    chosen = resolve(job.options.precision, job.device, job.world)
+    before = progress.precision.split("+")[-1]
+    if job.world.is_main and (job.options.precision == "auto" or before not in ("", chosen)):
+        changed = f"; {progress.precision} up to step {progress.step}" if before not in ("", chosen) else ""
+        checkpoint.notice(f"{job.stage}: computed in {chosen}, the faster one on this {job.device.type}{changed}")
+    if before != chosen:
+        progress.precision = "+".join(filter(None, [progress.precision, chosen]))
+    return chosen
+
+
 class _LossModule(nn.Module):
     """The task's loss as a forward pass, so that DDP sees it."""
 
@@ -240,7 +255,7 @@ def _accumulate(job: _Job, loss_of: nn.Module, batches: Batches) -> tuple[list[T
         torch.manual_seed(derive(job.seed, job.stage, "layers", *position))  # dropout and the like
         alone = job.world.size == 1 or micro == count - 1
         with nullcontext() if alone else loss_of.no_sync():
-            with autocast(job.device, job.options.precision):
+            with autocast(job.device, job.precision):
                 loss, logged = loss_of(batch, torch_generator(job.seed, job.stage, "loss", *position))
             (loss * (share / count)).backward() if share != 1.0 else (loss / count).backward()
         losses.append(loss.detach().float())
@@ -305,6 +320,7 @@ def _summary(job: _Job, progress: Progress) -> dict[str, Any]:
         "train_seconds": round(progress.seconds, 3),
         "cpu_seconds": round(progress.cpu_seconds, 3),
         "processes": job.world.size,
+        "precision": progress.precision,
         "device": torch.cuda.get_device_name(job.device) if job.device.type == "cuda" else "cpu",
         **memory(job.device),
     }

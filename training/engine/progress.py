@@ -24,6 +24,7 @@ class Progress:
     samples: int = 0
     seconds: float = 0.0  # wall time of the steps that count, over all attempts
     cpu_seconds: float = 0.0
+    precision: str = ""  # what the steps were computed in; every one of them, where a resume changed it
     first_loss: float = 0.0
     losses: list[float] = field(default_factory=list)  # the last MEDIAN_WINDOW
     sums: dict[str, float] = field(default_factory=dict)  # since the last logged row
