@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,9 +22,10 @@ from dyads.media.video import read_video
 from dyads.seeding import rng, torch_generator
 from echo_model.backbones.vae import CHANNELS, TOKENS, FaceVAE, VAEOptions
 from training.device import limit_threads
-from training.engine.loop import TrainOptions, train
+from training.engine.loop import TrainOptions, read_summary, train
 from training.engine.weights import load_weights, read_options, save_weights
 from training.options import from_dict, parse_json
+from training.provenance import write_provenance
 
 
 @dataclass(frozen=True)
@@ -211,6 +213,7 @@ def train_on_frames(
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    started = time.monotonic()
     limit_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     options = parse_json(arguments.options, "--options")
     model = from_dict(options_kind, options.get("model", {}), f"{name}.model")
@@ -228,7 +231,13 @@ def train_on_frames(
     network.fit_whitening(relative_latents(network, sample))
     if finish is not None:
         finish(network, sample, which)
-    save_weights(arguments.out, network, {"options": asdict(model)})
+    summary = read_summary(arguments.checkpoints)
+    save_weights(arguments.out, network, {"options": asdict(model), "precision": summary["precision"]})
+    resolved = {"model": model, "frames": which, "train": schedule}
+    trained = {key: summary[key] for key in ("steps", "samples", "precision", "train_seconds", "cpu_seconds")}
+    write_provenance(
+        arguments.out.with_suffix(".json"), resolved, arguments.seed, {name: arguments.out}, started=started, **trained
+    )
     return network
 
 

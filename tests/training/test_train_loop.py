@@ -1,6 +1,8 @@
 """The loop against closed forms, its stops, and what it leaves of the caller's state."""
 
 import json
+import time
+from functools import partial
 
 import pytest
 import torch
@@ -8,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_training import LinearTask, ToyTask, options
 
+from benchmarks.report import alternating
 from dyads.errors import ConfigError
 from dyads.seeding import derive, torch_generator
+from training.engine import precision
 from training.engine.batches import Batches
-from training.engine.loop import train
+from training.engine.loop import read_summary, train
 from training.engine.optim import build_optimizer, learning_rate, update_ema
 from training.errors import TrainingError
 from training.options import TrainOptions
@@ -236,6 +240,59 @@ def test_bf16_computes_in_bfloat16_and_keeps_weights(tmp_path):
 
     module = run(Watched(), tmp_path, steps=2, precision="bf16")
     assert set(seen) == {torch.bfloat16} and module.weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize(("pays", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_auto_computes_in_what_is_faster_here_and_says_so(tmp_path, monkeypatch, capsys, pays, dtype):
+    monkeypatch.setattr(precision, "bf16_pays", lambda: pays)
+    seen = []
+
+    class Watched(LinearTask):
+        def loss(self, batch, generator):
+            seen.append(self.module(batch["x"]).dtype)
+            return super().loss(batch, generator)
+
+    run(Watched(), tmp_path, steps=2, precision="auto")
+    name = "bf16" if pays else "fp32"
+    assert set(seen) == {dtype} and f"computed in {name}" in capsys.readouterr().err
+    assert read_summary(tmp_path)["precision"] == name
+
+
+def test_a_training_that_goes_on_elsewhere_says_in_what_it_was_computed(tmp_path, monkeypatch, capsys):
+    def kill(step):
+        if step == 3:
+            raise KeyboardInterrupt
+
+    killed = LinearTask()
+    killed.on_step_end = kill
+    monkeypatch.setattr(precision, "bf16_pays", lambda: True)
+    with pytest.raises(KeyboardInterrupt):
+        run(killed, tmp_path, steps=4, precision="auto", checkpoint_every=2)
+    monkeypatch.setattr(precision, "bf16_pays", lambda: False)
+    run(LinearTask(), tmp_path, steps=4, precision="auto", checkpoint_every=2)
+    assert "computed in fp32" in capsys.readouterr().err
+    assert read_summary(tmp_path)["precision"] == "bf16+fp32"
+
+
+def test_what_pays_is_measured_also_where_the_library_says_yes(monkeypatch):
+    """AVX-512 without BF16: oneDNN computes bfloat16 there, through float32 and at half the speed."""
+    for asked, factor, expected in ((True, 2.0, False), (True, 0.6, True), (False, 0.6, False)):
+        monkeypatch.setattr(precision, "supported", lambda asked=asked: asked)
+        monkeypatch.setattr(precision, "_seconds", lambda step: step())
+        monkeypatch.setattr(
+            precision, "convolution_step", lambda factor=factor: lambda name: factor if name == "bf16" else 1.0
+        )
+        precision.bf16_pays.cache_clear()
+        assert precision.bf16_pays() is expected
+    precision.bf16_pays.cache_clear()
+
+
+def test_what_pays_agrees_with_the_clock():
+    """On this very processor: the chosen precision of a step is not the slower one by more than a tenth."""
+    step = precision.convolution_step()
+    times = alternating({name: partial(step, name) for name in ("fp32", "bf16")}, 5, time.process_time)
+    chosen = "bf16" if precision.bf16_pays() else "fp32"
+    assert times[chosen] <= 1.1 * min(times.values())
 
 
 def test_tensorboard_events(tmp_path):

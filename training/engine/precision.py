@@ -35,7 +35,7 @@ def bf16_pays() -> bool:
 
     The library's own answer is not enough: it is True on every AVX-512 processor, also where bfloat16 is emulated.
     """
-    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if not supported():
         return False
     best = {"fp32": float("inf"), "bf16": float("inf")}
     step = convolution_step()
@@ -45,6 +45,11 @@ def bf16_pays() -> bool:
         if best["bf16"] > HOPELESS * best["fp32"]:
             break
     return best["bf16"] < best["fp32"]
+
+
+def supported() -> bool:
+    """oneDNN's own answer; it knows ONEDNN_MAX_CPU_ISA, and nothing of how fast."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def convolution_step() -> Callable[[str], None]:
