@@ -10,6 +10,7 @@ configfile: "workflow/config/default.yaml"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/cluster.smk"
+include: "workflow/rules/run.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/backbones.smk"
 include: "workflow/rules/models.smk"
@@ -28,8 +29,17 @@ localrules:
     smoke,
 
 
+onstart:
+    begin_run()
+
+
+onsuccess:
+    end_run()
+
+
 onerror:
     show_what_finished()
+    end_run()
 
 
 rule all:

@@ -17,6 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
+from warm import run
+
 POLL_SECONDS = 0.5
 NO_GPU = ("", "-1", "none", "void", "NoDevFiles")  # values of CUDA_VISIBLE_DEVICES that hide every GPU
 
@@ -94,6 +96,8 @@ def main() -> None:
         folder = Path(tempfile.gettempdir()) / f"gpu_slots_{os.getuid()}"
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(take(gpus, count, folder))
     try:
+        if command[0] == "python":
+            run(command[1:])
         os.execvp(command[0], command)
     except OSError as error:
         fail(f"{command[0]} cannot be run ({error.strerror}); check the command.", 127)

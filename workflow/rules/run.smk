@@ -1,0 +1,40 @@
+"""A run on this machine: whose it is, what the machine lacks, how it talks, and stages that begin at once."""
+
+import atexit
+
+from begin import Machine
+from owner import claim, runs_jobs
+from snakemake.logging import logger, logger_manager
+from talk import Run, attach, past, planned
+
+RUNS = f"{LOGS}/runs.jsonl"
+JOBS_RUN = workflow.is_main_process and Path(sys.argv[0]).stem in ("snakemake", "__main__")
+JOBS_RUN = JOBS_RUN and runs_jobs(sys.argv[1:])
+
+if JOBS_RUN and (problem := claim(RESULTS)):
+    raise WorkflowError(problem)
+
+machine = Machine(RESULTS)
+talk = attach(logger, logger_manager.settings) if JOBS_RUN else None
+# Rules say `python -m stage`; while `machine` keeps a server, that asks it for a fork (workflow/scripts/warm.py).
+shell.prefix(machine.prefix(workflow.basedir))
+atexit.register(machine.end)
+
+
+def begin_run():
+    """Before the first job."""
+    if problem := machine.lacks():
+        raise WorkflowError(problem)
+    machine.begin()
+    if talk is not None:
+        times = yaml.safe_load(Path(workflow.basedir, "workflow/times.yaml").read_text())
+        jobs = planned(workflow.dag.needrun_jobs(), workflow.dag.jobid)
+        known = past(Path(RUNS), times.get(config["profile"], times["default"]))
+        talk.begin(Run(jobs, workflow.cores or len(jobs), known), Path(RUNS))
+
+
+def end_run():
+    """After the last job, or after a failure."""
+    machine.end()
+    if talk is not None:
+        talk.end(Path(f"{RESULTS}/tables/main_table.md"), Path(REPORT))
