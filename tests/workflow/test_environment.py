@@ -1,6 +1,7 @@
 """The lists of packages agree with each other and with the code, the configuration with its schema."""
 
 import ast
+import functools
 import importlib.metadata
 import re
 import sys
@@ -101,11 +102,16 @@ def test_this_environment_is_the_lock():
     assert not wrong, f"package: (locked, installed) {wrong}; run `make environment`"
 
 
-def imported() -> dict[str, str]:
-    """Top-level module -> a file that imports it, over the project's code."""
+@functools.cache
+def owners() -> dict[str, list[str]]:
+    """Top-level module -> the packages that bring it."""
+    return importlib.metadata.packages_distributions()
+
+
+def imported(folders: tuple[str, ...]) -> dict[str, str]:
+    """Top-level module -> a file that imports it, over the project's code in `folders`."""
     found = {}
-    files = [file for package in sorted(OWN) for file in (ROOT / package).rglob("*.py")]
-    for file in [*files, *(ROOT / "tests").rglob("*.py"), *(ROOT / "workflow").rglob("*.py")]:
+    for file in [file for folder in folders for file in (ROOT / folder).rglob("*.py")]:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
@@ -120,15 +126,61 @@ def imported() -> dict[str, str]:
 def test_every_imported_package_is_named_in_requirements_in():
     local = OWN | {file.stem for file in (ROOT / "tests").rglob("*.py")} | {"tests"}
     local |= {file.stem for file in (ROOT / "workflow" / "scripts").glob("*.py")}
-    owners = importlib.metadata.packages_distributions()
+    # Named themselves, the interface packages make resolvers take an old snakemake.
+    snakemakes = {normal(line.name) for line in asked_for("snakemake")}
     missing = {}
-    for module, file in imported().items():
+    for module, file in imported((*sorted(OWN), "tests", "workflow")).items():
         if module in sys.stdlib_module_names or module in local | OPTIONAL:
             continue
-        distributions = {normal(name) for name in owners.get(module, [module])}
-        if not distributions & WANTED:
+        distributions = {normal(name) for name in owners().get(module, [module])}
+        if not distributions & (WANTED | snakemakes):
             missing[module] = file
     assert not missing, f"module: file {missing}; add its package to requirements.in and run `make lock`"
+
+
+# Extra -> the packages that work with it, and what of their imports it leaves to the reader (pyproject.toml says why).
+EXTRAS = {
+    "": (("dyads",), set()),
+    "metrics": (("evaluation",), {"syncnet-python"}),
+    "score": (("analysis", "reporting"), {"ipython"}),  # in a notebook there is one
+    "model": (("training", "echo_model", "baselines"), {"diffusers", "transformers", "mamba-ssm", "tensorboard"}),
+    "pretrained": (("echo_model",), {"mamba-ssm", "tensorboard"}),
+    "study": (("user_study",), set()),
+}
+
+
+def extra(name: str, project: dict) -> set[str]:
+    """Packages that `pip install .[name]` asks for."""
+    found = set()
+    for line in map(Requirement, project["optional-dependencies"].get(name, [])):
+        found |= set().union(*(extra(inner, project) for inner in line.extras)) if line.extras else {normal(line.name)}
+    return found | {normal(Requirement(line).name) for line in project["dependencies"]}
+
+
+@pytest.mark.parametrize("name", EXTRAS)
+def test_an_extra_names_what_its_packages_import(name):
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    packages, left = EXTRAS[name]
+    missing = {}
+    for module, file in imported(packages).items():
+        if module not in sys.stdlib_module_names and module not in OWN | OPTIONAL:
+            names = {normal(owner) for owner in owners().get(module, [module])}
+            if not names & (extra(name, project) | left):
+                missing[module] = file
+    assert not missing, f"module: file {missing}; add its package to the extra {name!r} of pyproject.toml"
+
+
+def test_ranges_of_pyproject_hold_the_locked_versions_and_nothing_of_a_desktop():
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    for line in map(Requirement, [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]):
+        if normal(line.name) != "echo-bench":
+            pinned = next(iter(HERE[normal(line.name)].specifier)).version
+            assert line.specifier.contains(pinned), (str(line), pinned)
+    reached = [(name, ()) for name in set().union(*(extra(name, project) for name in EXTRAS))]
+    for name, extras in reached:  # grows
+        more = [(normal(line.name), tuple(sorted(line.extras))) for line in asked_for(name, extras)]
+        reached += [entry for entry in more if entry not in reached]
+    assert EXCLUDED.isdisjoint(name for name, _ in reached)
 
 
 def test_schema_describes_every_key_and_gives_it_a_default():
