@@ -4,7 +4,6 @@ import atexit
 
 from begin import Machine
 from owner import claim, runs_jobs
-from snakemake.logging import logger, logger_manager
 from talk import Run, attach, past, planned
 
 RUNS = f"{LOGS}/runs.jsonl"
@@ -15,7 +14,7 @@ if JOBS_RUN and (problem := claim(RESULTS)):
     raise WorkflowError(problem)
 
 machine = Machine(RESULTS)
-talk = attach(logger, logger_manager.settings) if JOBS_RUN else None
+talk = attach(workflow.logger_manager.logger, workflow.logger_manager.settings) if JOBS_RUN else None
 # Rules say `python -m stage`; while `machine` keeps a server, that asks it for a fork (workflow/scripts/warm.py).
 shell.prefix(machine.prefix(workflow.basedir))
 atexit.register(machine.end)
