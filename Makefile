@@ -30,12 +30,10 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 study: environment  ## the whole study (profile default), then the main table and the path of the report
-	python -m snakemake --cores all
-	@$(call show,default)
+	ECHO_TALK=1 python -m snakemake --cores all
 
 smoke: environment  ## the same workflow with tiny settings; its numbers mean nothing
-	python -m snakemake --cores all --workflow-profile profiles/smoke
-	@$(call show,smoke)
+	ECHO_TALK=1 python -m snakemake --cores all --workflow-profile profiles/smoke
 
 test: environment  ## all tests, the smoke run among them
 	python -m pytest --numprocesses logical --dist loadfile
@@ -62,7 +60,3 @@ lock:  ## write requirements.lock and environment.yml anew from requirements.in;
 
 clean-environment:  ## remove .venv
 	rm -rf $(VENV)
-
-define show
-echo; cat results/$(1)/tables/main_table.md; echo; echo "report: results/$(1)/report/index.html"
-endef

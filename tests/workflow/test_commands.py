@@ -100,7 +100,7 @@ def test_a_python_without_venv_and_a_failed_download_are_one_sentence(fake, tmp_
 
 def test_study_and_smoke_run_what_the_readme_says():
     study, smoke = make("--dry-run", "study").stdout, make("--dry-run", "smoke").stdout
-    assert "snakemake --cores all" in study and "results/default/report/index.html" in study
+    assert "snakemake --cores all" in study and "ECHO_TALK=1" in study
     assert "--workflow-profile profiles/smoke" in smoke
 
 

@@ -42,9 +42,9 @@ def test_what_is_left_is_learnt_from_the_past_and_then_from_this_run(told):
     run.jobs[1].started = now - 40
     assert run.left(now) == pytest.approx(60 + 20)
     run.jobs[1].ended = now
-    assert run.left(now) == pytest.approx(20)
+    assert run.left(now) == pytest.approx(0.4 * 20)  # this machine takes 0.4 of the past's seconds
     run.jobs[3] = talk.Job("fit", "fit dim seed 0")  # of a rule that took 40 s here, 100 s elsewhere
-    assert run.left(now) == pytest.approx(20 + 40)
+    assert run.left(now) == pytest.approx(0.4 * 20 + 40)
 
 
 def test_the_line_tells_a_running_jobs_own_step_and_minutes(told, tmp_path):

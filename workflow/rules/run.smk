@@ -14,7 +14,9 @@ if JOBS_RUN and (problem := claim(RESULTS)):
     raise WorkflowError(problem)
 
 machine = Machine(RESULTS)
-talk = attach(workflow.logger_manager.logger, workflow.logger_manager.settings) if JOBS_RUN else None
+# On a terminal, and under `make study` and `make smoke`; elsewhere Snakemake speaks as it always does.
+TALKS = JOBS_RUN and (sys.stderr.isatty() or os.environ.get("ECHO_TALK") == "1")
+talk = attach(workflow.logger_manager.logger, workflow.logger_manager.settings) if TALKS else None
 # Rules say `python -m stage`; while `machine` keeps a server, that asks it for a fork (workflow/scripts/warm.py).
 shell.prefix(machine.prefix(workflow.basedir))
 atexit.register(machine.end)
@@ -24,7 +26,8 @@ def begin_run():
     """Before the first job."""
     if problem := machine.lacks():
         raise WorkflowError(problem)
-    machine.begin()
+    if workflow.local_exec:  # on a cluster's nodes each stage is a process of its own
+        machine.begin()
     if talk is not None:
         times = yaml.safe_load(Path(workflow.basedir, "workflow/times.yaml").read_text())
         jobs = planned(workflow.dag.needrun_jobs(), workflow.dag.jobid)

@@ -58,9 +58,13 @@ class Run:
         means = {rule: sum(values) / len(values) for rule, values in took.items()}
         known = [*means.values(), *self.past.values()]
         usual = sum(known) / len(known) if known else 10.0
+        guessed = {rule: self.past.get(rule, usual) for rule in took}
+        # How much slower this machine, or what else runs on it, makes the jobs that are done.
+        slower = sum(sum(took[rule]) for rule in took) / max(sum(guessed[r] * len(took[r]) for r in took), 1e-9)
+        slower = slower if took else 1.0
         for job in self.jobs.values():
-            guess = means.get(job.rule, self.past.get(job.rule, usual))
-            job.expected = self.past.get(job.name, guess)
+            guess = means.get(job.rule, slower * self.past.get(job.rule, usual))
+            job.expected = slower * self.past[job.name] if job.name in self.past else guess
 
     def left(self, now: float) -> float:
         """Seconds until all is done, if the cores are kept busy; no less than the longest job that is left."""
@@ -252,9 +256,10 @@ class Quieter(logging.Filter):
         self.talk = talk
 
     def filter(self, record: logging.LogRecord) -> bool:
-        passes = record.levelno >= logging.WARNING and getattr(record, "event", None) not in SAID_HERE
         text = str(record.msg or "")
+        passes = record.levelno >= logging.WARNING and getattr(record, "event", None) not in SAID_HERE
         passes = passes and not text.startswith(("Exiting because a job", "At least one job did not"))
+        passes = passes or text.startswith("Nothing to be done")
         if passes:
             self.talk.clear()
         return passes
