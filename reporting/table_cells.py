@@ -5,7 +5,7 @@ import math
 import pandas as pd
 
 from analysis.people import LEAST_SHARE
-from evaluation.cards import OK, STATUSES, MetricCard, extrapolated_part, truth_part
+from evaluation.cards import OK, STATUSES, MetricCard, extrapolated_part, interval_parts, truth_part
 from evaluation.rows import WHOLE_SET
 
 BUDGET = ("steps", "samples", "parameters")
@@ -68,10 +68,22 @@ def shown_table(
             head += f" {truth:.{digits}f}"
         signs = [(marks or {}).get((method, card.name, part), "") for method in table["method"]]
         cells = [_cell(line, name, digits, rank.get(i), style) for i, line in table.iterrows()]
+        if card.interval:
+            cells = [
+                cell + clean(_interval(line, card, part, summary, digits))
+                for cell, (_, line) in zip(cells, table.iterrows(), strict=True)
+            ]
         shown[clean(head)] = [f"{cell} {clean(sign)}".strip() for cell, sign in zip(cells, signs, strict=True)]
     if (table["status"] != OK).any():
         shown["status"] = table["status"].map(clean)
     return shown
+
+
+def _interval(line: pd.Series, card: MetricCard, part: str, summary: pd.DataFrame, digits: int) -> str:
+    """' [low, high], p' of a value that is never told without; the mean over seeds of each, '' without one."""
+    keys = [(line["method"], card.name, name) for name in interval_parts(part)]
+    low, high, p = (summary.loc[key, "mean"] if key in summary.index else math.nan for key in keys)
+    return f" [{low:.{digits}f}, {high:.{digits}f}], p {p:.3f}" if math.isfinite(low + high + p) else ""
 
 
 def _cell(line: pd.Series, name: str, digits: int, rank: int | None, style: str) -> str:

@@ -59,14 +59,14 @@ def load(path: Path = NUMBERS, sources: Path = FOLDER / "sources.csv") -> pd.Dat
 
     - `value` as float, `printed` as the text in the paper and `decimals` as its digits after the point;
     - `is_reproduction` as bool: the number is another group's re-implementation, whatever the table calls it;
-    - `dir` as the table's own arrow: 'up' or 'down';
+    - `dir` as the table's own arrow: 'up', 'down', or '' where it has none;
     - `part` 'all' where the table gives one number, `paper` and `arxiv` of the source.
 
     DataError: a line that is no number, has an unknown part, arrow or source, or stands twice.
     """
     frame = read_table(path, COLUMNS)
     papers = read_table(sources, SOURCE_COLUMNS).set_index("source")
-    for column, allowed in (("part", PARTS), ("dir", ("up", "down")), ("is_reproduction", ("True", "False"))):
+    for column, allowed in (("part", PARTS), ("dir", ("up", "down", "")), ("is_reproduction", ("True", "False"))):
         _only(path, frame, column, allowed)
     _only(path, frame, "source", papers.index)
     twice = frame.duplicated(["source", "dataset", "method", "metric", "part"])
@@ -146,8 +146,8 @@ def compare(rows: pd.DataFrame) -> pd.DataFrame:
     DataError unless `rows` are of one set-up.
     """
     comparable(rows)
-    arrows = rows["dir"].map({"up": "↑", "down": "↓"})
+    arrows = rows["dir"].map({"up": " ↑", "down": " ↓", "": ""})
     parts = rows["part"].map({"all": "", "exp": " exp", "pose": " pose"})
-    names = rows["metric"] + parts + " " + arrows
+    names = rows["metric"] + parts + arrows
     wide = rows.assign(column=names).pivot(index="method", columns="column", values="printed")
     return wide.reindex(index=list(dict.fromkeys(rows["method"])), columns=list(dict.fromkeys(names))).fillna("")

@@ -121,7 +121,7 @@ def truth_not_best(rows: pd.DataFrame, facts: pd.DataFrame) -> Iterator[Finding]
     for (source, dataset, _, group, metric, part), table in rows.groupby(keys, sort=False):
         truth = table[table["method"] == TRUTH]
         others = table[table["method"] != TRUTH]
-        if truth.empty or len(others) < 2 or group == MIXED:
+        if truth.empty or len(others) < 2 or group == MIXED or not truth["dir"].iloc[0]:
             continue
         own, up = next(truth.itertuples()), truth["dir"].iloc[0] == "up"
         better = others[(others["value"] > own.value) if up else (others["value"] < own.value)]

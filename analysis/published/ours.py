@@ -84,7 +84,7 @@ def beside(published: pd.DataFrame, known: pd.DataFrame, rows: pd.DataFrame, sai
         printed = published[(published["metric"] == line.published) & (published["part"] == line.published_part)]
         if len(printed):
             name = line.published + ("" if line.published_part == "all" else f" {line.published_part}")
-            name += " ↑" if printed["dir"].iloc[0] == "up" else " ↓"
+            name += {"up": " ↑", "down": " ↓", "": ""}[printed["dir"].iloc[0]]
             columns[name] = (line.ours, line.part, int(printed["decimals"].max()))
     if not columns:
         return table

@@ -119,15 +119,19 @@ def ours_text(known: pd.DataFrame) -> str:
     )
 
 
+def address(identifier: str) -> str:
+    """Where a paper is read: its number at arXiv, or `openreview:` and its name there."""
+    kind, _, name = identifier.rpartition(":")
+    return f"https://openreview.net/forum?id={name}" if kind == "openreview" else f"https://arxiv.org/abs/{name}"
+
+
 def source_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Every table with its paper and how many numbers come from it."""
     tables, counts = sources(), rows["source"].value_counts()
     return pd.DataFrame(
         {
             "table": tables["source"],
-            "paper": [
-                f"[{t}](https://arxiv.org/abs/{a})" for t, a in zip(tables["title"], tables["arxiv"], strict=True)
-            ],
+            "paper": [f"[{t}]({address(a)})" for t, a in zip(tables["title"], tables["arxiv"], strict=True)],
             "numbers": [int(counts.get(source, 0)) for source in tables["source"]],
             "times read": tables["times_read"],
         }

@@ -7,7 +7,8 @@ file. Its numbers say nothing of any system.
 """
 
 import argparse
-from dataclasses import dataclass
+import shutil
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,13 @@ from scipy.spatial.transform import Rotation
 from dyads.coefficients.encoders import SPLIT, SYSTEMS
 from dyads.coefficients.options import parse_options
 from dyads.errors import ConfigError, run_cli
-from dyads.files import atomic_path, write_text
+from dyads.files import atomic_path, write_json, write_text
 from dyads.seeding import rng
 
 HEARING = ("AVTR-1", "dystream", "AvatarForcing")  # systems that see and hear the user
 HIDDEN = 12  # numbers of a voice
 MOVES = 24  # numbers of a motion, which both encoders are mixed from
+MARK = "made_up.json"
 DELAY = 10  # frames of 25 a second from the voice to the reaction, at least
 TRUE_FPS, MADE_FPS, VOICE_FPS = 30, 25, 50
 
@@ -47,9 +49,9 @@ class CorpusOptions:
 
 
 def write_corpus(out: Path, options: CorpusOptions) -> None:
-    """The corpus folder, whole or not at all. ConfigError if `out` holds something already."""
-    if out.exists() and any(out.iterdir()):
-        raise ConfigError(f"--out {out} is not empty; name another folder or remove it.")
+    """The corpus folder, whole or not at all; an earlier one is replaced. ConfigError if `out` holds anything else."""
+    if out.exists() and not (out / MARK).is_file() and any(out.iterdir()):
+        raise ConfigError(f"--out {out} holds something else than a made-up corpus; name another folder or remove it.")
     if options.people < 3 or options.people % 3 or options.sessions < 1:
         raise ConfigError("people must be 3 or a multiple of it, sessions at least 1.")
     with atomic_path(out) as folder:
@@ -66,8 +68,9 @@ def write_corpus(out: Path, options: CorpusOptions) -> None:
             _write_dialogue(folder, stems, couple, (session, number), options)
         if options.traps:
             _set_traps(folder, [line.split(".wav")[0] for line in lines])
+        write_json(folder / MARK, asdict(options))
         write_text(folder / "pairs184.txt", "".join(lines))
-        out.rmdir() if out.exists() else None
+        shutil.rmtree(out, ignore_errors=True)
 
 
 def _couple(session: int, people: int) -> tuple[int, int]:
@@ -79,15 +82,14 @@ def _couple(session: int, people: int) -> tuple[int, int]:
 
 def _write_dialogue(folder: Path, stems: list[str], couple, place: tuple[int, int], options: CorpusOptions) -> None:
     draw = rng(options.seed, "si184", *place)
-    seconds = round(float(draw.uniform(*options.seconds)) * VOICE_FPS / 2) * 2 / VOICE_FPS
-    fine = int(seconds * 150)  # one clock that all rates divide
+    seconds = round(float(draw.uniform(*options.seconds)) * 25) / 25
+    fine = round(seconds * 150)  # frames of one clock that all rates divide
     speech = _turns(seconds, options.turn, draw)
     voices = [_voice(fine, speech[side], draw) for side in (0, 1)]
     for side, stem in enumerate(stems):
         mixed = rng(options.seed, "si184.voice").normal(size=(HIDDEN, options.voice)) / np.sqrt(HIDDEN)
-        voice = voices[side][:: 150 // VOICE_FPS] @ mixed + 0.1 * draw.normal(
-            size=(fine * VOICE_FPS // 150, options.voice)
-        )
+        voice = voices[side][:: 150 // VOICE_FPS] @ mixed
+        voice += 0.1 * draw.normal(size=voice.shape)
         _save(folder / "GT", "hubert", stem, feat_l09=voice.astype(np.float16), layers=np.array([9]), fps=50.0)
         _save_speech(folder, stem, speech[side], seconds)
         reaction = _reaction(voices[1 - side], options.seed)
@@ -152,7 +154,7 @@ def _free(frames: int, draw: np.random.Generator) -> np.ndarray:
 
 
 def _save_motion(folder: Path, stem: str, motion: np.ndarray, fps: int, options: CorpusOptions, draw) -> None:
-    """Both encoders' files; every one has frames without a face, where nothing was written."""
+    """Both encoders' files; one in five has frames without a face, where nothing was written."""
     frames = len(motion)
     spare = 3 if options.traps else 0
 
@@ -162,9 +164,9 @@ def _save_motion(folder: Path, stem: str, motion: np.ndarray, fps: int, options:
 
     for encoder in ("emoca", "liveportrait"):
         ok = np.ones(frames + spare, np.uint8)
-        if options.traps:
-            for start in draw.integers(0, frames, 2):
-                ok[start : start + int(draw.integers(1, 6))] = 0
+        if options.traps and draw.random() < 0.2:
+            start = int(draw.integers(0, frames))
+            ok[start : start + int(draw.integers(1, 6))] = 0
         head = {"n_frames": np.int32(frames), "fps": np.float32(fps), "face_ok": ok}
         if encoder == "emoca":
             arrays = {"posecode": mixed("pose", 6, 0.1), "expcode": mixed("exp", 50, 1.0)}

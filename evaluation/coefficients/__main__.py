@@ -10,6 +10,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from dyads.coefficients import Folder
 from dyads.coefficients.controls import CONTROLS
 from dyads.coefficients.store import read_folder
@@ -55,11 +57,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--rows", default="{}", help="JSON or @file: row -> {source, protocol}; default: all there is")
     parser.add_argument("--options", default="{}", help="JSON object or @file; see CoefficientOptions")
     parser.add_argument("--split", default="test")
+    parser.add_argument("--threads", type=int, default=1, help="of the matrix products")
     parser.add_argument(
         "--out", required=True, type=Path, help="folder that gets <row>/seed0.csv and what belongs to it"
     )
     args = parser.parse_args(arguments)
     started = time.monotonic()
+    threadpool_limits(args.threads)
     options = from_dict(CoefficientOptions, parse_json(args.options, "--options"), "evaluation")
     folder = read_folder(args.data, args.split)
     rows = _rows(parse_json(args.rows, "--rows"), folder)

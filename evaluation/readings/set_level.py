@@ -53,7 +53,7 @@ def set_metric(metric: str, part: str, clips: Clips, meta: dict) -> SetMetric | 
         return None
     try:
         return maker(part, {name: seen_only(clip) for name, clip in clips.items()}, Channels.of(meta))
-    except (KeyError, Undefined):  # no oracle, or too few different frames
+    except (KeyError, ValueError, Undefined):  # no oracle, no such coefficient, or too few different frames
         return None
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis.controls_check import ALIASES
 from analysis.summary import seed_values
+from dyads.coefficients.store import is_coefficients
 from dyads.contract import FPS, Dyad, Turn, read_manifest
 from dyads.errors import DataError
 from evaluation.cards import OK, STATUSES
@@ -190,6 +191,9 @@ def _dialogues(results: Path, methods: list[Method], problems: list[str]) -> tup
     if not found:
         problems.append(f"{results}/data holds no manifest.csv: the gallery lacks the user and the true avatar.")
         return None, {}
+    if is_coefficients(found[0].parent):
+        problems.append("The data are motion coefficients: there is no video of anyone to show.")
+        return found[0].parent, {}
     splits = [run.measured["split"].iloc[0] for run in _measured(methods) if len(run.measured)]
     try:
         dyads = read_manifest(found[0].parent, splits[0] if splits else "test")

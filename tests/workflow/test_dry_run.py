@@ -60,6 +60,15 @@ def test_backbones_per_seed_and_replicates_train_everything_anew(checkout):
     assert "results/smoke/data/synthetic" in again.text and "replicate2/data" not in again.text
 
 
+def test_coefficients_train_nothing(checkout):
+    result = checkout.snakemake("--dry-run", "--config", "profile=si184_tiny")
+    assert result.code == 0, result.text
+    wanted = {"make_corpus", "adapt_coefficients", "evaluate_coefficients", "tables", "claims", "report_page", "all"}
+    assert set(result.jobs) - {"total"} == wanted
+    wrong = checkout.snakemake("--dry-run", "--config", "profile=si184_tiny", "dataset={main: nobody}")
+    assert wrong.code and "dataset.main is 'nobody', which is none of dataset.systems." in wrong.text
+
+
 def test_the_papers_profile_reads_with_pretrained_models_and_trains_no_small_one(checkout):
     own = "dataset={pairs: workflow/config/real_clips_pairs.csv}"
     result = checkout.snakemake("--dry-run", "--config", "profile=paper", own)

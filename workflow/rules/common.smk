@@ -58,14 +58,16 @@ validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
 if problem := rows_problem(config, given):
     raise WorkflowError(problem)
 
-METHODS = config["methods"]
+# Of released systems without video nothing is trained.
+COEFFICIENTS = config["dataset"]["kind"] == "coefficients"
+METHODS = {} if COEFFICIENTS else config["methods"]
 # ECHO's rows stand on the generator that the study chose; every other row is the same on both.
 WAN = config["generator"].get("kind", "small") == "wan"
 if WAN:
     for row in METHODS.values():
         row["class"] = row["class"].replace("echo_model.method:", "echo_model.wan.method:")
 ON_WAN = "echo_model.wan."
-CONTROLS = config["controls"]  # rows that learn nothing
+CONTROLS = {} if COEFFICIENTS else config["controls"]  # rows that learn nothing
 STARTS = sorted(
     {row["start"] for row in METHODS.values() if row["start"]}
 )  # stage-1 generators that others start from
@@ -79,6 +81,34 @@ for name, folder in EXTERNAL.items():
     if not Path(folder).is_dir():
         raise WorkflowError(f"external.{name}: {folder} is no folder; name one with <dyad_id>.mp4 files.")
     ROWS[name] = {"label": name, "group": "baseline", "class": "", "seeds": [0]}
+
+
+def coefficient_rows():
+    """Rows of a study on coefficients: row -> label, group and what `evaluation.coefficients` measures in it."""
+    dataset, rows = config["dataset"], {}
+
+    def add(name, label, group, source, protocol="clock"):
+        asked = {"source": source, "protocol": protocol}
+        rows[name] = {"label": label, "group": group, "class": "", "seeds": [0], "asked": asked}
+
+    systems = dataset["systems"]
+    if dataset["main"] not in systems:
+        raise WorkflowError(f"dataset.main is {dataset['main']!r}, which is none of dataset.systems.")
+    for name in (dataset["main"], *(name for name in systems if name != dataset["main"])):
+        add(name, systems[name] or name, "main" if name == dataset["main"] else "baseline", name)
+    for name in systems if dataset["dropped"] else ():
+        add(f"{name}_dropped", f"{systems[name] or name}, frames dropped", "ablation", name, "dropped")
+    add("truth", "Ground truth", "control", "GT")
+    if dataset["dropped"]:
+        add("truth_dropped", "Ground truth, frames dropped", "control", "GT", "dropped")
+    add("shuffled", "Another person's motion", "control", "other")
+    add("time_shifted", "Truth, shifted in time", "control", "shifted")
+    add("frozen", "Still face", "control", "still")
+    return rows
+
+
+if COEFFICIENTS:
+    ROWS = coefficient_rows()
 
 for slot, path in config["weights"].items():
     if not Path(path).is_file():
@@ -113,7 +143,7 @@ TABLES = expand(
 )
 # Tidy files beside them, which figures are drawn from.
 TIDY = expand(f"{RESULTS}/tables/{{name}}.csv", name=["values", "summary", "metrics", "comparisons", "ranks"])
-CLAIMS_FILE = "workflow/claims.yaml"
+CLAIMS_FILE = config["claims"]
 CLAIMS = expand(f"{RESULTS}/tables/claims.{{format}}", format=["csv", "md", "tex"])
 SWAP_TABLE = f"{RESULTS}/tables/swaps.csv"
 REPORTS = expand(f"{RESULTS}/reports/{{name}}.html", name=config["notebooks"])
@@ -207,7 +237,7 @@ def table_row(name):
         "seeds": seeds_of(name),
         "start": row.get("start"),
         "weights": row.get("weights"),
-        "fixed": name in CONTROLS and bool(row["seeds"]),  # no seed changes it
+        "fixed": COEFFICIENTS or (name in CONTROLS and bool(row["seeds"])),  # no seed changes it
     }
 
 

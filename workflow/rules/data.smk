@@ -21,6 +21,49 @@ if config["dataset"]["kind"] == "synthetic":
             "python -m dyads.synthetic --out {params.folder:q} --replace --options {params.options:q} --workers {threads}"
             " > {log:q} 2>&1"
 
+elif COEFFICIENTS:
+
+    CORPUS = os.environ.get(config["dataset"]["root_variable"] or "", config["dataset"]["root"])
+    if config["dataset"]["made_up"] is not None:
+        CORPUS = f"{RESULTS}/corpus"
+
+    rule make_corpus:
+        input:
+            code=code_files("dyads.synthetic.si184"),
+        output:
+            f"{RESULTS}/corpus/pairs184.txt",
+        log:
+            f"{LOGS}/data/corpus.log",
+        conda:
+            "../../environment.yml"
+        params:
+            folder=subpath(output[0], parent=True),
+            options=json.dumps(config["dataset"]["made_up"] or {}, sort_keys=True),
+        shell:
+            "python -m dyads.synthetic.si184 --out {params.folder:q} --options {params.options:q} > {log} 2>&1"
+
+    rule adapt_coefficients:
+        input:
+            code=code_files(f"dyads.adapters.{config['dataset']['adapter']}"),
+            corpus=f"{CORPUS}/{'pairs.csv' if config['dataset']['adapter'] == 'coefficients' else 'pairs184.txt'}",
+        output:
+            f"{DATA}/manifest.csv",
+        log:
+            f"{LOGS}/data/coefficients.log",
+        conda:
+            "../../environment.yml"
+        params:
+            adapter=config["dataset"]["adapter"],
+            root=subpath(input.corpus, parent=True),
+            folder=subpath(output[0], parent=True),
+            options=json.dumps(
+                {"systems": list(config["dataset"]["systems"]), **config["dataset"]["options"]},
+                sort_keys=True,
+            ),
+        shell:
+            "python -m dyads.adapters.{params.adapter} --root {params.root:q} --out {params.folder:q}"
+            " --options {params.options:q} > {log} 2>&1"
+
 else:
 
     rule adapt_videos:

@@ -55,6 +55,35 @@ rule evaluate:
         " {params.shard:q} > {log:q} 2>&1"
 
 
+if COEFFICIENTS:
+
+    # One process for all rows: they share the truth, its clusters and the reaction operator.
+    rule evaluate_coefficients:
+        input:
+            code=code_files("evaluation.coefficients", "evaluation.metrics.*"),
+            data=f"{DATA}/manifest.csv",
+        output:
+            rows=[f"{RESULTS}/metrics/{name}/seed0.csv" for name in ROWS],
+            provenance=[f"{RESULTS}/metrics/{name}/seed0.json" for name in ROWS],
+            features=[f"{RESULTS}/metrics/{name}/seed0.features.safetensors" for name in ROWS],
+        log:
+            f"{LOGS}/evaluate/coefficients.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/evaluate/coefficients.tsv"
+        priority: 60
+        conda:
+            "../../environment.yml"
+        threads: 2
+        params:
+            data=subpath(input.data, parent=True),
+            rows=json.dumps({name: row["asked"] for name, row in ROWS.items()}),
+            options=json.dumps(config["evaluation"], sort_keys=True),
+            folder=f"{RESULTS}/metrics",
+        shell:
+            "python -m evaluation.coefficients --data {params.data:q} --rows {params.rows:q} --options {params.options:q}"
+            " --threads {threads} --out {params.folder:q} > {log} 2>&1"
+
+
 rule tables:
     input:
         code=code_of("reporting.tables", "evaluation.metrics.*"),

@@ -97,9 +97,13 @@ def probes(options: dict[str, Any]) -> None:
 
 
 def evaluation(options: dict[str, Any]) -> None:
+    from evaluation.coefficients import CoefficientOptions
     from evaluation.registry import modules
     from evaluation.run import RunOptions
 
+    if {"encoder", "rdgg"} & set(options):  # of a study on coefficients
+        from_dict(CoefficientOptions, options, "evaluation")
+        return
     wanted = from_dict(RunOptions, options, "evaluation").metrics
     if unknown := sorted(set(wanted) - set(modules())):
         raise ConfigError(f"evaluation.metrics names {unknown[0]!r}; known are {', '.join(modules())}.")

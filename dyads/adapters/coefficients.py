@@ -1,0 +1,192 @@
+"""Coefficients of one's own, from documented .npz files: `python -m dyads.adapters.coefficients --root DIR --out DIR`.
+
+    ROOT/pairs.csv                       dyad_id, split, session, avatar, user, avatar_id, user_id
+    ROOT/people/<avatar or user>.npz     a true person in one dialogue; `avatar` and `user` name such files
+    ROOT/systems/<system>/<dyad_id>.npz  what a system generated in the listener's place
+
+Every .npz holds `motion` (T, D), `names` (D,) text, `fps`, and may hold `valid` (T,) and `groups` (D,), the group of a
+channel in words that may be several, such as 'pose lips' ('expression', 'pose', 'lips', 'eyes'); a person's also holds
+`speech` (k, 2) seconds, `seconds`, `voice` (M, A) and `voice_fps`. Frame i was seen at i / fps seconds. No pickles.
+"""
+
+import argparse
+import csv
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dyads.coefficients import FPS, KIND, Encoder, Folder, Person, Track
+from dyads.coefficients.clock import on_clock
+from dyads.coefficients.npz import load_npz, matrix, number
+from dyads.coefficients.options import parse_options
+from dyads.coefficients.store import new_folder, write_index, write_person, write_tracks
+from dyads.errors import ConfigError, DataError, run_cli
+from dyads.manifest import file_sha256
+
+PAIRS = ("dyad_id", "split", "session", "avatar", "user", "avatar_id", "user_id")
+GROUPS = ("expression", "pose", "lips", "eyes")
+ENCODER = "given"
+
+
+@dataclass(frozen=True)
+class CoefficientsOptions:
+    """`dataset`: its name in every row; `systems`: folders under systems/, empty for all; `encoder`: who read the
+    coefficients; `voice`: what the voice features are; `licence`."""
+
+    dataset: str = "given"
+    systems: tuple[str, ...] = ()
+    encoder: str = ENCODER
+    voice: str = "given"
+    licence: str = ""
+
+
+def read_pairs(path: Path) -> list[dict[str, str]]:
+    """The rows of pairs.csv. DataError: no such file, a column that is missing, an empty cell, a dialogue twice."""
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as handle:
+            rows = list(csv.DictReader(handle))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read ({error}); --root must hold it.") from error
+    if not rows:
+        raise DataError(f"{path} names no dialogue; give at least one line below the header.")
+    missing = [name for name in PAIRS if name not in rows[0]]
+    if missing:
+        raise DataError(f"{path} has no column {', '.join(missing)}; it needs {', '.join(PAIRS)}.")
+    seen = set()
+    for line, row in enumerate(rows, 2):
+        empty = [name for name in PAIRS if not (row[name] or "").strip()]
+        if empty:
+            raise DataError(f"{path} line {line}: {empty[0]} is empty; fill it in.")
+        if row["dyad_id"] in seen or set(row["dyad_id"]) & set("/\\"):
+            raise DataError(f"{path} line {line}: dyad_id {row['dyad_id']!r} stands twice or cannot name a file.")
+        seen.add(row["dyad_id"])
+    return rows
+
+
+def read_motion(path: Path) -> tuple[Track, tuple[str, ...], dict[str, tuple[int, ...]]]:
+    """Motion of one file, the names of its channels and their groups. DataError with the first fault."""
+    arrays = load_npz(path, ("motion", "names", "fps"), ("valid", "groups"))
+    frames = len(arrays["motion"]) if arrays["motion"].ndim else 0
+    motion = matrix(path, arrays, "motion", frames, -1).astype(np.float32)
+    names = tuple(map(str, arrays["names"].tolist())) if arrays["names"].ndim == 1 else ()
+    if len(names) != motion.shape[1] or len(set(names)) != len(names):
+        raise DataError(f"{path}: {len(names)} different names do not fit {motion.shape[1]} channels; name each once.")
+    valid = np.isfinite(motion).all(1)
+    if "valid" in arrays:
+        said = matrix(path, arrays, "valid", frames).astype(bool)
+        if (said & ~valid).any():
+            raise DataError(
+                f"{path}: {int((said & ~valid).sum())} frames called valid hold numbers that are not finite."
+            )
+        valid = said
+    if not valid.any():
+        raise DataError(f"{path}: none of the {frames} frames is valid; leave this dialogue out.")
+    groups = {"all": tuple(range(len(names)))}
+    if "groups" in arrays:
+        words = [set(str(text).split()) for text in arrays["groups"].tolist()]
+        unknown = sorted(set().union(*words) - set(GROUPS)) if words else []
+        if len(words) != len(names) or unknown:
+            raise DataError(
+                f"{path}: groups must be {len(names)} texts of {', '.join(GROUPS)}; {unknown or len(words)}."
+            )
+        groups |= {group: here for group in GROUPS if (here := tuple(i for i, w in enumerate(words) if group in w))}
+    return Track(motion, valid, number(path, arrays, "fps")), names, groups
+
+
+def read_person(path: Path) -> tuple[Person, np.ndarray, tuple]:
+    """A true person, the voice at 25 Hz, and the channels. DataError with the first fault."""
+    track, *channels = read_motion(path)
+    arrays = load_npz(path, ("speech", "seconds", "voice", "voice_fps"))
+    speech = np.asarray(arrays["speech"], np.float64)
+    if speech.size and (speech.ndim != 2 or speech.shape[1] != 2 or not np.isfinite(speech).all()):
+        raise DataError(f"{path}: speech has shape {speech.shape}, not (k, 2) seconds.")
+    person = Person({ENCODER: track}, speech.reshape(-1, 2), number(path, arrays, "seconds"))
+    voice = matrix(path, arrays, "voice", len(arrays["voice"]), -1)
+    heard = on_clock(
+        Track(voice.astype(np.float32), np.isfinite(voice).all(1), number(path, arrays, "voice_fps")), person.frames
+    )
+    if len(heard) > 1 and np.isnan(heard[-1]).any():
+        heard[-1] = heard[-2]  # features of the last, unfinished window are often left out
+    if not np.isfinite(heard).all():
+        raise DataError(f"{path}: voice does not cover the {person.seconds:g} s of the recording with finite numbers.")
+    return person, heard, tuple(channels)
+
+
+def adapt(root: Path, out: Path, options: CoefficientsOptions) -> Folder:
+    """Write the data folder; every fault is told, then nothing is written."""
+    pairs = read_pairs(root / "pairs.csv")
+    systems = options.systems or tuple(sorted(path.name for path in (root / "systems").glob("*/")))
+    faults: list[str] = []
+    with new_folder(out) as folder:
+        channels: dict[tuple, Path] = {}
+        hashes = {}
+        for who in dict.fromkeys(row[role] for row in pairs for role in ("avatar", "user")):
+            try:
+                person, voice, own = read_person(root / "people" / f"{who}.npz")
+                channels.setdefault(
+                    (own[0], tuple(sorted(own[1].items())), voice.shape[1]), root / "people" / f"{who}.npz"
+                )
+                place = folder / "people" / f"{who}.safetensors"
+                tracks = {options.encoder: person.tracks[ENCODER]}
+                write_person(place, Person(tracks, person.speech, person.seconds), voice)
+                hashes[who] = file_sha256(place)
+            except DataError as error:
+                faults.append(str(error))
+        for system in systems:
+            for row in pairs:
+                path = root / "systems" / system / f"{row['dyad_id']}.npz"
+                try:
+                    track, names, _ = read_motion(path)
+                    if channels and names != next(iter(channels))[0]:
+                        raise DataError(
+                            f"{path} names other channels than {next(iter(channels.values()))}; use one encoder."
+                        )
+                    write_tracks(
+                        folder / "systems" / system / f"{row['dyad_id']}.safetensors", {options.encoder: track}
+                    )
+                except DataError as error:
+                    faults.append(str(error))
+        if len(channels) > 1:
+            first, second = list(channels.values())[:2]
+            faults.append(f"{first} and {second} differ in channels, groups or voice; use one encoder and one voice.")
+        for fault in faults:
+            print(f"fault: {fault}", file=sys.stderr)
+        if faults:
+            raise DataError(f"{faults[0]} ({len(faults)} faults, told above)")
+        names, groups, _ = next(iter(channels))
+        encoder = Encoder(options.encoder, names, dict(groups))
+        found = Folder(
+            folder, options.dataset, {options.encoder: encoder}, (), {name: name for name in systems}, options.voice,
+            options.licence,
+        )  # fmt: skip
+        write_index(folder, found, [_row(row, role, hashes, options) for row in pairs for role in ("user", "avatar")])
+    return found
+
+
+def _row(row: dict[str, str], role: str, hashes: dict[str, str], options: CoefficientsOptions) -> dict:
+    return {
+        "dataset": options.dataset, "kind": KIND, "split": row["split"], "dyad_id": row["dyad_id"], "role": role,
+        "subject_id": row[f"{role}_id"], "session": row["session"],
+        "coefficients": f"people/{row[role]}.safetensors", "licence": options.licence, "sha256": hashes[row[role]],
+    }  # fmt: skip
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m dyads.adapters.coefficients", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--root", required=True, type=Path, help="pairs.csv, people and systems")
+    parser.add_argument("--out", required=True, type=Path, help="the data folder to write")
+    parser.add_argument("--options", default="{}", help="JSON object or @file; see CoefficientsOptions")
+    args = parser.parse_args(arguments)
+    options = parse_options(CoefficientsOptions, args.options)
+    if not args.root.is_dir():
+        raise ConfigError(f"--root {args.root} is no folder; `--help` says what it must hold.")
+    found = adapt(args.root, args.out, options)
+    print(f"coefficients at {FPS} Hz of {len(found.systems)} systems -> {args.out}", flush=True)
+
+
+if __name__ == "__main__":
+    run_cli(main)

@@ -1,0 +1,316 @@
+"""Dialogues as coefficients: a made-up corpus with every trap is measured; each bad input is refused in a sentence."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dyads.adapters import coefficients as own
+from dyads.adapters import si184
+from dyads.coefficients import Dialogue, Track
+from dyads.coefficients.clock import dropped, listening, on_clock, spoken
+from dyads.coefficients.controls import other, partners, shifted, still
+from dyads.coefficients.encoders import SPLIT, read_emoca, read_liveportrait
+from dyads.coefficients.store import read_folder, read_person, read_voice
+from dyads.errors import ConfigError, DataError
+from dyads.synthetic.si184 import CorpusOptions, write_corpus
+from evaluation.coefficients import CoefficientOptions, Data, Row, clips
+from evaluation.coefficients.__main__ import measured
+from evaluation.granger import RdggOptions
+
+TINY = CorpusOptions(sessions=3, dialogues=1, people=6, seconds=(9.0, 10.0), voice=6, turn=(3.0, 4.0))
+EXCLUDE = si184.Si184Options(systems=("AVTR-1", "dystream"), faulty="exclude")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("si184") / "corpus"
+    write_corpus(folder, TINY)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("sound") / "corpus"
+    write_corpus(folder, replace(TINY, traps=False, sessions=1))
+    return folder
+
+
+@pytest.fixture
+def broken(sound, tmp_path) -> Path:
+    shutil.copytree(sound, tmp_path / "corpus")
+    return tmp_path / "corpus"
+
+
+@pytest.fixture(scope="module")
+def data(corpus, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("data") / "si184"
+    si184.adapt(corpus, out, EXCLUDE)
+    return out
+
+
+def stems(corpus: Path) -> list[str]:
+    return sorted(si184.read_pairs(corpus / "pairs184.txt"))
+
+
+def change(path: Path, **arrays) -> None:
+    """An .npz with some arrays replaced, or removed where None."""
+    with np.load(path) as file:
+        kept = {key: file[key] for key in file.files}
+    kept |= arrays
+    np.savez(path, **{key: value for key, value in kept.items() if value is not None})
+
+
+# The clock
+
+
+def test_time_is_resampled_by_stamps_and_gaps_stay_open():
+    seconds = np.arange(90) / 30
+    track = Track(np.stack([seconds, -seconds], 1).astype(np.float32), np.ones(90, bool), 30.0)
+    track.valid[30:33] = False
+    made = on_clock(track, 80)
+    times = np.arange(80) / 25
+    good = np.isfinite(made).all(1)
+    np.testing.assert_allclose(made[good, 0], times[good], atol=1e-6)
+    # a frame at 24 k / 25 falls between two of 30 fps: both must be valid; beyond the end there is nothing
+    between = np.ceil(times * 30 - 1e-9).astype(int), np.floor(times * 30 + 1e-9).astype(int)
+    wanted = [max(a, b) < 90 and track.valid[a] and track.valid[b] for a, b in zip(*between, strict=True)]
+    assert good.tolist() == wanted and not good[-1]
+
+
+def test_the_published_protocol_closes_time_up():
+    track = Track(np.arange(100, dtype=np.float32)[:, None], np.ones(100, bool), 25.0)
+    track.valid[10:20] = False
+    assert dropped(track)[:, 0].tolist() == [*range(10), *range(20, 100)]
+    fast = Track(np.arange(60, dtype=np.float32)[:, None], np.ones(60, bool), 30.0)
+    np.testing.assert_allclose(dropped(fast)[:, 0], np.linspace(0, 59, 50), rtol=1e-6)
+
+
+def test_listening_is_silence_with_the_other_speaking():
+    frames = 500
+    own_speech, other_speech = np.array([[8.0, 10.0]]), np.array([[1.0, 2.0]])
+    found = listening(own_speech, other_speech, frames)
+    assert found[: 8 * 25 - 5].all() and not found[8 * 25 - 5 :].any()  # nobody speaks after 10 s
+    assert spoken(own_speech, frames).sum() == 50
+    assert not listening(np.array([[2.0, 3.0]]), other_speech, 75).any()  # shorter than 3 s
+
+
+def test_controls_keep_no_time_that_was_not_there():
+    motion = np.arange(600, dtype=np.float32)[:, None]
+    late = shifted(motion)
+    assert np.isnan(late[300]).all() and late[301, 0] == 1 and late[0, 0] == 300
+    one = other(motion, 600, "x")
+    assert np.isnan(one).sum() <= 1 and np.isfinite(one).sum() >= 599
+    assert (still(np.where(motion < 5, np.nan, motion)) == 5).all()
+    dialogues = [Dialogue("d", "test", f"d{i}", f"s{i // 2}", Path(), Path(), f"p{i % 3}", "u") for i in range(6)]
+    for name, partner in partners(dialogues).items():
+        mine, theirs = (next(d for d in dialogues if d.dyad_id == who) for who in (name, partner))
+        assert mine.avatar_id != theirs.avatar_id and mine.session != theirs.session
+
+
+# The corpus and its traps
+
+
+def test_every_trap_is_read_right(corpus):
+    first = stems(corpus)[0]
+    assert first.endswith("A")  # a letter after the person's number
+    with np.load(corpus / "GT" / f"{SPLIT}_emoca" / f"{first}.npz") as file:
+        assert len(file["posecode"]) > file["n_frames"] and file["fps"] == 30
+        count = int(file["n_frames"])
+    track = read_emoca(corpus / "GT" / f"{SPLIT}_emoca" / f"{first}.npz")
+    assert track.values.shape == (count, 56) and abs(track.values).max() < 7
+    found = 0
+    for path in sorted((corpus / "AVTR-1" / f"{SPLIT}_liveportrait").glob("*.npz")):
+        with np.load(path) as file:
+            gone = file["face_ok"][: int(file["n_frames"])] == 0
+            assert not file["R"][: len(gone)][gone].any()
+        track = read_liveportrait(path)
+        assert track.values.shape[1] == 70 and track.fps == 25 and (track.valid == ~gone).all()
+        found += gone.sum()
+    assert found
+
+
+def test_the_adapter_names_every_fault_and_leaves_those_dialogues_out(corpus, data, tmp_path, capsys):
+    with pytest.raises(DataError, match=r"liveportrait.*is missing.*3 faults"):
+        si184.adapt(corpus, tmp_path / "out", si184.Si184Options())
+    told = capsys.readouterr().err
+    assert "broken generation" in told and "its speaker" in told and not (tmp_path / "out").exists()
+    folder = read_folder(data, "test")
+    left = {stem for stem, _, _ in folder.left_out}
+    assert len(left) == 3 and not left & {dialogue.dyad_id for dialogue in folder.dialogues}
+    person = read_person(folder.dialogues[0].avatar, folder.encoders)
+    assert abs(len(read_voice(folder.dialogues[0].avatar)) - person.frames) <= 1
+
+
+def test_all_rows_are_measured_on_the_same_frames(data):
+    folder = read_folder(data, "test")
+    known = Data(folder, list(folder.systems), folder.encoders["emoca"])
+    found = {name: list(clips(known, Row(name))) for name in ("GT", "AVTR-1", "dystream")}
+    for sides in zip(*found.values(), strict=True):
+        assert all((clip.valid == sides[0].valid).all() for clip in sides)
+        assert all(np.isfinite(clip.motion_generated[clip.valid]).all() for clip in sides)
+    rows, kept = measured(known, Row("GT"))
+    values = {(v.metric, v.part): v for place, v in rows if place in ("*", kept[0].dyad_id)}
+    assert values["rpcc_clip", "pose"].value == values["motion_mse", "all"].value == 0
+    assert values["psnr", "frame"].status == values["fid", "frame"].status == "no_pictures"
+    assert values["motion_fd_clip", "eyes"].status == "no_such_part"
+    assert values["var_flat", "pose"].status == values["tlcc_peak", "expression"].status == "ok"
+    still_face, _ = measured(known, Row("still"))
+    assert all(v.value == 0 for _, v in still_face if v.metric == "var" and v.part == "pose")
+
+
+def test_the_dropped_variant_is_a_row_of_its_own(data):
+    folder = read_folder(data, "test")
+    known = Data(folder, ["AVTR-1"], folder.encoders["liveportrait"])
+    clip = next(clips(known, Row("AVTR-1", "dropped")))
+    assert clip.valid is None and clip.motion_generated.shape == clip.motion_true.shape == clip.motion_user.shape
+    assert clip.part(clip.motion_true, "expression").shape[1] == 39
+    with pytest.raises(ConfigError, match="no frames to drop"):
+        next(clips(known, Row("still", "dropped")))
+
+
+# Bad input, each one sentence
+
+
+def adapt(corpus: Path, out: Path, **options):
+    return si184.adapt(corpus, out, si184.Si184Options(systems=("AVTR-1",), **options))
+
+
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (lambda root, stem: shutil.rmtree(root / "AVTR-1"), "AVTR-1 has no folder"),
+        (lambda root, stem: (root / "AVTR-1" / f"{SPLIT}_emoca" / f"{stem}.npz").unlink(), "is missing"),
+        (lambda root, stem: change(root / "GT" / f"{SPLIT}_emoca" / f"{stem}.npz", posecode=None), "no array posecode"),
+        (
+            lambda root, stem: change(root / "GT" / f"{SPLIT}_emoca" / f"{stem}.npz", expcode=np.zeros((5, 50))),
+            "5 frames where",
+        ),
+        (
+            lambda root, stem: change(root / "GT" / f"{SPLIT}_emoca" / f"{stem}.npz", expcode=np.zeros((900, 49))),
+            r"has shape \(900, 49\)",
+        ),
+        (
+            lambda root, stem: change(root / "AVTR-1" / f"{SPLIT}_emoca" / f"{stem}.npz", face_ok=np.zeros(900)),
+            "no face was found",
+        ),
+        (
+            lambda root, stem: change(
+                root / "GT" / f"{SPLIT}_emoca" / f"{stem}.npz", expcode=np.full((900, 50), np.nan)
+            ),
+            "not finite",
+        ),
+        (
+            lambda root, stem: change(root / "GT" / f"{SPLIT}_hubert" / f"{stem}.npz", feat_l09=np.zeros((40, 6))),
+            "do not fit",
+        ),
+        (
+            lambda root, stem: change(root / "GT" / f"{SPLIT}_hubert" / f"{stem}.npz", fps=49.9),
+            "at 49.9 Hz",
+        ),
+        (
+            lambda root, stem: change(
+                root / "GT" / f"{SPLIT}_emoca" / f"{stem}.npz", posecode=np.array([{"a": 1}], dtype=object)
+            ),
+            "could run code",
+        ),
+        (
+            lambda root, stem: (root / "GT" / f"{SPLIT}_vad" / f"{stem}.npz").write_bytes(b"\x80\x04N."),
+            "could run code",
+        ),
+        (
+            lambda root, stem: (root / "GT" / f"{SPLIT}_vad" / f"{stem}.npz").write_bytes(b"PK\x03\x04 torn"),
+            "cannot be read",
+        ),
+        (
+            lambda root, stem: (root / "pairs184.txt").write_text("V00_S9_I9_P9A.wav V00_S9_I9_P8A.wav\n"),
+            "of which GT holds no file",
+        ),
+        (lambda root, stem: (root / "pairs184.txt").write_text("listener speaker\n"), "line 1"),
+        (lambda root, stem: (root / "pairs184.txt").unlink(), "cannot be read"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_leaves_nothing(broken, tmp_path, spoil, message):
+    spoil(broken, stems(broken)[0])
+    with pytest.raises(DataError, match=message) as error:
+        adapt(broken, tmp_path / "out")
+    assert "\n" not in str(error.value) and not (tmp_path / "out").exists()
+
+
+def test_a_pickle_stops_everything_even_where_faults_are_left_out(broken, tmp_path):
+    path = broken / "AVTR-1" / f"{SPLIT}_emoca" / f"{stems(broken)[0]}.npz"
+    change(path, expcode=np.array([object()], dtype=object))
+    with pytest.raises(DataError, match="could run code"):
+        adapt(broken, tmp_path / "out", faulty="exclude")
+
+
+def test_commands_answer_in_a_sentence(corpus, tmp_path):
+    with pytest.raises(ConfigError, match="unknown key 'colour'"):
+        si184.main(["--root", str(corpus), "--out", str(tmp_path / "o"), "--options", '{"colour": 1}'])
+    with pytest.raises(ConfigError, match="no folder"):
+        si184.main(["--root", str(tmp_path / "none"), "--out", str(tmp_path / "o")])
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="no folder of coefficients"):
+        adapt(corpus, tmp_path / "mine", faulty="exclude")
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+    with pytest.raises(ConfigError, match="something else"):
+        write_corpus(tmp_path / "mine", TINY)
+    assert CoefficientOptions(rdgg=RdggOptions(lags=(1, 2))).encoder == "emoca"
+
+
+# One's own .npz
+
+
+def write_own(root: Path, **person) -> None:
+    (root / "people").mkdir(parents=True)
+    (root / "systems" / "mine").mkdir(parents=True)
+    generator, names = np.random.default_rng(0), np.array(["a", "b", "jaw_open"])
+    groups = np.array(["expression", "pose", "pose lips"])
+    lines = ["dyad_id,split,session,avatar,user,avatar_id,user_id"]
+    for i, (avatar, user) in enumerate((("x", "y"), ("y", "x"))):
+        lines.append(f"d{i},test,s,{avatar},{user},p{avatar},p{user}")
+        motion = {"motion": generator.normal(size=(300, 3)), "names": names, "fps": 30.0, "groups": groups}
+        rest = {
+            "speech": np.array([[1.0, 2.0]]),
+            "seconds": 10.0,
+            "voice": generator.normal(size=(500, 4)),
+            "voice_fps": 50.0,
+        }
+        np.savez(root / "people" / f"{avatar}.npz", **(motion | rest | person))
+        np.savez(root / "systems" / "mine" / f"d{i}.npz", **motion)
+    (root / "pairs.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_own_coefficients_are_measured_too(tmp_path):
+    write_own(tmp_path / "root")
+    own.main(["--root", str(tmp_path / "root"), "--out", str(tmp_path / "out")])
+    folder = read_folder(tmp_path / "out", "test")
+    known = Data(folder, ["mine"], folder.encoders["given"])
+    rows, kept = measured(known, Row("mine"))
+    assert len(kept) == 2 and kept[0].frames == 250
+    assert {v.status for _, v in rows if (v.metric, v.part) == ("lip_stability", "opening")} == {"ok"}
+    assert json.loads((tmp_path / "out" / "coefficients.json").read_text())["systems"] == {"mine": "mine"}
+
+
+@pytest.mark.parametrize(
+    "person, message",
+    [
+        ({"names": np.array(["a", "b"])}, "do not fit 3 channels"),
+        ({"valid": np.zeros(300)}, "none of the 300 frames"),
+        ({"motion": np.full((300, 3), np.nan), "valid": np.ones(300)}, "not finite"),
+        ({"groups": np.array(["nose", "pose", "lips"])}, "nose"),
+        ({"speech": np.zeros((2, 3))}, r"not \(k, 2\)"),
+        ({"seconds": -1.0}, "above 0"),
+        ({"voice": np.zeros((20, 4))}, "does not cover"),
+        ({"voice": np.array([{}], dtype=object)}, "could run code"),
+    ],
+)
+def test_bad_coefficients_of_ones_own_are_one_sentence(tmp_path, person, message):
+    write_own(tmp_path / "root", **person)
+    with pytest.raises(DataError, match=message):
+        own.main(["--root", str(tmp_path / "root"), "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
