@@ -105,6 +105,11 @@ def _dyad_faults(manifest: Path, dyad_id: str, members: list[tuple[int, dict[str
     for role in ROLES:
         if role not in seen and seen <= set(ROLES):
             faults.append(f"{manifest}: dyad {dyad_id!r} has no row for role {role!r}; add it or drop the dyad.")
+    people = [row["subject_id"] for _, row in members]
+    if len(people) > 1 and len(set(people)) == 1 and people[0].strip():
+        faults.append(
+            f"{manifest}: user and avatar of dyad {dyad_id!r} are the same person {people[0]!r}; correct subject_id."
+        )
     for key in ("split", "dataset"):
         if len({row[key] for _, row in members}) > 1:
             faults.append(f"{manifest}: the rows of dyad {dyad_id!r} differ in {key}; make them equal.")

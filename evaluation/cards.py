@@ -21,6 +21,7 @@ STATUSES = {
     "too_few_clips": "fewer clips than an extrapolation to infinitely many needs, or no more than the dimensions",
     "frame_too_small": "the picture is smaller than the metric's window",
     "no_speech": "the avatar does not speak long enough in this clip",
+    "speaker_unknown": "both voices share one track, which is not separated, and neither turns nor lips say who speaks",
     "no_face": "no face was found long enough where the metric needs one",
     "silent": "the sound is constant wherever the metric would listen",
     "no_blink": "the eyes never close, so closures have no length",

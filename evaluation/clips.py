@@ -11,7 +11,9 @@ from safetensors import safe_open
 from dyads.contract import FPS, SAMPLES_PER_FRAME, Dyad
 from dyads.errors import DataError
 from dyads.synthetic.coefficients import COEFFICIENTS, EXPRESSION, EYES, LIPS, POSE
+from evaluation.metrics._series import Undefined
 from evaluation.readings.sidecars import Rating, Timing
+from faces import voice
 
 GROUPS = {
     "expression": COEFFICIENTS[EXPRESSION],
@@ -76,6 +78,17 @@ class Clip:
     groups: Mapping[str, tuple[int, ...]] | None = None  # of given coefficients: group -> columns, with `all`
     valid: np.ndarray | None = None  # bool (T,): frames seen on every side; None: all. Motion is NaN elsewhere
     people: tuple[str, str] | None = None  # who the avatar and the user are
+    speaker_known: bool = True  # False: nobody can tell in which frames it is the avatar who speaks
+
+    def counted(self, speaking: bool) -> np.ndarray:
+        """bool (T,): frames seen on every side in which the avatar speaks, or does not.
+
+        Undefined `speaker_unknown`: nobody can tell.
+        """
+        if not self.speaker_known:
+            raise Undefined("speaker_unknown")
+        state = self.speaking if speaking else ~self.speaking
+        return state if self.valid is None else state & self.valid
 
     def part(self, motion: np.ndarray, part: str) -> np.ndarray | None:
         """The columns of `motion` that belong to a part; None where the probe's dimensions have no names."""
@@ -108,7 +121,9 @@ class Channels(tuple):
 
 
 def columns(names: tuple[str, ...], wanted: tuple[str, ...]) -> list[int]:
-    """Positions of the wanted coefficients."""
+    """Positions of the wanted coefficients. Undefined `no_truth`: a reader that does not know one of them."""
+    if not set(wanted) <= set(names):
+        raise Undefined("no_truth")
     return [names.index(name) for name in wanted]
 
 
@@ -144,21 +159,34 @@ def _names(meta: dict[str, str], key: str, default: tuple[str, ...]) -> tuple[st
     return tuple(json.loads(text))
 
 
-def avatar_speaking(dyad: Dyad, frames: int, audio: np.ndarray, truth: Truth | None) -> np.ndarray:
-    """bool (T,): frames in which the avatar speaks: from the truth, else the transcript, else the voice's level."""
+def avatar_speaking(
+    dyad: Dyad,
+    frames: int,
+    audio: np.ndarray,
+    truth: Truth | None,
+    jaws: tuple[np.ndarray, np.ndarray] | None = None,
+) -> np.ndarray | None:
+    """bool (T,): frames in which the avatar speaks: from the truth, else from turns of anybody, else from the voice.
+
+    A track with both voices needs `jaws`, the avatar's and the user's true jaw openings (T,); None where there are
+    none, for then nobody can tell who speaks. Voices are not separated.
+    """
     if truth is not None:
         return truth.speaking
-    speaking = np.zeros(frames, bool)
-    turns = [turn for turn in dyad.turns if turn.role == "avatar"]
-    if turns:
-        for turn in turns:
-            speaking[int(turn.start * FPS) : int(np.ceil(turn.end * FPS))] = True
+    if dyad.turns:
+        speaking = np.zeros(frames, bool)
+        for turn in dyad.turns:
+            if turn.role == "avatar":
+                speaking[int(turn.start * FPS) : int(np.ceil(turn.end * FPS))] = True
         return speaking
-    return voiced(audio, frames)
+    heard = voice.speech(audio, frames)
+    if not dyad.avatar.mixed_audio:
+        return heard
+    return None if jaws is None else voice.speaks(heard, *jaws)
 
 
 def voiced(audio: np.ndarray, frames: int) -> np.ndarray:
-    """bool (T,): frames in which sound (640 T,) is as loud as its speech."""
+    """bool (T,): frames in which sound (640 T,) is as loud as its speech; for sound that is known to be a voice."""
     level = np.sqrt(np.square(audio[: frames * SAMPLES_PER_FRAME].reshape(frames, -1)).mean(1) + 1e-12)
     decibels = 20 * np.log10(level)
     # within 15 dB of the voice's peaks; right in 96 % of the synthetic test frames, bleed and noise included

@@ -42,6 +42,7 @@ def restored(path: Path) -> tuple[list[Clip], dict[str, Any]]:
                 elif key not in TRUTH:
                     clip.features[key] = array
             clip.speaking = clip.speaking.astype(bool)
+            clip.speaker_known = bool(np.all(clip.speaker_known))
             clip.valid = None if clip.valid is None else clip.valid.astype(bool)
             clip.truth = _truth(stored[dyad_id], clip, meta)
         clips.append(clip)

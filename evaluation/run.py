@@ -161,7 +161,8 @@ def main(arguments: list[str] | None = None) -> None:
     names = {
         "seed": args.seed,
         "names": list(tools.probes["motion"].names),
-        "probe": probes["motion"]["kind"],
+        "groups": getattr(tools.probes["motion"], "groups", None),
+        "probe": probes["motion"].get("extractor", probes["motion"]["kind"]),
         "emotions": list(truth.emotions) if truth else [],
         "truth_names": list(truth.names) if truth else [],
     }

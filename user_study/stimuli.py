@@ -54,7 +54,7 @@ def spoken(dyads: list[Dyad]) -> tuple[str, ...]:
     for dyad in dyads:
         sound = load_arrays(dyad, ()).avatar_audio
         speaking = avatar_speaking(dyad, len(sound) // SAMPLES_PER_FRAME, sound, read_truth(dyad))
-        if speaking.sum() >= SPEECH_SECONDS * FPS:
+        if speaking is not None and speaking.sum() >= SPEECH_SECONDS * FPS:
             found.append(dyad.dyad_id)
     return tuple(found)
 

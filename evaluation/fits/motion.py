@@ -1,10 +1,11 @@
-"""Training the motion probe: named coefficients where the data has a truth, else principal components."""
+"""The motion probe: trained on the named coefficients where the data has a truth, else the mesh of real faces."""
 
 from dataclasses import dataclass, field
 
 from dyads.errors import ConfigError
 from evaluation.clips import read_truth
 from evaluation.fits import Job, schedule
+from evaluation.probes.mesh import MeshProbe
 from evaluation.probes.motion import MotionProbe, MotionTask, r_squared
 from evaluation.probes.pca import PcaProbe
 from training.device import seeded
@@ -13,7 +14,9 @@ from training.options import TrainOptions
 
 @dataclass(frozen=True)
 class Options:
-    """`kind` auto: the named coefficients where the data has a truth, else PCA."""
+    """`kind` auto: `motion`, trained on the true coefficients, where the data has them, else `mesh`, which needs no
+    training; `pca`: principal components without names.
+    """
 
     kind: str = "auto"
     size: int = 64
@@ -28,12 +31,16 @@ def fit(job: Job, o: Options) -> None:
     """Train (or fit) the probe and write it with the test identities' R2."""
     kind = o.kind
     if kind == "auto":
-        kind = "motion" if read_truth(job.dyads()[0]) is not None else "pca"
-    if kind not in ("motion", "pca"):
-        raise ConfigError(f"probes.motion.kind is {o.kind!r}, but must be auto, motion or pca.")
+        kind = "motion" if read_truth(job.dyads()[0]) is not None else "mesh"
+    if kind not in ("motion", "mesh", "pca"):
+        raise ConfigError(f"probes.motion.kind is {o.kind!r}, but must be auto, motion, mesh or pca.")
+    if kind == "mesh":
+        probe = MeshProbe()
+        job.write(probe, kind, {}, o, extractor=probe.extractor)
+        return
     frames = job.frames(o.size, o.videos, o.per_video)
     if kind == "motion" and frames.targets is None:
-        raise ConfigError(f"probes.motion.kind is 'motion', but {job.data} has no true coefficients; use auto or pca.")
+        raise ConfigError(f"probes.motion.kind is 'motion', but {job.data} has no true coefficients; use auto or mesh.")
     said: dict = {"train_frames": len(frames), "train_videos": len(frames.references)}
     if kind == "pca":
         build = {"size": min(32, o.size), "dimensions": o.dimensions}

@@ -12,13 +12,14 @@ from training.engine.weights import load_weights, read_meta, save_weights
 KINDS = {  # file in this package -> its class
     "motion": "MotionProbe",
     "pca": "PcaProbe",
+    "mesh": "MeshProbe",
     "image": "ImageProbe",
     "identity": "IdentityProbe",
     "video": "VideoProbe",
     "sync": "SyncProbe",
 }
 # What may stand under each probe's name; those in NEEDED are read for every clip.
-PROBES = {"motion": ("motion", "pca")} | {name: (name,) for name in ("image", "identity", "video", "sync")}
+PROBES = {"motion": ("motion", "pca", "mesh")} | {name: (name,) for name in ("image", "identity", "video", "sync")}
 NEEDED = ("motion", "image")
 
 

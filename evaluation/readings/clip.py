@@ -18,17 +18,22 @@ from evaluation.metrics._series import Undefined
 from evaluation.metrics.pictures.perceptual import map_distance
 from evaluation.networks import known as known_network
 from evaluation.networks import load_networks, syncnet
+from evaluation.networks.dlib_identity import DlibIdentity
 from evaluation.networks.files import verified
 from evaluation.networks.syncnet import SyncNet
-from evaluation.probes import frames, image, motion, pca
+from evaluation.probes import frames, image, mesh, motion, pca
 from evaluation.probes.frames import to_tensor
+from evaluation.probes.mesh import MeshProbe
 from evaluation.probes.store import PROBES, load_probe
 from evaluation.readings import lip_sync, voice
-from evaluation.readings.known import Known
+from evaluation.readings.known import TRUE_KEYS, Known
+from faces import Coefficients
+from faces.finding import eyes, track
 from training.device import pick_device
 from training.provenance import content_hash
 
 IMAGE_BATCH = 64
+LEAST_SEEN = 0.5  # share of the frames in which a face must be found
 SIDES = ("generated", "true", "reference")
 
 
@@ -75,29 +80,54 @@ def load_tools(
     probes: dict[str, Path], weights: dict[str, str], data: Path, split: str, keep: bool, shard: Shard = WHOLE
 ) -> tuple[Tools, dict[str, dict]]:
     """Probes (name -> file) and networks (slot -> file) on this process's device, and the probes' headers."""
-    device = pick_device()
+    device, manifest = pick_device(), file_sha256(data / "manifest.csv")
     for slot, path in weights.items():
         verified(known_network(slot), path)
     loaded = {name: load_probe(path, PROBES[name]) for name, path in probes.items()}
-    data_key = (file_sha256(data / "manifest.csv"), split, *([] if shard.whole else [str(shard)]))
-    code = [content_hash(module.__file__) for module in (frames, motion, pca)]
+    refuse_names(*loaded["motion"], manifest)
+    data_key = (manifest, split, *([] if shard.whole else [str(shard)]))
+    read_by = [module.__file__ for module in (frames, motion, pca, mesh, eyes, track)]
+    code = [content_hash(file) for file in (*read_by, inspect.getfile(Coefficients))]
     folder = probes["motion"].parent / "readings" if keep else None
     tools = Tools(
         probes={name: probe.to(device) for name, (probe, _) in loaded.items()},
         networks=load_networks(weights, device),
-        known=Known(folder, content_hash(probes["motion"]), *data_key, *code),
+        known=Known(folder, content_hash(probes["motion"]), *data_key, *code, keys=_true_keys(loaded["motion"][0])),
     )
+    if isinstance(tools.probes["motion"], MeshProbe):
+        tools.networks["dlib"] = DlibIdentity()
     for name, reader in tools.readers.items():
         code = [content_hash(file) for file in (frames.__file__, inspect.getfile(type(reader)))]
         keys = tuple(f"{name}_{side}" for side in _sides(reader) if side != "generated")
-        path = probes.get(name) or weights[name]
-        tools.known_features[name] = Known(folder, name, content_hash(path), *data_key, *code, keys=keys)
+        path = probes.get(name) or weights.get(name)  # none for a network that ships with a package
+        held = content_hash(path) if path else inspect.getmodule(reader).__name__
+        tools.known_features[name] = Known(folder, name, held, *data_key, *code, keys=keys)
     for name, listener in tools.listeners.items():
         code = [content_hash(file) for file in (lip_sync.__file__, syncnet.__file__, inspect.getfile(type(listener)))]
         keys = lip_sync.kept(name, name == "syncnet" and "s3fd" in tools.networks)
         files = [content_hash(path) for path in (probes.get(name) or weights[name], weights.get("s3fd")) if path]
         tools.known_features[name] = Known(folder, name, *files, *data_key, *code, keys=keys)
     return tools, {name: meta for name, (_, meta) in loaded.items()}
+
+
+def refuse_names(probe: nn.Module, meta: dict, manifest: str) -> None:
+    """Take the names from a motion probe that was trained on another data set: it reads its own faces alone.
+
+    The mesh was trained on no data set of ours, and a probe without a header is taken at its word.
+    """
+    trained = meta.get("data_manifest_sha256")
+    if meta.get("kind") == "motion" and trained not in (None, manifest):
+        print(
+            "The motion probe was trained on other data (its header says which), so its coefficients have no names "
+            "here; train one on this data, or use the mesh (`python -m evaluation.fits --probe motion`).",
+            flush=True,
+        )
+        probe.names = ()
+
+
+def _true_keys(probe: nn.Module) -> tuple[str, ...]:
+    """What is kept of true videos: the mesh's readings need the person's neutral face too."""
+    return (*TRUE_KEYS, "neutral") if isinstance(probe, MeshProbe) else TRUE_KEYS
 
 
 def read_clip(dyad: Dyad, video: Path, tools: Tools) -> Clip:
@@ -117,28 +147,28 @@ def read_clip(dyad: Dyad, video: Path, tools: Tools) -> Clip:
     if resized:
         generated = read_video(video, size=true.shape[1:3])
     probe = tools.probes["motion"]
-    if known is None:
-        known = {
-            "motion_true": probe.read(true, arrays.reference),
-            "motion_user": probe.read(arrays.user_frames, arrays.user_frames[0]),
-            "motion_reference": probe.read(arrays.reference[None], arrays.reference)[0],
-        }
-        tools.known.put(dyad.dyad_id, known)
+    if isinstance(probe, MeshProbe):
+        read = _mesh_motion(probe, tools.known, dyad.dyad_id, arrays, generated, known)
+    else:
+        read = _probe_motion(probe, tools.known, dyad.dyad_id, arrays, generated, known)
     truth = read_truth(dyad)
+    speaking = _speaking(dyad, count, arrays.avatar_audio, truth, probe, read)
     clip = Clip(
         dyad_id=dyad.dyad_id,
         frames=count,
         status=OK,
-        speaking=avatar_speaking(dyad, count, arrays.avatar_audio, truth),
+        speaking=np.zeros(count, bool) if speaking is None else speaking,
+        speaker_known=speaking is not None,
         resized=resized,
         truth=truth,
         names=probe.names,
         generated=generated,
         true=true,
         audio=arrays.avatar_audio,
-        motion_generated=probe.read(generated, arrays.reference),
         people=(dyad.avatar.subject_id, dyad.user.subject_id),
-        **known,
+        groups=getattr(probe, "groups", None),
+        valid=_valid(read),
+        **read,
     )
     if count > voice.SHORTEST:
         for role in ROLES:
@@ -152,6 +182,58 @@ def read_clip(dyad: Dyad, video: Path, tools: Tools) -> Clip:
         known = tools.known_features.get(name) or Known(None, keys=lip_sync.kept(name, finder is not None))
         lip_sync.listen(clip, name, listener, finder, known)
     return clip
+
+
+def _probe_motion(probe, store: Known, dyad_id: str, arrays, generated: np.ndarray, known: dict | None) -> dict:
+    """Motion that a probe reads, given the reference image."""
+    if known is None:
+        known = {
+            "motion_true": probe.read(arrays.avatar_frames, arrays.reference),
+            "motion_user": probe.read(arrays.user_frames, arrays.user_frames[0]),
+            "motion_reference": probe.read(arrays.reference[None], arrays.reference)[0],
+        }
+        store.put(dyad_id, known)
+    return {**known, "motion_generated": probe.read(generated, arrays.reference)}
+
+
+def _mesh_motion(
+    probe: MeshProbe, store: Known, dyad_id: str, arrays, generated: np.ndarray, known: dict | None
+) -> dict:
+    """Motion that the mesh reads: avatar and user each against their own neutral face in the true recording."""
+    if known is None:
+        true, user = probe.track(arrays.avatar_frames), probe.track(arrays.user_frames)
+        neutral = probe.neutral(true)
+        known = {
+            "motion_true": probe.read_track(true, neutral),
+            "motion_user": probe.read_track(user, probe.neutral(user)),
+            "motion_reference": probe.read_track(probe.track(arrays.reference[None]), neutral)[0],
+            "neutral": np.full((468, 3), np.nan, np.float32) if neutral is None else neutral,
+        }
+        store.put(dyad_id, known)
+    neutral = known["neutral"] if np.isfinite(known["neutral"]).all() else None
+    motion = {key: known[key] for key in TRUE_KEYS}
+    return {**motion, "motion_generated": probe.read_track(probe.track(generated), neutral)}
+
+
+def _valid(read: dict[str, np.ndarray]) -> np.ndarray | None:
+    """bool (T,): frames in which every side's face was seen; None where that is all of them.
+
+    A side that is seen in less than half of its frames is not judged by the rest: then there are none.
+    """
+    sides = [np.isfinite(read[key]).all(1) for key in ("motion_true", "motion_user", "motion_generated")]
+    seen = np.logical_and.reduce(sides)
+    if min(side.mean() for side in sides) < LEAST_SEEN:
+        return np.zeros_like(seen)
+    return None if seen.all() else seen
+
+
+def _speaking(dyad: Dyad, frames: int, audio: np.ndarray, truth, probe, read: dict) -> np.ndarray | None:
+    """Frames in which the avatar speaks; on a shared track the true lips of both help to tell."""
+    jaws = None
+    if "jaw_open" in probe.names:
+        jaw = probe.names.index("jaw_open")
+        jaws = read["motion_true"][:, jaw], read["motion_user"][:, jaw]
+    return avatar_speaking(dyad, frames, audio, truth, jaws)
 
 
 def _sides(reader: Any) -> tuple[str, ...]:

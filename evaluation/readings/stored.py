@@ -36,6 +36,7 @@ def write_features(path: Path, clips: list[Clip], meta: dict) -> None:
             "image_generated": clip.image_generated,
             "image_true": clip.image_true,
             "speaking": clip.speaking.astype(np.uint8),
+            "speaker_known": None if clip.speaker_known else np.zeros(1, np.uint8),
             "valid": None if clip.valid is None else clip.valid.astype(np.uint8),
             **clip.features,
         }
@@ -55,7 +56,8 @@ def read_features(path: Path | str) -> tuple[dict[str, dict[str, np.ndarray]], d
 
     Each clip has motion readings `generated`, `true`, `user` (T, D) and `reference` (D,), image features
     `image_generated`, `image_true` (T, 64), `speaking` (T,), and in the synthetic world `truth`, `expected` (T, D),
-    `emotion`, `cue` (T,); `valid` (T,) where some frames were not seen on every side. Of every further reader it has
+    `emotion`, `cue` (T,); `valid` (T,) where some frames were not seen on every side; `speaker_known` (1,) where nobody
+    knows who speaks. Of every further reader it has
     `<reader>_generated`, `<reader>_true` (N, D), and of those of identity `<reader>_reference` (D,); N is the number of
     frames or windows that the reader takes. `sync_generated`, `sync_true` and the like are readings of
     `evaluation.readings.lip_sync`, `voice_user`, `voice_avatar` (T, A) of `evaluation.readings.voice`.

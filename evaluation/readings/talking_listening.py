@@ -38,6 +38,8 @@ def masked(stored: dict[str, np.ndarray], state: State) -> dict[str, np.ndarray]
 
     `truth` keeps its first line, the reference image's own coefficients, whatever frames follow.
     """
+    if "speaker_known" in stored:
+        return None
     speaking = stored["speaking"].astype(bool)
     here = speaking if state == "talking" else ~speaking
     if "valid" in stored:
@@ -55,6 +57,8 @@ def cut(dyad_id: str, stored: dict[str, np.ndarray], meta: dict, state: State) -
     """A clip of one state's frames, without pictures; too few frames become a status."""
     kept = masked(stored, state)
     if kept is None:
+        if "speaker_known" in stored:
+            return Clip(dyad_id, 0, "speaker_unknown", np.zeros(0, bool))
         return Clip(dyad_id, 0, "no_speech" if state == "talking" else "too_few_frames", np.zeros(0, bool))
     speaking, truth = kept["speaking"].astype(bool), None
     if "expected" in kept:

@@ -56,17 +56,17 @@ def sample(picture: np.ndarray, turn: np.ndarray, offset: np.ndarray, side: int,
     """
     # pixel centres lie at + 0.5 in both pictures
     matrix = np.concatenate([turn, (turn @ [0.5, 0.5] + offset)[:, None]], 1)
-    factor = float(np.sqrt(abs(np.linalg.det(turn))))
-    if factor > 1.5:
+    factor = int(np.sqrt(abs(np.linalg.det(turn))))
+    if factor > 1:  # by whole numbers, which OpenCV averages ten times as fast; less than two is left to the sampling
         corners = np.array([[0, 0], [side, 0], [0, side], [side, side]]) @ turn.T + offset
         height, width = picture.shape[:2]
         low, high = np.floor(corners.min(0) - factor).astype(int), np.ceil(corners.max(0) + factor).astype(int)
         x0, y0 = max(0, min(low[0], width - 2)), max(0, min(low[1], height - 2))
         part = picture[y0 : max(y0 + 2, min(high[1], height)), x0 : max(x0 + 2, min(high[0], width))]
-        w, h = max(1, round(part.shape[1] / factor)), max(1, round(part.shape[0] / factor))
+        w, h = max(1, part.shape[1] // factor), max(1, part.shape[0] // factor)
         matrix[:, 2] -= (x0, y0)
-        matrix *= np.array([[w / part.shape[1]], [h / part.shape[0]]])
-        picture = cv2.resize(part, (w, h), interpolation=cv2.INTER_AREA)
+        matrix /= factor
+        picture = cv2.resize(part[: h * factor, : w * factor], (w, h), interpolation=cv2.INTER_AREA)
     matrix[:, 2] -= 0.5
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(picture, matrix, (side, side), flags=flags, borderMode=border)

@@ -8,8 +8,9 @@ import faces
 from dyads.errors import DataError
 from dyads.media.containers import FPS, SAMPLES_PER_FRAME
 from evaluation.cards import OK
-from evaluation.clips import Clip, voiced
+from evaluation.clips import Clip
 from evaluation.networks.syncnet import SyncNet
+from faces.voice import speech
 from reporting.score.items import Item
 from reporting.score.videos import Reader, Video, track_of
 
@@ -54,10 +55,6 @@ def speaking(sound: np.ndarray | None, frames: int) -> np.ndarray:
     """bool (T,): frames with speech; none without sound."""
     if sound is None or np.abs(sound).max(initial=0) < 1e-4:
         return np.zeros(frames, bool)
-    try:
-        from faces.voice import speech
-    except ImportError:
-        return voiced(sound, frames)
     found = np.asarray(speech(sound), bool)[:frames]
     return np.pad(found, (0, frames - len(found)))
 

@@ -233,10 +233,15 @@ def test_videos_too_short_for_a_window_are_refused(world, tmp_path, monkeypatch)
     assert not (tmp_path / "video.safetensors").exists()
 
 
-def test_command_falls_back_to_pca_on_recorded_data(recorded, tmp_path):
+def test_recorded_data_is_read_by_the_mesh_and_by_pca_where_asked(recorded, tmp_path):
     train(recorded, tmp_path)
     train(recorded, tmp_path, probe="image")
-    probe, meta = load_probe(tmp_path / "motion.safetensors", ("motion", "pca"))
+    probe, meta = load_probe(tmp_path / "motion.safetensors", PROBES["motion"])
+    assert meta["kind"] == "mesh" and meta["extractor"] == "mesh468-v1" and "test_r2" not in meta
+    assert "jaw_open" in probe.names and max(probe.groups["all"]) == len(probe.names) - 1
+    (tmp_path / "pca").mkdir()
+    train(recorded, tmp_path / "pca", {"motion": {**TINY["motion"], "kind": "pca"}})
+    probe, meta = load_probe(tmp_path / "pca" / "motion.safetensors", PROBES["motion"])
     assert meta["kind"] == "pca" and probe.names == () and "test_r2" not in meta
     assert load_probe(tmp_path / "image.safetensors", ("image",))[1]["build"]["targets"] == 0
     with pytest.raises(ConfigError, match="no true coefficients"):
@@ -246,7 +251,7 @@ def test_command_falls_back_to_pca_on_recorded_data(recorded, tmp_path):
 @pytest.mark.parametrize(
     "options, text",
     [
-        ({"motion": {"kind": "dct"}}, "auto, motion or pca"),
+        ({"motion": {"kind": "dct"}}, "auto, motion, mesh or pca"),
         ({"motion": {"colour": 1}}, "unknown option 'colour'"),
         ({"motion": {"train": {"stepz": 1}}}, "unknown option 'stepz'"),
         ({"motoin": {}}, "unknown option 'motoin'"),

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from evaluation.networks import lpips as lpips_network
 from evaluation.probes.pca import PcaProbe
 from evaluation.probes.store import save_probe
 from evaluation.readings import clip, stored
+from evaluation.readings.clip import refuse_names
 from evaluation.readings.gather import gather
 from evaluation.registry import cards
 
@@ -205,12 +207,39 @@ def test_speech_from_truth_transcript_or_level(world, recorded):
     heard = avatar_speaking(Told, 50, np.zeros(50 * SAMPLES_PER_FRAME, np.float32), None)
     assert heard.sum() == 15 and heard[10:25].all()
 
+    class Listens:  # the user's turns alone: the avatar says nothing
+        turns = (Turn(0.4, 1.0, "user", "yes"),)
+
+    assert not avatar_speaking(Listens, frames, audio, None).any()
+
     class Silent:
         turns = ()
+        avatar = SimpleNamespace(mixed_audio=False)
 
     guessed = avatar_speaking(Silent, frames, audio, None)
     assert (guessed == truth.speaking).mean() > 0.85
     assert not avatar_speaking(Silent, 50, np.zeros(50 * SAMPLES_PER_FRAME, np.float32), None).any()
+    noise = np.random.default_rng(0).normal(0, 0.002, 50 * SAMPLES_PER_FRAME).astype(np.float32)  # -54 dBFS
+    assert not avatar_speaking(Silent, 50, noise, None).any()
+
+    class Shared:  # both voices on one track: lips must tell, and nobody can without them
+        turns = ()
+        avatar = SimpleNamespace(mixed_audio=True)
+
+    assert avatar_speaking(Shared, frames, audio, None) is None
+    still, moves = np.zeros(frames), 0.5 + 0.5 * np.sin(np.arange(frames))
+    assert not avatar_speaking(Shared, frames, audio, None, (still, moves)).any()
+    np.testing.assert_array_equal(avatar_speaking(Shared, frames, audio, None, (moves, still)), guessed)
+
+
+def test_a_probe_of_another_world_reads_no_names(capsys):
+    probe = SimpleNamespace(names=("jaw_open",))
+    refuse_names(probe, {"kind": "motion", "data_manifest_sha256": "here"}, "here")
+    refuse_names(probe, {"kind": "mesh", "data_manifest_sha256": "there"}, "here")
+    refuse_names(probe, {"kind": "motion"}, "here")
+    assert probe.names == ("jaw_open",) and not capsys.readouterr().out
+    refuse_names(probe, {"kind": "motion", "data_manifest_sha256": "there"}, "here")
+    assert probe.names == () and "trained on other data" in capsys.readouterr().out
 
 
 # Weights by path: random ones here, to test the way and not the value

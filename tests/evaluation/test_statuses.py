@@ -281,6 +281,7 @@ SITUATIONS = {  # of every status, clips that come to it
     "no_face": lambda: [changed(features={"sync_generated": np.full((T - 5, 33), np.nan)})],
     "silent": lambda: [changed(features={"sync_generated": np.hstack([np.ones((T - 5, 32)), np.zeros((T - 5, 1))])})],
     "no_truth": lambda: [changed(truth=None)],
+    "speaker_unknown": lambda: [changed(speaker_known=False)],
     "no_such_part": lambda: [changed(groups={"all": tuple(range(D))})],
     "no_voice": lambda: [changed(frames=10 * T)],
     "not_finite": lambda: [changed(motion_generated=np.full((T, D), np.inf, np.float32))],

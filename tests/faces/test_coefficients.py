@@ -46,7 +46,7 @@ def test_size_place_and_turn_of_the_head_change_no_expression(size, roll, shift,
     reading = faces.coefficients(track_of(points), person)
     plain = faces.coefficients(track_of(np.stack([mesh, moved])), person)
     names = (*faces.LIPS, *faces.EXPRESSION, *faces.EYES, *faces.BASIS)
-    np.testing.assert_allclose(reading.column(*names), plain.column(*names), atol=2e-3)
+    np.testing.assert_allclose(reading.column(*names), plain.column(*names), atol=5e-3)
     np.testing.assert_allclose(reading.column("yaw", "pitch", "roll")[0], (yaw, pitch, roll), atol=1e-3)
 
 

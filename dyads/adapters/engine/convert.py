@@ -179,7 +179,8 @@ def fitted(source: Source, sound: Sound, frames: int, end: float | None, toleran
     if abs(off) > tolerance:
         raise DataError(
             f"{source.audio}: the sound lasts {sound.samples / SAMPLE_RATE:.3f} s but the video {frames / FPS:.3f} s "
-            f"({frames} frames), more than {tolerance:g} s apart; give the sound of this video."
+            f"({frames} frames), more than {tolerance:g} s apart; give the sound of this video, the span "
+            "in which both are there (start, end), or a larger audio_tolerance."
         )
     return off
 

@@ -57,7 +57,7 @@ def clip_values(clip, tools) -> Iterator[Value]:
         raise Undefined("no_truth")
     jaw = clip.names.index("jaw_open")
     openings = clip.motion_generated[:, jaw], clip.motion_true[:, jaw]
-    states = {"speech": (clip.speaking, "no_speech"), "listening": (~clip.speaking, "too_few_frames")}
+    states = {"speech": (clip.counted(True), "no_speech"), "listening": (clip.counted(False), "too_few_frames")}
     for part, (counted, status) in states.items():
         try:
             yield Value("lip_opening_error", part, lip_opening_error(*openings, counted, status))

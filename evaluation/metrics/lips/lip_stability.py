@@ -61,6 +61,7 @@ def lip_stability(series: np.ndarray) -> float:
 
 
 def clip_values(clip: Clip, tools) -> Iterator[Value]:
+    clip.counted(speaking=False)  # somebody must know when it is silent
     counted = silences(clip.speaking, clip.valid)
     for side, label in (("generated", str), ("true", truth_part)):
         motion = getattr(clip, f"motion_{side}")

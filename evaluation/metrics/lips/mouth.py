@@ -60,5 +60,5 @@ def clip_values(clip, tools) -> Iterator[Value]:
     true = clip.motion_true[:, jaw]
     if clip.truth is not None:
         true = clip.truth.avatar[:, clip.truth.names.index("jaw_open")]
-    value = mouth_opening_correlation(clip.motion_generated[:, jaw], true, clip.speaking)
+    value = mouth_opening_correlation(clip.motion_generated[:, jaw], true, clip.counted(speaking=True))
     yield Value("mouth_opening_correlation", "speech", value)

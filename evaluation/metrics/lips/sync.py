@@ -117,6 +117,8 @@ def _variant_values(clip, variant: Variant, whole: bool) -> Iterator[Value]:
             reading = clip.features.get(f"{variant.reading}_{side}")
             if reading is None:
                 raise Undefined("weights_missing")
+            if not whole:
+                clip.counted(speaking=True)
             spans = scored(reading, frames, variant.minimum, missing)
             found = dict(zip(("lse_d", "lse_c", "lse_offset"), lse(curve(reading, spans)), strict=True))
             for name in names:

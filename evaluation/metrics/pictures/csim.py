@@ -2,11 +2,15 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from evaluation.cards import MetricCard, Value, undefined
 from evaluation.metrics._features import cosines, features
 from evaluation.metrics._series import Undefined
-from evaluation.networks import arcface
+from evaluation.networks import arcface, dlib_identity
 from evaluation.probes import identity
+
+LEAST_SEEN = 0.5  # share of the frames read in which the reader must find a face
 
 _REFERENCE = (
     f"iresnet-100 in arcface_torch's layout by path (slot `arcface`), 512 features; every {arcface.STRIDE}th frame, "
@@ -16,6 +20,11 @@ _REFERENCE = (
 _SMALL = (
     "64 features of the identity probe, trained on training identities with ArcFace's angular margin; every "
     f"{identity.STRIDE}th frame at 64x64; mean over frames"
+)
+_DLIB = (
+    "128 features of dlib's residual network (dlib-bin, face-recognition-models 0.3.0), which ships with a package; "
+    f"every {dlib_identity.STRIDE}th frame whose face the mesh finds, laid into a 150-pixel chip by the corners of the "
+    "eyes and the base of the nose; data of real faces only; mean over frames"
 )
 _DISAGREEMENTS = (
     "Some compare with the reference image, some with the true frame at the same time, and papers rarely say which: "
@@ -58,20 +67,36 @@ def _card(name: str, label: str, protocol: str, source: str, disagreements: tupl
 
 
 _PAPER = "Deng et al. 2019; ViCo challenge baseline, compute_csim.py"
+_KING = "King 2009, 2017 (dlib's face recognition network)"
+_LICENCE = (
+    "dlib trains for a Euclidean distance of 0.6 between people, not for a cosine: values lie far above ArcFace's.",
+    "Licences: dlib Boost; the network public domain, as its author says; the 68-point model beside it (iBUG 300-W, "
+    "not for commercial use) is not used.",
+)
 _PROBE = "Deng et al. 2019; our own features"
 CARDS = (
     _card("csim", "CSIM", _REFERENCE, _PAPER, _DISAGREEMENTS, TO_REFERENCE),
     _card("csim_frame", "CSIM (true frame)", _REFERENCE, _PAPER, _DISAGREEMENTS, TO_FRAME),
+    _card("csim_dlib", "CSIM (dlib)", _DLIB, _KING, _LICENCE, TO_REFERENCE),
+    _card("csim_frame_dlib", "CSIM (true frame, dlib)", _DLIB, _KING, _LICENCE, TO_FRAME),
     _card("csim_small", "CSIM (small probe)", _SMALL, _PROBE, _OWN, TO_REFERENCE),
     _card("csim_frame_small", "CSIM (true frame, small probe)", _SMALL, _PROBE, _OWN, TO_FRAME),
 )
 
 
+def _seen(generated: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows in which the reader found a face on both sides. Undefined `no_face`: fewer than half."""
+    seen = np.isfinite(generated).all(-1) & np.isfinite(other).all(-1)
+    if seen.mean() < LEAST_SEEN:
+        raise Undefined("no_face")
+    return generated[seen], other if other.ndim == 1 else other[seen]
+
+
 def clip_values(clip, tools) -> Iterator[Value]:
-    for reader, ending in (("arcface", ""), ("identity", "_small")):
+    for reader, ending in (("arcface", ""), ("dlib", "_dlib"), ("identity", "_small")):
         for name, side in (("csim", "reference"), ("csim_frame", "true")):
             try:
-                found = cosines(features(clip, reader, "generated"), features(clip, reader, side))
+                found = cosines(*_seen(features(clip, reader, "generated"), features(clip, reader, side)))
             except Undefined as failure:  # of one reader, which says nothing of the other
                 yield undefined(f"{name}{ending}", "frame", failure.status)
             else:
