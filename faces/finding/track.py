@@ -18,6 +18,7 @@ from faces.finding.mesh import MINIMUM_SCORE, Square, cut, read_square, square_o
 CHOICES = ("largest", "left", "right")
 RIVAL = 0.5  # a further face counts from this share of the followed one's size: not a picture on the wall
 MESH_TO_BOX = 1.25  # extent of the points over that of the detector's box, which ends at the brows
+SURE = 0.95  # presence of a face that no detector has seen
 SETTLE = 4  # readings of a first picture, at most, until its square stands still
 
 
@@ -118,6 +119,25 @@ class Tracker:
             rest = Detections(rest.score[keep], rest.box[keep], rest.keypoints[keep])
         return False
 
+    def _found_in_the_middle(self, picture: np.ndarray) -> bool:
+        """Start on a face that fills a square picture (a crop) where the detector sees none: dark or tilted."""
+        height, width = picture.shape[:2]
+        if max(height, width) > 1.1 * min(height, width):
+            return False
+        for angle in (0.0, -0.5, 0.5):
+            square = Square(width / 2, 0.54 * height, 0.95 * height, angle)
+            for _ in range(SETTLE):
+                piece = cut(picture, square)
+                points, score = read_square(piece, square)
+                following = square_of_points(points)
+                if score < SURE or square.near(following, self.options.slack):
+                    break
+                square = following
+            if score >= SURE and 0.3 < square.side / (1.5 * height) < 1.2:
+                self.square, self.piece, self.points, self.score = square, piece, points, score
+                return True
+        return False
+
     def _count_others(self, found: Detections) -> None:
         """Detections that are not the followed face."""
         if self.points is None or self.square is None:
@@ -143,7 +163,8 @@ class Tracker:
             repeated = self._follow(picture)
         if self.square is None:
             found = detect(picture, self.options.tiles)
-            self._found_anew(picture, found)
+            if not self._found_anew(picture, found) and not len(found):
+                self._found_in_the_middle(picture)
         if look:
             found = detect(picture, False) if found is None else found
             self._count_others(found)
