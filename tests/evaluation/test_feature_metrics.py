@@ -110,3 +110,25 @@ def test_small_probes_never_carry_the_plain_name():
         ours = "probe of this study" in " ".join(card.disagreements)
         assert ours == ("_small" in name), name
         assert not ours or "probe" in card.label
+
+
+def test_faces_that_a_reader_did_not_find_are_left_out_of_its_csim_up_to_half():
+    """Frames without a face are NaN for dlib's network; where most lack one there is no value."""
+    from types import SimpleNamespace
+
+    from evaluation.metrics.pictures.csim import clip_values
+
+    def values(lost: int) -> dict:
+        generated = np.tile(np.array([3.0, 4.0]), (6, 1))
+        generated[:lost] = np.nan
+        read = {
+            "dlib_generated": generated,
+            "dlib_true": np.tile([3.0, 4.0], (6, 1)),
+            "dlib_reference": np.array([4.0, 3.0]),
+        }
+        return {value.metric: value for value in clip_values(SimpleNamespace(features=read), None)}
+
+    found = values(2)
+    assert found["csim_frame_dlib"].value == pytest.approx(1) and found["csim_dlib"].value == pytest.approx(24 / 25)
+    assert values(4)["csim_dlib"].status == values(4)["csim_frame_dlib"].status == "no_face"
+    assert found["csim"].status == "weights_missing"

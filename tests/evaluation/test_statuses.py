@@ -108,7 +108,7 @@ OF_FEATURES = {
     for metric, endings in (
         ("fid", ("",)),
         ("fvd", ("", "_small")),
-        ("csim", ("", "_small", "_frame", "_frame_small")),
+        ("csim", ("", "_small", "_dlib", "_frame", "_frame_small", "_frame_dlib")),
         *((f"lse_{name}", ("", "_whole", "_face", "_small", "_small_whole")) for name in ("d", "c", "offset")),
         ("lse_coverage", ("", "_face", "_small")),
     )

@@ -85,7 +85,7 @@ CARDS = (
 
 
 def _seen(generated: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows in which the reader found a face on both sides. Undefined `no_face`: fewer than half."""
+    """Rows in which a reader that looks for faces found one on both sides. Undefined `no_face`: fewer than half."""
     seen = np.isfinite(generated).all(-1) & np.isfinite(other).all(-1)
     if seen.mean() < LEAST_SEEN:
         raise Undefined("no_face")
@@ -96,7 +96,8 @@ def clip_values(clip, tools) -> Iterator[Value]:
     for reader, ending in (("arcface", ""), ("dlib", "_dlib"), ("identity", "_small")):
         for name, side in (("csim", "reference"), ("csim_frame", "true")):
             try:
-                found = cosines(*_seen(features(clip, reader, "generated"), features(clip, reader, side)))
+                pair = features(clip, reader, "generated"), features(clip, reader, side)
+                found = cosines(*(_seen(*pair) if reader == "dlib" else pair))
             except Undefined as failure:  # of one reader, which says nothing of the other
                 yield undefined(f"{name}{ending}", "frame", failure.status)
             else:
