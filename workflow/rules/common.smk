@@ -124,7 +124,7 @@ FIRST_SEED = 100 * REPLICATE
 # Where each seed of a method has backbones of its own, their paths bear the rules' wildcard.
 PER_SEED = config["backbones_per_seed"]
 ANEW = "--backbones-per-seed" if PER_SEED else ""
-OF_SEED = "/seed{seed}" if PER_SEED else ""
+OF_SEED = f"{os.sep}seed{{seed}}" if PER_SEED else ""
 DATASET = config["dataset"]["name"] or config["dataset"]["kind"]
 DATA = f"{STUDY}/data/{DATASET}"
 VAE = f"{RESULTS}/backbones{OF_SEED}/vae.safetensors"

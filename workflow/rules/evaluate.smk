@@ -103,9 +103,10 @@ rule tables:
         rows=json.dumps({name: table_row(name) for name in ROWS}),
         options=json.dumps(config["tables"], sort_keys=True),
         folder=subpath(output[0], parent=True),
+        anew=ANEW,
     shell:
         "python -m reporting.tables --metrics {input.rows:q} --rows {params.rows:q} --manifest {input.data:q}"
-        " --options {params.options:q} --out {params.folder:q} {ANEW} > {log:q} 2>&1"
+        " --options {params.options:q} --out {params.folder:q} {params.anew} > {log:q} 2>&1"
 
 
 rule claims:
@@ -124,9 +125,10 @@ rule claims:
         **needs("claims"),
     params:
         folder=subpath(output[0], parent=True),
+        anew=ANEW,
     shell:
         "python -m reporting.claims --metrics {input.rows:q} --claims {input.claims:q} --manifest {input.data:q}"
-        " --out {params.folder:q} {ANEW} > {log:q} 2>&1"
+        " --out {params.folder:q} {params.anew} > {log:q} 2>&1"
 
 
 rule swap_table:
