@@ -1,6 +1,7 @@
 """Dry runs: every profile plans its jobs, however it is selected, and mistakes get one sentence."""
 
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -210,3 +211,11 @@ def test_shards_are_jobs_and_one_shard_is_one_job(checkout, default):
     assert result.jobs["encode"] == result.jobs["understand"] == 6  # of eleven dialogues
     assert result.jobs["evaluate"] == result.jobs["generate"] == 2 * rows  # of three
     assert not any(name.startswith("gather") for name in default.jobs)
+
+
+def test_one_row_is_planned_in_a_fresh_checkout(checkout):
+    """Files that stand for the code are there before Snakemake looks into their folder, which it does once."""
+    shutil.rmtree(checkout.folder / ".snakemake/code", ignore_errors=True)
+    result = checkout.snakemake("results/default/metrics/truth/seed0.csv", "--dry-run")
+    assert result.code == 0, result.text[-2000:]
+    assert result.jobs["generate"] == result.jobs["evaluate"] == 1
