@@ -1,6 +1,6 @@
 """What a row costs, counted without a GPU: parameters, tokens, FLOPs and memory of the networks on the meta device."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -45,11 +45,17 @@ class Cost:
         return self.weights + self.gradients + self.optimiser + samples * self.activations
 
 
-def base_on_meta(options: WanOptions) -> nn.Module:
-    """The transformer without its weights, in the precision it is held in."""
+def depth_of(options: WanOptions) -> int:
+    """Blocks of the base."""
+    return known(TRANSFORMERS, options.transformer.path, options.base_model)["num_layers"]
+
+
+def base_on_meta(options: WanOptions, blocks: int = 0) -> nn.Module:
+    """The transformer without its weights, in the precision it is held in; `blocks` of them, 0 for its own number."""
     from diffusers import WanTransformer3DModel
 
     config = known(TRANSFORMERS, options.transformer.path, options.base_model)
+    config = config | ({"num_layers": blocks} if blocks else {})
     with torch.device("meta"):
         base = WanTransformer3DModel(**config)
     kept = ("time_embedder", "scale_shift_table", "norm1", "norm2", "norm3")  # diffusers holds these in fp32
@@ -77,13 +83,14 @@ def configuration(path: Any, default: dict[str, Any]) -> dict[str, Any]:
     return default | {k: v for k, v in found.items() if k in default}
 
 
-def generator_on_meta(options: WanOptions, model: ModelOptions, interactive: bool, copy: bool) -> EchoWan:
-    base, sizes = base_on_meta(options), sizes_of(options, model)
+def generator_on_meta(options: WanOptions, model: ModelOptions, interactive: bool, blocks: int = 0) -> EchoWan:
+    """The generator; `interactive` in stage 2, with the frozen adapter of stage 1 beside its own."""
+    base, sizes = base_on_meta(options, blocks), sizes_of(options, model)
     steps = model.previous // model.patch, model.clip // model.patch
     with torch.device("meta"):
         generator = EchoWan(base, options, sizes, model.patch * model.window, model.d, *steps, model.use_sdcm)
         if interactive:
-            generator.continue_as(INTERACTIVE, copy)
+            generator.continue_as(INTERACTIVE, copy=True)
     return generator
 
 
@@ -158,10 +165,27 @@ class Saved:
 def cost(options: WanOptions, model: ModelOptions, stage: StageOptions, user: bool, aligned: bool) -> Cost:
     """A row's training step by torch's own counter; with `user` also LCU, with `aligned` also f_ref's forward pass.
 
-    Activations are what autograd keeps: the blocks' inputs, and one block's inside, computed again, where gradients are
-    checkpointed.
+    Everything is linear in the number of blocks, which are all alike: two and three of them are counted, and carried
+    on to the base's number. Activations are what autograd keeps: the blocks' inputs, and one block's inside, computed
+    again, where gradients are checkpointed.
     """
-    generator = generator_on_meta(options, model, aligned, True)
+    two, three = (_counted(options, model, user, aligned, blocks) for blocks in (2, 3))
+    blocks = depth_of(options)
+    whole = {
+        f.name: getattr(two, f.name) + (blocks - 2) * (getattr(three, f.name) - getattr(two, f.name))
+        for f in fields(two)
+    }
+    whole["tokens"] = two.tokens
+    # The deepest of |S| blocks of L drawn at random lies at (L + 1) |S| / (|S| + 1) on average.
+    depth = min((blocks + 1) * stage.align_blocks / (stage.align_blocks + 1), blocks)
+    each = three.reference_flops - two.reference_flops
+    whole["reference_flops"] = two.reference_flops + (depth - 2) * each if aligned else 0
+    return Cost(**whole)
+
+
+def _counted(options: WanOptions, model: ModelOptions, user: bool, aligned: bool, blocks: int) -> Cost:
+    """`cost` of a base of so many blocks, f_ref's pass through all of them."""
+    generator = generator_on_meta(options, model, aligned, blocks)
     lcu = lcu_on_meta(options, model) if user else None
     parameters = [*generator.parameters(), *(lcu.parameters() if lcu else ())]
     trained = sum(p.numel() for p in parameters if p.requires_grad)
@@ -171,14 +195,11 @@ def cost(options: WanOptions, model: ModelOptions, stage: StageOptions, user: bo
     if options.dtype == "bf16":  # there is no autocast on the meta device: all in the precision it would compute in
         generator.bfloat16()
         given = {k: x.bfloat16() for k, x in given.items()}
-    blocks = len(generator.base.blocks)
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False) as reference:
         if aligned:
-            # The deepest of |S| blocks of L drawn at random lies at (L + 1) |S| / (|S| + 1) on average.
-            depth = round((blocks + 1) * stage.align_blocks / (stage.align_blocks + 1))
             with torch.no_grad(), generator.using(TALKING):
-                generator(**given, depth=min(max(depth, 1), blocks))
-        reference_flops = counter.get_total_flops()
+                generator(**given, depth=blocks)
+    with FlopCounterMode(display=False) as counter:
         with Saved(generator, lcu) as saved:
             if lcu is not None:
                 f_pu = lcu(*watched)[0].to(given["audio"].dtype)
@@ -191,9 +212,9 @@ def cost(options: WanOptions, model: ModelOptions, stage: StageOptions, user: bo
         trained=trained,
         frozen=sum(p.numel() for p in parameters) - trained,
         tokens=features[0].shape[2] * (generator.previous + generator.current),
-        flops=counter.get_total_flops() - reference_flops,
-        reference_flops=reference_flops,
-        stock_flops=stock_flops(options, model),
+        flops=counter.get_total_flops(),
+        reference_flops=reference.get_total_flops(),
+        stock_flops=stock_flops(options, model, blocks),
         forward_flops=sampling.get_total_flops(),
         weights=weights,
         gradients=4 * trained,
@@ -211,9 +232,9 @@ def _one_block(generator: EchoWan, given: dict[str, Tensor], f_pu: Tensor | None
     return one.bytes
 
 
-def stock_flops(options: WanOptions, model: ModelOptions) -> float:
+def stock_flops(options: WanOptions, model: ModelOptions, blocks: int = 0) -> float:
     """A training step of the stock transformer with LoRA, on the same tokens, checkpointed alike."""
-    base, given = base_on_meta(options), arguments_on_meta(options, model)
+    base, given = base_on_meta(options, blocks), arguments_on_meta(options, model)
     base.requires_grad_(False)
     with torch.device("meta"):
         add_lora(base, "talking", options, inside="")
