@@ -193,62 +193,62 @@ class NoDecoder:
         return np.zeros((self.layout.frames(len(steps)), self.size, self.size, 3), np.uint8)
 
 
-def sample(minutes: float) -> dict:
-    """Sample a made-up dialogue of so many minutes with tiny networks: frames, and the process's peak memory."""
+def made_up(minutes: float, folder: Path) -> None:
+    """Write the encoders' and the readers' files of a dialogue of so many minutes."""
     wan, model = options("", True)
-    TRANSFORMERS["tiny"], VAES["tiny"] = TINY, TINY_VAE
+    sizes, clips = sizes_of(wan, model), -(-round(minutes * 60 * 25) // model.clip)
+    whole, steps, g = clips * model.clip, model.previous // model.patch, torch.Generator().manual_seed(0)
+    tokens, side = sizes.rows * sizes.cols // 4, wan.size
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=g).bfloat16()
+
+    inputs = {
+        "voice": draw(whole, sizes.voice),
+        "user_voice": draw(whole, sizes.voice),
+        "energy": torch.rand(whole),
+        "user_look": draw(whole // model.tubelet, sizes.user_tokens, sizes.user_width),
+        "reference_tokens": draw(257, sizes.look),
+        "still": draw(1 + steps, sizes.channels, sizes.rows, sizes.cols),
+        "reference_image": torch.zeros(side, side, 3),
+        "m_lip": torch.ones(tokens),
+        "m_face": torch.zeros(tokens),
+    }
+    write_features(folder / "one.safetensors", inputs, {})
+    read = {
+        "s_usr": draw(clips, model.context // model.stride, model.phi_width),
+        "starts": torch.arange(clips) * model.clip,
+        "text": draw(1, model.words, model.text_width),
+        "text_index": torch.zeros(whole // model.stride).long(),
+    }
+    write_features(folder / "context" / "one.safetensors", read, {})
+
+
+def sample(minutes: float, folder: Path) -> dict:
+    """Sample that dialogue with tiny networks: frames, and this process's peak memory."""
+    wan, model = options("", True)
     sizes, frames = sizes_of(wan, model), round(minutes * 60 * 25)
-    clips, g = -(-frames // model.clip), torch.Generator().manual_seed(0)
     torch.manual_seed(0)
     steps = model.previous // model.patch, model.clip // model.patch
-    generator = EchoWan(
-        random_base(wan, torch.device("cpu")), wan, sizes, model.patch * model.window, model.d, *steps
-    ).eval()
-    lcu, whole = build_lcu(model, sizes, 0).eval(), clips * model.clip
-    draw = lambda *shape: torch.randn(*shape, generator=g).bfloat16()  # noqa: E731
-    with tempfile.TemporaryDirectory() as folder:
-        tokens, side = sizes.rows * sizes.cols // 4, wan.size
-        inputs = {
-            "voice": draw(whole, sizes.voice),
-            "user_voice": draw(whole, sizes.voice),
-            "energy": torch.rand(whole),
-        }
-        inputs |= {"user_look": draw(whole // model.tubelet, sizes.user_tokens, sizes.user_width)}
-        inputs |= {
-            "reference_tokens": draw(257, sizes.look),
-            "still": draw(1 + steps[0], *(sizes.channels, sizes.rows, sizes.cols)),
-        }
-        inputs |= {
-            "reference_image": torch.zeros(side, side, 3),
-            "m_lip": torch.ones(tokens),
-            "m_face": torch.zeros(tokens),
-        }
-        write_features(Path(folder) / "one.safetensors", inputs, {})
-        read = {
-            "s_usr": draw(clips, model.context // model.stride, model.phi_width),
-            "starts": torch.arange(clips) * model.clip,
-        }
-        read |= {
-            "text": draw(1, model.words, model.text_width),
-            "text_index": torch.zeros(whole // model.stride).long(),
-        }
-        write_features(Path(folder) / "context" / "one.safetensors", read, {})
-        del inputs, read
-        dialogue = DialogueClips(Encoded(Path(folder), Path(folder) / "context"), "one", model)
-        words, space = (model.words, model.text_width), NoDecoder(sizes, side)
-        before, made = peak_mib(), 0
-        for stack in sample_dialogue(generator, lcu, space, dialogue, frames, SamplingOptions(steps=1), 0, words):
-            made += len(stack)
-    return {"frames": made, "peak_mib": peak_mib(), "before_mib": before}
+    base = random_base(wan, torch.device("cpu"))
+    generator = EchoWan(base, wan, sizes, model.patch * model.window, model.d, *steps).eval()
+    lcu = build_lcu(model, sizes, 0).eval()
+    dialogue = DialogueClips(Encoded(folder, folder / "context"), "one", model)
+    words, space, made = (model.words, model.text_width), NoDecoder(sizes, wan.size), 0
+    for stack in sample_dialogue(generator, lcu, space, dialogue, frames, SamplingOptions(steps=1), 0, words):
+        made += len(stack)
+    return {"frames": made, "peak_mib": peak_mib()}
 
 
 def memory(minutes: list[float]) -> tuple[list[dict], dict]:
-    """Peak memory of a process of its own for each length."""
+    """Peak memory of a process of its own for each length; another one has written what it reads."""
     rows = []
     for length in minutes:
-        command = [sys.executable, "-m", "benchmarks.paper_step", "--sample", str(length)]
-        made = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
-        rows.append({"minutes": length, **made})
+        with tempfile.TemporaryDirectory() as folder:
+            command = [sys.executable, "-m", "benchmarks.paper_step", "--folder", folder, "--minutes", str(length)]
+            subprocess.run([*command, "--make"], check=True)
+            made = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+        rows.append({"minutes": length, **json.loads(made)})
     return rows, {"peak_long_over_short": rows[-1]["peak_mib"] / rows[0]["peak_mib"]}
 
 
@@ -258,11 +258,17 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--tiny", action="store_true")
-    parser.add_argument("--minutes", type=float, nargs=2, help="peak memory of sampling dialogues of these two lengths")
-    parser.add_argument("--sample", type=float, help=argparse.SUPPRESS)
+    parser.add_argument("--minutes", type=float, nargs="+", help="peak memory of sampling dialogues of these lengths")
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)  # of one such process
+    parser.add_argument("--make", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.sample:
-        print(json.dumps(sample(arguments.sample)))
+    if arguments.tiny or arguments.minutes:
+        TRANSFORMERS["tiny"], VAES["tiny"] = TINY, TINY_VAE
+    if arguments.folder and arguments.make:
+        made_up(arguments.minutes[0], arguments.folder)
+        return
+    if arguments.folder:
+        print(json.dumps(sample(arguments.minutes[0], arguments.folder)))
         return
     if arguments.minutes:
         show("Sampling, tiny", *memory(arguments.minutes))
@@ -270,8 +276,6 @@ def main() -> None:
     device = pick_device(None)
     if not arguments.tiny and device.type != "cuda":
         raise ConfigError("the full size needs a GPU; give --tiny on a CPU, or see `python -m echo_model.plan`.")
-    if arguments.tiny:
-        TRANSFORMERS["tiny"], VAES["tiny"] = TINY, TINY_VAE
     wan, model = options(arguments.base, arguments.tiny)
     rows, figures = measure(wan, model, arguments.batch, arguments.steps, device)
     show(f"One training step, batch {arguments.batch}, {wan.base_model}", rows, figures)
