@@ -23,10 +23,10 @@ from echo_model.backbones.audio import FRAME, frame_energy
 from echo_model.backbones.readers import weights_sha256
 from echo_model.model.options import ModelOptions
 from echo_model.wan.clips import COLUMNS, silence
-from echo_model.wan.latents import WanLatents
-from echo_model.wan.look import Look
+from echo_model.wan.encoders.latents import WanLatents
+from echo_model.wan.encoders.look import Look
+from echo_model.wan.encoders.voice import Voice
 from echo_model.wan.options import Sizes, WanOptions
-from echo_model.wan.voice import Voice
 from faces.masks import picture_masks
 from training.device import limit_threads, pick_device
 from training.options import from_dict, options_hash, parse_json, plain
