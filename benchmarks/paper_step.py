@@ -24,11 +24,11 @@ from dyads.features import write_features
 from echo_model.model.latent import LatentLayout
 from echo_model.model.options import ModelOptions, SamplingOptions, StageOptions
 from echo_model.wan.adapters import add_lora
-from echo_model.wan.bases import TRANSFORMERS, VAES, known
 from echo_model.wan.clips import DialogueClips, Encoded
-from echo_model.wan.costs import BYTES, Cost, arguments_on_meta, cost, sizes_of, user_on_meta
 from echo_model.wan.method import build_lcu
 from echo_model.wan.options import Sizes, WanOptions
+from echo_model.wan.planning.bases import TRANSFORMERS, VAES, known
+from echo_model.wan.planning.costs import BYTES, Cost, arguments_on_meta, cost, sizes_of, user_on_meta
 from echo_model.wan.sampling import sample_dialogue
 from echo_model.wan.transformer import EchoWan
 from training.device import autocast, pick_device

@@ -13,9 +13,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from dyads.errors import ConfigError, run_cli
 from echo_model.model.options import ModelOptions, SamplingOptions, StageOptions
 from echo_model.sampling import branches
-from echo_model.wan.bases import LOOK, VAES, VOICE, known
-from echo_model.wan.costs import GIB, Cost, configuration, cost, sizes_of
 from echo_model.wan.options import WanOptions
+from echo_model.wan.planning.bases import LOOK, VAES, VOICE, known
+from echo_model.wan.planning.costs import GIB, Cost, configuration, cost, sizes_of
 from training.options import TrainOptions, from_dict
 
 CONFIG = Path(__file__).parents[1] / "workflow" / "config"

@@ -9,7 +9,9 @@ import pandas as pd
 
 from analysis import stats
 from analysis.claims import Claim, decide, read_claims
-from evaluation.cards import truth_part
+from analysis.controls_check import control_name, out_of_order
+from analysis.summary import summarise
+from evaluation.cards import OK, truth_part
 from evaluation.registry import cards
 
 KEY = ["text", "metric", "part", "better", "worse"]
@@ -65,10 +67,15 @@ def read_verdicts(folder: Path) -> pd.DataFrame | None:
 def of_seeds(values: pd.DataFrame, claims: list[Claim]) -> pd.DataFrame:
     """Verdicts over seeds alone, from a value per row and seed: the test set is taken as it is.
 
-    Claims of one state of the avatar have no values of their own there, and are left out.
+    Claims of one state of the avatar have no values of their own there, and are left out; those on a metric that does
+    not order the controls are not measured, as in `claims.judge`.
     """
     claims = [claim for claim in claims if not claim.state and claim.metric in cards()]
     tables = [_differences(values, claim) for claim in claims]
+    summary = summarise(values.assign(count=1, undefined=0, status=OK, reason=""))
+    names = {method: control_name(method) for method in values["method"].unique()}
+    broken = out_of_order({claim.metric for claim in claims}, summary, names)
+    tables = [table[:0] if claim.metric in broken else table for claim, table in zip(claims, tables, strict=True)]
     means = [stats.mean_crossed(table) if len(table) else stats.Mean(0, 0, "too_few_pairs") for table in tables]
     lines = []
     for claim, table, mean, (verdict, p, holm) in zip(claims, tables, means, decide(claims, means), strict=True):

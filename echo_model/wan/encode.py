@@ -18,15 +18,16 @@ from dyads.contract import Dyad, iter_video, read_manifest, read_wav
 from dyads.errors import ConfigError, DataError, run_cli
 from dyads.features import read_features, write_features
 from dyads.files import write_json, write_text
-from dyads.masks import DEFAULT, region_masks, to_grid
+from dyads.masks import to_grid
 from echo_model.backbones.audio import FRAME, frame_energy
 from echo_model.backbones.readers import weights_sha256
 from echo_model.model.options import ModelOptions
 from echo_model.wan.clips import COLUMNS, silence
-from echo_model.wan.latents import WanLatents
-from echo_model.wan.look import Look
+from echo_model.wan.encoders.latents import WanLatents
+from echo_model.wan.encoders.look import Look
+from echo_model.wan.encoders.voice import Voice
 from echo_model.wan.options import Sizes, WanOptions
-from echo_model.wan.voice import Voice
+from faces.masks import picture_masks
 from training.device import limit_threads, pick_device
 from training.options import from_dict, options_hash, parse_json, plain
 from training.source import source_hash
@@ -52,9 +53,9 @@ class Encoders:
                 f"{self.latents.layout.stride}; set model.patch to that."
             )
 
-    def masks(self, patch: int = 2) -> dict[str, Tensor]:
-        """M_lip and M_face on the generator's patch grid, (tokens,) row by row, from the crop's framing."""
-        face, lips = region_masks(self.options.size, DEFAULT)
+    def masks(self, reference: np.ndarray, patch: int = 2) -> dict[str, Tensor]:
+        """M_lip and M_face on the generator's patch grid, (tokens,) row by row, from the landmarks of I_ref."""
+        face, lips = picture_masks(reference)
         rows = self.latents.rows // patch
         both = (("m_lip", lips), ("m_face", face))
         return {name: torch.from_numpy(to_grid(mask, rows, rows)).flatten() for name, mask in both}
@@ -79,7 +80,7 @@ class Encoders:
             "reference_image": torch.from_numpy(reference.copy()),
             "still": self.still(reference),
         }
-        return made | self.masks()
+        return made | self.masks(reference)
 
     def targets(self, dyad: Dyad, frames: int) -> dict[str, Tensor]:
         """The avatar's true latents by clip, (clips, steps, c, h, w): I_ref, the T_prev frames and the clip's.

@@ -19,7 +19,7 @@ from echo_model.model.lcu import LCU
 from echo_model.model.options import ModelOptions, SamplingOptions, StageOptions
 from echo_model.wan.clips import DialogueClips, Encoded, Slices, TrainingClips, count_clips
 from echo_model.wan.encode import ENCODERS, folder
-from echo_model.wan.latents import WanLatents
+from echo_model.wan.encoders.latents import WanLatents
 from echo_model.wan.options import Sizes, WanOptions
 from echo_model.wan.sampling import sample_dialogue
 from echo_model.wan.tasks import InteractiveTask, TalkingTask, WanTask

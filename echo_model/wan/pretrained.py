@@ -17,7 +17,7 @@ from dyads.files import atomic_path, write_json, write_text
 from echo_model.model.options import ModelOptions, SamplingOptions
 from echo_model.wan.clips import DialogueClips, Encoded
 from echo_model.wan.encode import folder as folder_of
-from echo_model.wan.latents import WanLatents
+from echo_model.wan.encoders.latents import WanLatents
 from echo_model.wan.method import build_generator, build_lcu, own_state
 from echo_model.wan.options import Sizes, WanOptions
 from echo_model.wan.sampling import sample_dialogue

@@ -12,7 +12,7 @@ from echo_model.model.lcu import LCU
 from echo_model.model.options import SamplingOptions
 from echo_model.sampling import branches
 from echo_model.wan.clips import DialogueClips, count_clips
-from echo_model.wan.latents import WanLatents
+from echo_model.wan.encoders.latents import WanLatents
 from echo_model.wan.tasks import understand
 from echo_model.wan.transformer import EchoWan
 from training.device import autocast

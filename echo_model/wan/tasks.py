@@ -10,7 +10,7 @@ from echo_model.model.lcu import LCU
 from echo_model.model.options import StageOptions
 from echo_model.stages import keep
 from echo_model.wan.clips import TrainingClips
-from echo_model.wan.latents import WanLatents
+from echo_model.wan.encoders.latents import WanLatents
 from echo_model.wan.transformer import TALKING, EchoWan
 
 USER = ("user_audio", "user_video", "s_usr")

@@ -16,7 +16,7 @@ from dyads.media.video import read_audio, read_video
 from dyads.synthetic.__main__ import main
 from dyads.synthetic.coefficients import COEFFICIENTS, EMOTIONS, neutral
 from dyads.synthetic.identities import identities_of
-from dyads.synthetic.world import WorldOptions, cast, generate_dialogue, read_truth, write_world
+from dyads.synthetic.world import WorldOptions, cast, clear_world, generate_dialogue, read_truth, write_world
 
 OPTIONS = WorldOptions(train=2, test=1, size=32, seed=7, seconds=(6.0, 6.5))
 
@@ -159,3 +159,21 @@ def test_preview_shows_both_people(tmp_path, monkeypatch):
     main()
     frames = read_video(path)
     assert frames.shape[0] == 125 and frames.shape[2] == 128 and read_audio(path).std() > 0.005
+
+
+def test_only_a_world_makes_way_for_another_and_only_what_it_wrote(tmp_path):
+    """A shell's `rm -rf` in its place removed whatever a configuration named."""
+    foreign = tmp_path / "foreign"
+    (foreign / "train").mkdir(parents=True)
+    (foreign / "train/thesis.txt").write_text("years of work")
+    clear_world(foreign, WorldOptions())
+    assert (foreign / "train/thesis.txt").read_text() == "years of work"
+
+    world = tmp_path / "a world"
+    small = WorldOptions(train=1, test=0, size=16, seconds=(4.0, 4.1))
+    assert write_world(world, small, progress=False)
+    (world / "notes.txt").write_text("mine")
+    clear_world(world, small)  # the same options: nothing to make way for
+    assert (world / "manifest.csv").is_file()
+    clear_world(world, WorldOptions(train=2, test=0, size=16))
+    assert sorted(path.name for path in world.iterdir()) == ["notes.txt"]

@@ -10,8 +10,8 @@ from torch import nn
 from dyads.errors import ConfigError
 from echo_model import plan
 from echo_model.model.options import ModelOptions, StageOptions
-from echo_model.wan import bases, costs
 from echo_model.wan.options import WanOptions
+from echo_model.wan.planning import bases, costs
 from training.options import from_dict
 
 BASE = "Wan2.2-TI2V-5B"

@@ -21,12 +21,12 @@ from echo_model.model.options import SamplingOptions
 from echo_model.wan import package, sampling
 from echo_model.wan.clips import DialogueClips, Encoded, TrainingClips, count_clips
 from echo_model.wan.encode import Encoders, encode_dyad
-from echo_model.wan.latents import WanLatents
+from echo_model.wan.encoders.latents import WanLatents
+from echo_model.wan.encoders.voice import Voice
 from echo_model.wan.method import Echo, RoundTrip, Talking, own_state
 from echo_model.wan.options import LookOptions, Pretrained, VoiceOptions
 from echo_model.wan.pretrained import EchoAdapter
 from echo_model.wan.tasks import InteractiveTask, TalkingTask
-from echo_model.wan.voice import Voice
 from tests import tiny_checkpoints as tiny
 from training.engine.checkpoint import fingerprint
 from training.method import Resources, Run

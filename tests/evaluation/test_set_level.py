@@ -67,3 +67,26 @@ def test_what_cannot_be_computed_is_nan_or_none():
     recorded = {name: {k: v for k, v in clip.items() if k not in ("truth", "expected")} for name, clip in found.items()}
     assert set_metric("expression_amplitude", "all", recorded, META) is None
     assert set_metric("motion_fd_pooled", "pose", recorded, META) is not None
+
+
+def test_readings_without_names_break_no_metric_of_the_set():
+    """A reader without names (PCA): what asks for a part that it does not know is absent, nothing raises."""
+    g = np.random.default_rng(0)
+    clips = {
+        f"clip{k}": {
+            **{key: g.normal(size=(60, 5)) for key in ("generated", "true", "user")},
+            **{
+                f"{name}_{side}": g.normal(size=(60, 4))
+                for name in ("image", "video")
+                for side in ("generated", "true")
+            },
+            "reference": g.normal(size=5),
+            "speaking": np.ones(60, np.uint8),
+        }
+        for k in range(6)
+    }
+    for name in METRICS:
+        for part in ("all", "expression", "pose", "smile", "frame", "window"):
+            set_metric(name, part, clips, {"names": []})  # None, or sums
+    assert set_metric("motion_fd_pooled", "all", clips, {"names": []}) is not None
+    assert set_metric("expression_correlation", "all", clips, {"names": []}) is None

@@ -18,6 +18,7 @@ from dyads.contract import read_manifest
 from dyads.errors import DataError
 from dyads.media.pictures import read_picture
 from dyads.media.video import read_video, write_video
+from dyads.synthetic.recordings import write_recordings
 from faces import crops
 
 FRAMES = 50
@@ -166,3 +167,15 @@ def test_pictures_are_read_as_people_see_them(tmp_path, drawn):
     with pytest.raises(DataError, match="no readable image"):
         (tmp_path / "x.png").write_bytes(b"x")
         read_picture(tmp_path / "x.png")
+
+
+def test_drawn_recordings_become_dyads_without_a_truth(tmp_path):
+    """What profile `real_tiny` begins with: heads that drift in larger pictures, turns, and nothing else."""
+    pairs = write_recordings(tmp_path / "in", train=0, test=1, seconds=7.0)
+    out, options = tmp_path / "out", AdaptOptions(size=64)
+    assert finish(adapt(read_pairs(pairs, pairs.parent), out, options), out, options) == 0
+    (dyad,) = read_manifest(out)
+    assert dyad.turns and not dyad.truth_path.exists() and not dyad.user.mixed_audio
+    rows = report(out)
+    assert all(float(rows[role]["inside"]) == 1 and rows[role]["crop"].startswith("tracked:") for role in rows)
+    assert read_video(tmp_path / "in" / "test_0000_user.mp4").shape[1:] == (240, 320, 3)

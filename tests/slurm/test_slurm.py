@@ -50,10 +50,10 @@ def digests(folder: Path) -> dict[str, str]:
 @pytest.mark.slow
 def test_a_node_that_goes_away_costs_time_and_no_bit(slurm, tmp_path):
     here, there = copy_repository(tmp_path / "here"), copy_repository(tmp_path / "there")
-    local = here.snakemake("--cores", "2", *STUDY, TARGET, timeout=1200)
+    local = here.snakemake(TARGET, "--cores", "2", *STUDY, timeout=1200)
     assert local.code == 0, local.text[-3000:]
 
-    command = [sys.executable, "-m", "snakemake", *SLURM, *STUDY, TARGET]
+    command = [sys.executable, "-m", "snakemake", TARGET, *SLURM, *STUDY]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with open(tmp_path / "run.log", "w+") as log:
         run = subprocess.Popen(command, cwd=there.folder, env=environment, stdout=log, stderr=log)

@@ -136,3 +136,12 @@ def test_exit_code_and_messages(launch):
         process = launch(*command, CUDA_VISIBLE_DEVICES="0")
         _, errors = process.communicate(timeout=30)
         assert process.returncode == code and message in errors and "Traceback" not in errors
+
+
+def test_jobs_that_slurm_gave_gpus_do_not_wait_for_each_other(launch, tmp_path):
+    """On every node, and under ConstrainDevices in every job, the first GPU has the number 0."""
+    given = {"CUDA_VISIBLE_DEVICES": "0", "SLURM_JOB_ID": "7", "SLURM_STEP_GPUS": "0"}
+    jobs = [launch(*job(tmp_path, 3.0), **given) for _ in range(2)]
+    assert [process.wait(60) for process in jobs] == [0] * 2
+    lines = [line.split() for line in (tmp_path / "log").read_text().splitlines()]
+    assert [line[0] for line in lines] == ["start", "start", "stop", "stop"] and {line[1] for line in lines} == {"0"}

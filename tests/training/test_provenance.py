@@ -9,6 +9,7 @@ import numpy as np
 from toy_training import options
 
 from training import provenance as module
+from training.machine import machine
 from training.provenance import content_hash, provenance, write_provenance
 
 
@@ -63,3 +64,14 @@ def test_wall_seconds_since_start():
     import time
 
     assert 10 <= provenance({}, None, started=time.monotonic() - 10)["wall_seconds"] < 60
+
+
+def test_the_kind_of_machine_follows_what_decides_the_last_bits(monkeypatch):
+    here = machine()
+    assert here == machine() and here["capability"] and here["libraries"] and here["threads"]["torch"] >= 1
+    assert socket.gethostname() not in json.dumps(here)
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "AVX2 of another machine")
+    assert machine()["kind"] != here["kind"]
+    monkeypatch.undo()
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert machine()["kind"] != here["kind"]

@@ -1,5 +1,7 @@
 """Dry runs: every profile plans its jobs, however it is selected, and mistakes get one sentence."""
 
+import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -178,3 +180,42 @@ def test_videos_made_elsewhere_get_a_row(checkout, default, tmp_path):
     assert wrong.code != 0 and "is no folder; name one with <dyad_id>.mp4 files" in wrong.text
     taken = checkout.snakemake("--dry-run", "--config", f"external={{echo: '{tmp_path}'}}")
     assert taken.code != 0 and "external.echo is the name of another row too" in taken.text
+
+
+def test_only_the_studys_own_rows_are_judged(default):
+    """The whole folder was: a row that was taken out, and a former seed, stood among the claims."""
+    for module in ("reporting.claims", "reporting.tables"):
+        command = next(line for line in default.text.splitlines() if f"python -m {module} " in line)
+        given = shlex.split(command.split("--metrics ")[1].split(" --")[0])
+        assert given and all(path.endswith(".csv") for path in given)
+
+
+def test_a_folder_with_a_space_stays_one_word_and_no_shell_removes_anything(checkout):
+    result = checkout.snakemake(
+        "--dry-run", "--configfile", "workflow/config/smoke.yaml", "--config", "results=my results"
+    )
+    assert result.code == 0, result.text[-2000:]
+    commands = [line for line in result.text.splitlines() if line.startswith("Shell command: ")]
+    assert commands and not any("rm -rf" in command for command in commands)
+    for command in commands:
+        words = shlex.split(command)
+        assert not any(word in ("my", "results/smoke") or word.startswith("results/smoke/") for word in words), command
+
+
+def test_shards_are_jobs_and_one_shard_is_one_job(checkout, default):
+    result = checkout.snakemake(
+        "--dry-run", "--configfile", "workflow/config/smoke.yaml", "--config", "shards={dialogues: 2}"
+    )
+    assert result.code == 0, result.text[-2000:]
+    rows = result.jobs["gather_measurements"]
+    assert result.jobs["encode"] == result.jobs["understand"] == 6  # of eleven dialogues
+    assert result.jobs["evaluate"] == result.jobs["generate"] == 2 * rows  # of three
+    assert not any(name.startswith("gather") for name in default.jobs)
+
+
+def test_one_row_is_planned_in_a_fresh_checkout(checkout):
+    """Files that stand for the code are there before Snakemake looks into their folder, which it does once."""
+    shutil.rmtree(checkout.folder / ".snakemake/code", ignore_errors=True)
+    result = checkout.snakemake("results/default/metrics/truth/seed0.csv", "--dry-run")
+    assert result.code == 0, result.text[-2000:]
+    assert result.jobs["generate"] == result.jobs["evaluate"] == 1

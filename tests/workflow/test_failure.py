@@ -2,6 +2,10 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 
 from checkout import copy_repository
 from test_rerun import PROFILE, STAGE
@@ -32,3 +36,28 @@ def test_a_failed_row_leaves_a_report_of_the_others(tmp_path):
     assert len(told) == 1
     rows = json.JSONDecoder().raw_decode(told[0])[0]
     assert rows["dim"]["seeds"] == [0] and rows["echo"]["label"] == "ECHO"
+
+
+def test_ctrl_c_ends_at_once_and_draws_nothing(tmp_path):
+    """It cost two minutes of tables and notebooks."""
+    checkout = copy_repository(tmp_path / "checkout")
+    stage = tmp_path / "bin/python"
+    stage.parent.mkdir()
+    slow = STAGE.replace("#!/bin/sh\n", '#!/bin/sh\necho "$@" >> "$CALLS"\n', 1)
+    stage.write_text(slow.replace("previous=\n", 'case "$*" in *training.fit*) sleep 600 ;; esac\nprevious=\n', 1))
+    stage.chmod(0o755)
+    calls = tmp_path / "calls"
+    environment = {**os.environ, "PATH": f"{stage.parent}{os.pathsep}{os.environ['PATH']}", "CALLS": str(calls)}
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *PROFILE]
+    run = subprocess.Popen(
+        command, cwd=checkout.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    measured = checkout.folder / "results/smoke/metrics/truth/seed0.csv"
+    end = time.monotonic() + 240
+    while not measured.exists() and run.poll() is None and time.monotonic() < end:
+        time.sleep(0.2)
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does
+    text, _ = run.communicate(timeout=120)
+    assert measured.exists() and run.returncode != 0, text[-2000:]
+    assert " reporting." not in calls.read_text() and not (checkout.folder / "results/smoke/unfinished").exists()

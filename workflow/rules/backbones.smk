@@ -178,7 +178,7 @@ rule encode_motion:
 # Measuring networks wait while the chain above has work: nothing but `evaluate` needs them.
 rule train_probe:
     input:
-        code=lambda wildcards: code_of("evaluation.fits", f"evaluation.fits.{wildcards.probe}"),
+        code=lambda wildcards: PROBE_CODE[wildcards.probe],
         data=f"{DATA}/manifest.csv",
     output:
         f"{STUDY}/probes/{{probe}}.safetensors",

@@ -48,8 +48,8 @@ def shards_of(path, shards):
 
 
 def placed(path):
-    """A stage's folder as a parameter: its shards' lists lie deeper than the list of all."""
-    return lambda wildcards: path
+    """A stage's folder as a parameter: its shards' lists lie deeper than the list of all, and each seed may have one."""
+    return lambda wildcards: path.replace("{seed}", str(getattr(wildcards, "seed", "")))
 
 
 def mark(shards):

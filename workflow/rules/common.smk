@@ -297,8 +297,17 @@ def weights_of(wildcards):
     )
 
 
+# Found while the rules are read, not job by job: Snakemake looks into a folder once, and would miss what came later.
+METHOD_CODE = {
+    (stage, row["class"]): code_of(f"training.{stage}", row["class"])
+    for stage in ("fit", "generate")
+    for row in (METHODS | CONTROLS).values()
+}
+PROBE_CODE = {probe: code_of("evaluation.fits", f"evaluation.fits.{probe}") for probe in PROBES}
+
+
 def method_code(stage):
-    return lambda wildcards: code_of(f"training.{stage}", entry(wildcards)["class"])
+    return lambda wildcards: METHOD_CODE[stage, entry(wildcards)["class"]]
 
 
 def context_of(wildcards):

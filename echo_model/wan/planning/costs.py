@@ -11,8 +11,8 @@ from echo_model.model.latent import UserSizes
 from echo_model.model.lcu import LCU
 from echo_model.model.options import ModelOptions, StageOptions
 from echo_model.wan.adapters import add_lora
-from echo_model.wan.bases import LOOK, TRANSFORMERS, VAES, VOICE, known
 from echo_model.wan.options import Sizes, WanOptions
+from echo_model.wan.planning.bases import LOOK, TRANSFORMERS, VAES, VOICE, known
 from echo_model.wan.transformer import INTERACTIVE, TALKING, EchoWan
 
 BYTES = {"bf16": 2, "fp32": 4}
