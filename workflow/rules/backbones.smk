@@ -43,7 +43,7 @@ rule encode:
     priority: 100
     conda:
         "../../environment.yml"
-    threads: max(1, min(8, (workflow.cores or 1) // 4))  # a wide job waits until that many cores are free at once
+    threads: workers("encode", share=4, most=8)  # a wide job waits until that many cores are free at once
     resources:
         **needs("encode", "features*.tsv"),
         gpu=gpu,

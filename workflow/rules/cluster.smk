@@ -99,12 +99,15 @@ def needs(rule, benchmarks=None):
     return found | ({"slurm_partition": own["partition"]} if own["partition"] else {})
 
 
-def workers(rule):
-    """Processes of a stage that runs several: all cores of this machine, or what the profile gives it on a cluster."""
+def workers(rule, share=1, most=10**6):
+    """Processes of a stage that runs several: what the profile gives it on a cluster; on this machine, of which a
+    cluster's jobs know nothing, one in `share` of the cores, at most `most`."""
     given = (config["resources"]["rules"].get(rule) or {}).get("cpus")
 
     def threads(wildcards):
         remote = not workflow.local_exec or workflow.remote_exec
-        return given or config["resources"]["least"]["cpus"] if remote else workflow.cores or 1
+        if remote:
+            return given or config["resources"]["least"]["cpus"]
+        return max(1, min(most, (workflow.cores or 1) // share))
 
     return threads
