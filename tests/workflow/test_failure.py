@@ -38,6 +38,9 @@ def test_a_failed_row_leaves_a_report_of_the_others(tmp_path):
     assert rows["dim"]["seeds"] == [0] and rows["echo"]["label"] == "ECHO"
 
 
+STARTED = "models/talking/seed0.safetensors"  # what the run is at when it is interrupted
+
+
 def test_ctrl_c_ends_at_once_and_draws_nothing(tmp_path):
     """It cost two minutes of tables and notebooks."""
     checkout = copy_repository(tmp_path / "checkout")
@@ -48,14 +51,19 @@ def test_ctrl_c_ends_at_once_and_draws_nothing(tmp_path):
     stage.chmod(0o755)
     calls = tmp_path / "calls"
     environment = {**os.environ, "PATH": f"{stage.parent}{os.pathsep}{os.environ['PATH']}", "CALLS": str(calls)}
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *PROFILE]
+    measured = checkout.folder / "results/smoke/metrics/truth/seed0.csv"
+    targets = [str(path.relative_to(checkout.folder)) for path in (measured, measured.parents[2] / STARTED)]
+    command = [sys.executable, "-m", "snakemake", *targets, "--cores", "2", *PROFILE]
     run = subprocess.Popen(
         command, cwd=checkout.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True,
     )  # fmt: skip
-    measured = checkout.folder / "results/smoke/metrics/truth/seed0.csv"
     end = time.monotonic() + 240
-    while not measured.exists() and run.poll() is None and time.monotonic() < end:
+    while (
+        not (measured.exists() and " training.fit " in calls.read_text())
+        and run.poll() is None
+        and time.monotonic() < end
+    ):
         time.sleep(0.2)
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does
     text, _ = run.communicate(timeout=120)
