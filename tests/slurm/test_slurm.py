@@ -3,6 +3,7 @@
 It installs Debian's packages where it may (root on Debian) and is skipped elsewhere; see cluster.py.
 """
 
+import csv
 import hashlib
 import importlib.util
 import os
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import cluster
 import pytest
+
+from analysis.diff import may_differ
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 from checkout import copy_repository  # noqa: E402
@@ -41,10 +44,17 @@ def slurm():
 
 def digests(folder: Path) -> dict[str, str]:
     """SHA-256 of what the study must not change by where it ran."""
-    files = [folder / TARGET, folder / TARGET.replace(".csv", ".features.safetensors")]
+    files = [folder / TARGET.replace(".csv", ".features.safetensors")]
     files += sorted((folder / "results/short").glob("backbones/*.safetensors"))
     files += sorted((folder / "results/short").glob("videos/*/*/*.mp4"))
-    return {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    found = {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    return found | {TARGET: values(folder / TARGET)}
+
+
+def values(file: Path) -> str:
+    """The lines of a result file without speeds, which differ between any two runs."""
+    with open(file, encoding="utf-8", newline="") as handle:
+        return "\n".join(str(row) for row in csv.DictReader(handle) if not may_differ(row["metric"]))
 
 
 @pytest.mark.slow
