@@ -2,7 +2,6 @@
 
 import csv
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -18,7 +17,6 @@ from echo_model.clips import slice_padded, voice_windows
 from echo_model.model.options import ModelOptions
 
 COLUMNS = ("dyad_id", "split", "file", "frames", "made_by")  # of index.csv; made_by tells encoders and recordings
-OPEN = 64  # files held open
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,6 @@ class Encoded:
             raise DataError(f"{self.clips} has no readable index.csv; {remedy}.") from error
 
 
-@lru_cache(OPEN)
 def opened(path: Path):
     try:
         return safe_open(str(path), "pt")
@@ -81,7 +78,11 @@ class DialogueClips:
 
     def __init__(self, encoded: Encoded, dyad_id: str, options: ModelOptions):
         self.options, self.dyad_id, self.encoded = options, dyad_id, encoded
-        self.own = Slices(encoded.clips / f"{dyad_id}.safetensors")
+
+    @property
+    def own(self) -> Slices:
+        """Opened anew each time: the pages of a file that stays mapped would count as this process's memory."""
+        return Slices(self.encoded.clips / f"{self.dyad_id}.safetensors")
 
     def inputs(self, k: int, user: bool) -> dict[str, Tensor]:
         """Everything but the avatar's true latents; with `user` also what LCU reads, from the T frames that end with
