@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from study_rows import ROWS, write_result
+from study_folders import write_study
+from study_rows import ROWS
 
 from analysis.diff import Tolerance, category_of, compare_folders, compare_rows, compare_tables
 from analysis.diff.__main__ import main
@@ -22,32 +23,6 @@ from reporting.tables import TableOptions, write_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 NUMBERS = st.floats(-1e6, 1e6)
-
-
-def provenance(seed: int, **more) -> dict:
-    return {
-        "git_commit": "abc", "git_dirty": False,
-        "options": {"train": {"steps": 6, "learning_rate": 0.002}}, "options_hash": "1234", "seed": seed,
-        "weights": {"result": "00ff"}, "versions": {"torch": "2.15.0"},
-        "hardware": {"cpu": "X", "gpus": []}, "wall_seconds": 3.4, **more,
-    }  # fmt: skip
-
-
-def write_study(folder: Path) -> Path:
-    """Two methods, two seeds, with models, videos and tables."""
-    files = []
-    for method in ("echo", "no_lcu"):
-        for seed in (0, 1):
-            hard = lambda metric, part, clip: "no_speech" if metric == "psnr" and clip == "b" else 0.5  # noqa: E731
-            files.append(write_result(folder / "metrics", method, seed, hard))
-            files[-1].with_suffix(".json").write_text(json.dumps(provenance(seed, cpu_seconds=5.0)))
-            for place in (f"models/{method}/seed{seed}.json", f"videos/{method}/seed{seed}/provenance.json"):
-                (folder / place).parent.mkdir(parents=True, exist_ok=True)
-                card = {"card": {"parameters": 10, "train_seconds": 0.2}}
-                (folder / place).write_text(json.dumps(provenance(seed, **card)))
-            (folder / f"videos/{method}/seed{seed}/a.mp4").write_bytes(b"video")
-    write_tables(files, {name: ROWS[name] for name in ("echo", "no_lcu")}, TableOptions(), folder / "tables")
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -122,7 +122,7 @@ def turn(**values: object) -> str:
 
 
 LIGHT = {
-    "no manifest": (remove("manifest.csv"), r"manifest\.csv: there is no manifest; give .*dyads\.folder"),
+    "no manifest": (remove("manifest.csv"), r"manifest\.csv: there is no manifest; give .*dyads\.adapters\.folder"),
     "missing column": (missing_column, r"manifest\.csv: missing column crop; add it"),
     "empty manifest": (lambda data: write_manifest(data, []), r"manifest\.csv.*lists no dyads; add"),
     "short row": (short_row, r"manifest\.csv line 6: .*as many values.*; correct"),
@@ -141,8 +141,8 @@ LIGHT = {
         r"line 2: video file .*user\.mp4 is missing; restore",
     ),
     "missing sound": (remove("test/cat_dan/avatar.wav"), r"line 5: audio file .*avatar\.wav.*; restore"),
-    "stored fps": (change(0, fps="30"), r"line 2: fps is '30'.*must have 25; .*dyads\.folder"),
-    "odd width": (change(1, width="33"), r"line 3: width is '33'.*even.*dyads\.folder"),
+    "stored fps": (change(0, fps="30"), r"line 2: fps is '30'.*must have 25; .*dyads\.adapters\.folder"),
+    "odd width": (change(1, width="33"), r"line 3: width is '33'.*even.*dyads\.adapters\.folder"),
     "empty subject": (change(1, subject_id=""), r"line 3: column subject_id is empty; fill"),
     "no number": (change(1, height="tall"), r"line 3: height is 'tall'"),
     "bad channel": (change(1, audio_channel="left"), r"line 3: audio_channel is 'left'; leave"),
@@ -208,19 +208,19 @@ def text_for_sound(data: Path) -> None:
 
 DEEP = {
     "zero-length clip": (zero_length, r"user\.mp4: .*(no frames|no known codec).*"),
-    "odd fps": (other_fps, r"user\.mp4: the video has 29\.\d+ fps.*must have 25; .*dyads\.folder"),
-    "no audio stream": (no_sound, r"user\.mp4: the video has no audio stream; .*dyads\.folder"),
+    "odd fps": (other_fps, r"user\.mp4: the video has 29\.\d+ fps.*must have 25; .*dyads\.adapters\.folder"),
+    "no audio stream": (no_sound, r"user\.mp4: the video has no audio stream; .*dyads\.adapters\.folder"),
     "wav of another length": (
         longer_wav,
-        r"user\.wav: 6401 samples.*10 frames of user\.mp4, 6400.*dyads\.folder",
+        r"user\.wav: 6401 samples.*10 frames of user\.mp4, 6400.*dyads\.adapters\.folder",
     ),
     "sides of other length": (
         other_length,
-        r"ann_bob: the user has 9 frames, the avatar 10; .*dyads\.folder",
+        r"ann_bob: the user has 9 frames, the avatar 10; .*dyads\.adapters\.folder",
     ),
     "other size": (other_size, r"user\.mp4: the video is 48x48 but the manifest says 32x32; correct"),
     "no video": (text_for_video, r"avatar\.mp4: cannot be decoded.*; fetch or export it again"),
-    "no sound file": (text_for_sound, r"avatar\.wav: cannot be read as sound.*dyads\.folder"),
+    "no sound file": (text_for_sound, r"avatar\.wav: cannot be read as sound.*dyads\.adapters\.folder"),
 }
 
 

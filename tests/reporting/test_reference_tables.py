@@ -4,7 +4,7 @@ import json
 
 import pandas as pd
 import pytest
-from test_diff import write_study
+from study_folders import write_study
 
 from dyads.errors import DataError
 from reporting.reference_tables import main
