@@ -54,6 +54,8 @@ def test_the_table_has_mean_and_spread_over_seeds(tmp_path, monkeypatch):
     for seed in (0, 1):
         features(tmp_path / f"m/echo/seed{seed}.features.safetensors")
         features(tmp_path / f"m/other/seed{seed}.features.safetensors", (1.0 + seed, 0.0))
+        for row in ("echo", "other"):
+            (tmp_path / f"m/{row}/seed{seed}.csv").touch()
     monkeypatch.setattr(
         "sys.argv",
         [

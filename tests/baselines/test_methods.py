@@ -270,5 +270,5 @@ def test_true_lips_are_rendered_in_the_face_of_another(study, part, monkeypatch)
     np.testing.assert_array_equal(drawn[0][:, kept], own[:, kept])
     np.testing.assert_array_equal(drawn[0][:shared, ~kept], theirs[:shared, ~kept])
     alone = read_manifest(study[1].data, "test")[:1]
-    monkeypatch.setattr("dyads.other_dialogues.read_manifest", lambda *_: alone)
+    monkeypatch.setattr("dyads.other_dialogues._of_split", lambda *_: alone)
     assert method.generate(dyad, 0) is None

@@ -137,6 +137,8 @@ def test_lists_and_mappings_on_the_command_line(checkout):
 
 
 def test_use_conda_without_conda_is_one_sentence(checkout, tmp_path):
+    for tool in ("bash", "which"):  # Snakemake asks for them before it reads a rule
+        (tmp_path / tool).symlink_to(shutil.which(tool))
     result = checkout.run(sys.executable, "-m", "snakemake", "--dry-run", "--use-conda", PATH=str(tmp_path))
     assert result.code == 1
     assert "--use-conda was given but there is no conda on PATH" in result.text

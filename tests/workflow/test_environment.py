@@ -205,7 +205,7 @@ def test_every_key_of_a_profile_is_in_the_schema_and_names_itself(file):
     assert config["profile"] == file.stem
     assert set(config) <= set(schema["properties"])
     for row in [*config.get("methods", {}).values(), *config.get("controls", {}).values()]:
-        assert set(row) <= set(schema["$defs"]["row"]["properties"])
+        assert set(row or {}) <= set(schema["$defs"]["row"]["properties"])
 
 
 def leaves(tree, path=()) -> dict:
