@@ -76,4 +76,4 @@ def test_the_table_has_mean_and_spread_over_seeds(tmp_path, monkeypatch):
     assert "| Other user |" in (text := (tmp_path / "t/swaps.md").read_text()) and "1.500 ± 0.707" in text
     assert "±" not in shown(table[:1], {}).split("\n-")[0]
     with pytest.raises(ConfigError, match="no pair"):
-        swap_rows(tmp_path / "m", {"nobody": "echo"})
+        swap_rows([tmp_path / "m"], {"nobody": "echo"})
