@@ -1,6 +1,6 @@
 """A shortened study on a real Slurm of two nodes, one of which goes away in the middle: the same values as locally.
 
-It installs Debian's packages where it may (root on Debian) and is skipped elsewhere; see cluster.py.
+With SLURM_TESTS=1 it installs Debian's packages where it may (root on Debian) and is skipped elsewhere; see cluster.py.
 """
 
 import csv
@@ -30,6 +30,8 @@ SLURM = ("--workflow-profile", "profiles/slurm", "--jobs", "4", "--cores", "2", 
 
 @pytest.fixture(scope="module")
 def slurm():
+    if not os.environ.get("SLURM_TESTS"):
+        pytest.skip("a study of some ten minutes on a real Slurm: set SLURM_TESTS=1")
     if importlib.util.find_spec("snakemake_executor_plugin_slurm") is None:
         pytest.skip("snakemake-executor-plugin-slurm is not installed")
     try:
