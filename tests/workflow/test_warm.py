@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 import warm
-from begin import missing, remedy, watch_workers
+from begin import SLOW, TRIED, missing, remedy, tried_once, watch_workers
 
 SCRIPTS = Path(warm.__file__).parent
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the server is used on Linux alone")
@@ -171,6 +171,13 @@ def test_stages_end_with_the_run_that_owns_the_server(place):
     assert gone(worker)
 
 
+def test_a_stage_that_begins_after_its_run_has_ended_does_nothing(place, server):
+    server.terminate()
+    server.wait(10)
+    code, out, err = done(client(place, server, "say", "0"))
+    assert code == 1 and out == "" and "has ended; run the same command again" in err
+
+
 def test_snakemakes_measurement_sees_the_stage_and_not_only_its_client(place, server, monkeypatch):
     process, worker = waiting(place, server)
     watch_workers(server.folder)
@@ -192,3 +199,14 @@ def test_what_the_system_lacks_is_named_with_the_package_that_has_it(tmp_path, m
     )
     assert "make environment" in missing(("no_such_package",))
     assert "install the package that has it" in remedy("libfoo.so.2: cannot open shared object file")
+
+
+def test_what_is_slow_to_import_is_tried_once_in_each_environment(tmp_path, monkeypatch):
+    tried = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("begin.missing", lambda modules: tried.append(set(SLOW) <= set(modules)))
+    assert tried_once() is None and tried_once() is None and tried == [True, False]
+    TRIED.write_text(TRIED.read_text().replace(sys.prefix, "/another"))
+    assert tried_once() is None and tried == [True, False, True]
+    monkeypatch.setattr("begin.SLOW", ("no_such_package",))
+    assert "no_such_package" in tried_once() and "make environment" in tried_once()

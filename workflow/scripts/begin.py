@@ -1,7 +1,10 @@
 """What a run does before its first job and after its last: looks what the machine lacks, starts and ends the server."""
 
+import contextlib
+import importlib.metadata
 import json
 import os
+import platform
 import shlex
 import shutil
 import subprocess
@@ -12,8 +15,11 @@ from pathlib import Path
 from warm import DIE_WITH_PARENT, SOCKET
 
 SCRIPTS = Path(__file__).resolve().parent
-# Packages with compiled parts that ask the system for libraries; torch, slow to import, is tried at installation.
+# Packages with compiled parts that ask the system for libraries.
 NATIVE = ("numpy", "cv2", "av", "soundfile", "PIL.Image", "safetensors", "zmq")
+# Slow to import: tried when the environment is made, and by a run whose environment was not tried before.
+SLOW = ("torch", "torchvision", "scipy.linalg", "pandas", "matplotlib.pyplot", "papermill")
+TRIED = Path(".snakemake/environment.json")  # which environment has loaded them
 # What they ask for, and what Debian and Ubuntu call it.
 SYSTEM = {
     "libxcb.so.1": "libxcb1",
@@ -44,7 +50,7 @@ class Machine:
                 f"only {free // 2**20} MB are free where {self.results} is written; make room, or write elsewhere "
                 "(--config results=/path/to/results)."
             )
-        return missing(NATIVE)
+        return tried_once()
 
     def prefix(self, basedir: str) -> str:
         """What goes before every shell command, braces doubled: `python` may ask the server."""
@@ -87,6 +93,23 @@ class Machine:
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.server = self.folder = None
+
+
+def tried_once() -> str | None:
+    """As `missing`, of all that jobs import; of what is slow to import only where this environment is new here."""
+    this = {"host": platform.node(), "prefix": sys.prefix, "python": sys.version}
+    for name in SLOW:
+        try:
+            this[name] = importlib.metadata.version(name.partition(".")[0])
+        except importlib.metadata.PackageNotFoundError as error:
+            return f"{name} cannot be loaded (package {error} is not installed); {remedy('')}"
+    text = json.dumps(this)
+    known = TRIED.is_file() and TRIED.read_text(encoding="utf-8") == text
+    if (problem := missing(NATIVE if known else (*NATIVE, *SLOW))) is None and not known:
+        with contextlib.suppress(OSError):
+            TRIED.parent.mkdir(exist_ok=True)
+            TRIED.write_text(text, encoding="utf-8")
+    return problem
 
 
 def missing(modules: tuple[str, ...]) -> str | None:
@@ -140,5 +163,6 @@ def watch_workers(folder: Path) -> None:
     psutil.Process._served = folder
 
 
-if __name__ == "__main__":  # after an installation: everything that jobs import
-    sys.exit(missing((*NATIVE, "torch", "torchvision", "scipy.linalg", "pandas", "matplotlib.pyplot", "papermill")))
+if __name__ == "__main__":  # after an installation
+    problem = tried_once()
+    sys.exit(problem and f"error: {problem}")

@@ -59,3 +59,5 @@ else
         --requirement "$lock"
 fi || stop "the packages could not be installed (the reason stands above); the same command again goes on where this" \
     "stopped$([ -n "$UV" ] && echo "; uv has its own settings for mirrors and proxies, and make UV= takes pip instead")"
+# Before the first job, not in the sixth minute; it compiles them, too.
+"$VENV/bin/python" workflow/scripts/begin.py

@@ -58,6 +58,10 @@ def run(arguments: list[str]) -> None:
         taken = channel.recv(1)
     except OSError:
         taken = b""
+    # A server takes its folder with it when its run ends.
+    if taken != b"y" and not os.path.isdir(os.path.dirname(place)):
+        print("error: the run that this stage belongs to has ended; run the same command again.", file=sys.stderr)
+        os._exit(1)
     if taken != b"y":  # no server, or not for this one
         for number in FORWARDED:
             if signal.getsignal(number) != signal.SIG_IGN:
