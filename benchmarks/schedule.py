@@ -112,14 +112,18 @@ def bound(jobs: list[Task], cores: int) -> float:
 
 
 def measured(rows: list[dict[str, Any]]) -> dict[str, float] | None:
-    """Cores, wall seconds and share used of the last whole run in a journal; None where there is none."""
+    """Cores, wall seconds and share used of the unbroken run with the most jobs in a journal, the last of such.
+
+    A run that only finished another one's work is none of a study; None where there is no whole run.
+    """
     last, found = [], None
     for row in rows:
         last = [row] if row["event"] == "begin" else [*last, row]
         if row["event"] == "over" and last[0]["event"] == "begin" and row["done"] == last[0]["jobs"]:
             used = sum(one["seconds"] * one["threads"] for one in last if one["event"] == "end")
-            cores, wall = last[0]["cores"], row["seconds"]
-            found = {"cores": cores, "jobs": row["done"], "seconds": wall, "used": used / (wall * cores)}
+            cores, wall, jobs = last[0]["cores"], row["seconds"], row["done"]
+            if jobs and (found is None or jobs >= found["jobs"]):
+                found = {"cores": cores, "jobs": jobs, "seconds": wall, "used": used / (wall * cores)}
     return found
 
 
