@@ -12,7 +12,7 @@ from dyads.errors import DataError
 from dyads.files import write_text
 
 ROLES = ("user", "avatar")
-SPLITS = ("train", "test")
+SPLITS = ("train", "validation", "test")
 COLUMNS = (
     *("dataset", "split", "dyad_id", "role", "subject_id", "video", "audio", "audio_channel", "mixed_audio"),
     *("fps", "width", "height", "licence", "crop", "sha256"),

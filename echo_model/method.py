@@ -69,7 +69,9 @@ class Talking(Method):
 
     def fit(self, dyads: list[Dyad], run: Run) -> None:
         generator = self.build(run.seed)
-        task = TalkingTask(generator, self.vae, self.dialogues(dyads), self.model, self.stage, self.schedule.batch_size)
+        dialogues = self.dialogues(dyads)
+        generator.fit_spread([dialogue.latents for dialogue in dialogues])
+        task = TalkingTask(generator, self.vae, dialogues, self.model, self.stage, self.schedule.batch_size)
         self.train(task, run, "talking", {})
         save_weights(run.out, generator, self.reproducible())
 
@@ -165,7 +167,10 @@ class Echo(Talking):
         elif self.stage.align_weight or self.stage.lora_rank:
             name = "align_weight" if self.stage.align_weight else "lora_rank"
             raise ConfigError(f"stage.{name} is above 0 without stage-1 weights to build on; set it to 0.")
-        task = InteractiveTask(generator, lcu, self.dialogues(dyads), self.model, self.stage, self.schedule.batch_size)
+        dialogues = self.dialogues(dyads)
+        if "stage1" not in self.resources.backbones:
+            generator.fit_spread([dialogue.latents for dialogue in dialogues])
+        task = InteractiveTask(generator, lcu, dialogues, self.model, self.stage, self.schedule.batch_size)
         self.train(task, run, "interactive", {"stage1": fingerprint(generator.state_dict())})
         if self.stage.lora_rank:
             merge_lora(generator)

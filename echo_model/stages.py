@@ -145,7 +145,7 @@ class InteractiveTask(ClipTask):
         user = (batch[name] for name in ("user_audio", "user_video", "s_usr", "text"))
         f_pu, c_emo = self.module["lcu"](*user, seen, felt)
         features = self.module["generator"].hidden(**arguments, f_pu=f_pu, c_emo=c_emo)
-        x_hat = self.module["generator"].estimate(features[-1])
+        x_hat = self.module["generator"].estimate(features[-1], arguments["x_t"], arguments["t"])
         flow = flow_loss(x_hat, batch["x_1"], t, self.weights.to(t), self.stage.sharpest).mean()
         told = self.module["lcu"].told(f_pu, c_emo)
         mean = rearrange(batch["x_1"], "b f n (k c) -> b (f k) n c", k=self.options.patch).mean(1).flatten(1)

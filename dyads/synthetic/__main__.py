@@ -16,6 +16,7 @@ def parse() -> tuple[argparse.Namespace, WorldOptions]:
     parser.add_argument("--out", type=Path, help="data folder to write")
     parser.add_argument("--train", type=int, default=default.train, help="training dialogues")
     parser.add_argument("--test", type=int, default=default.test, help="test dialogues")
+    parser.add_argument("--validation", type=int, default=default.validation, help="validation dialogues")
     parser.add_argument("--size", type=int, help="frame side in pixels (default 64, preview 256)")
     parser.add_argument("--seed", type=int, default=default.seed, help="world seed")
     parser.add_argument("--seconds", type=float, nargs=2, default=list(default.seconds), help="shortest and longest")
@@ -26,7 +27,7 @@ def parse() -> tuple[argparse.Namespace, WorldOptions]:
     parser.add_argument("--dialogue", default="test:0", help="which dialogue to preview, split:number")
     args = parser.parse_args()
     args.size = args.size or (256 if args.preview else default.size)
-    keys = ("train", "test", "size", "seed", "seconds", "workers")
+    keys = ("train", "test", "validation", "size", "seed", "seconds", "workers")
     values = {key: getattr(args, key) for key in keys}
     try:
         given = json.loads(args.options)
@@ -46,7 +47,7 @@ def main() -> None:
     if args.preview:
         split, _, number = args.dialogue.partition(":")
         if split not in SPLITS or not number.isdecimal():
-            raise ConfigError(f"--dialogue is {args.dialogue!r}; write train:NUMBER or test:NUMBER.")
+            raise ConfigError(f"--dialogue is {args.dialogue!r}; write train:NUMBER, validation:NUMBER or test:NUMBER.")
         write_preview(args.preview, split, int(number), options)
         print(f"wrote {args.preview}")
         return
@@ -55,7 +56,8 @@ def main() -> None:
     if args.replace:
         clear_world(args.out, options)
     if write_world(args.out, options):
-        print(f"wrote {options.train} training and {options.test} test dialogues to {args.out}")
+        made = ", ".join(f"{getattr(options, split)} {split}" for split in SPLITS if getattr(options, split))
+        print(f"wrote {made} dialogues to {args.out}")
     else:
         print(f"{args.out} is complete; nothing to do")
 

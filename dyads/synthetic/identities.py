@@ -6,6 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 from dyads.errors import ConfigError
+from dyads.records import SPLITS
 from dyads.seeding import rng
 from dyads.synthetic.parameters import PARAMETERS
 
@@ -79,13 +80,18 @@ class Person:
 
 def split_of(identity: int) -> str:
     """The split an identity belongs to; no identity is in two."""
-    return "train" if identity < PARAMETERS.train_identities else "test"
+    return next(split for split in SPLITS if identity in identities_of(split))
 
 
 def identities_of(split: str) -> range:
     """Identity numbers of a split."""
     first, last = PARAMETERS.train_identities, PARAMETERS.identities
-    return range(first) if split == "train" else range(first, last)
+    everyone = {
+        "train": range(first),
+        "test": range(first, last),
+        "validation": range(last, last + PARAMETERS.validation_identities),
+    }
+    return everyone[split]
 
 
 def _hsv(h: float, s: float, v: float) -> np.ndarray:
@@ -101,8 +107,9 @@ def _rgb(values: np.ndarray) -> tuple[float, float, float]:
 @lru_cache(maxsize=512)
 def person(identity: int, world_seed: int) -> Person:
     """Draw identity `identity` of the world `world_seed`; raises ConfigError outside [0, identities)."""
-    if not 0 <= identity < PARAMETERS.identities:
-        raise ConfigError(f"identity {identity} is outside 0..{PARAMETERS.identities - 1}; choose one inside.")
+    known = PARAMETERS.identities + PARAMETERS.validation_identities
+    if not 0 <= identity < known:
+        raise ConfigError(f"identity {identity} is outside 0..{known - 1}; choose one inside.")
     g = rng(world_seed, "synthetic.identity", identity)
     female = bool(g.random() < 0.5)
     tone = float(g.uniform(0, len(SKINS) - 1.001))

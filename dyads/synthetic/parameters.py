@@ -30,6 +30,7 @@ class WorldParameters:
     # People
     identities: int = 72
     train_identities: int = 54
+    validation_identities: int = 12  # beyond `identities`: in neither of the other two splits
     f0_male: tuple[float, float] = (95.0, 145.0)  # Hz; Titze 1989, Peterson & Barney 1952
     f0_female: tuple[float, float] = (165.0, 240.0)
     tract_male: tuple[float, float] = (

@@ -31,13 +31,14 @@ class WorldOptions:
 
     train: int = 160
     test: int = 32
+    validation: int = 0  # dialogues that options are chosen on, of people who are in neither of the other splits
     size: int = 64
     seed: int = 0
     seconds: tuple[float, float] = (8.0, 12.0)
     workers: int = 1
 
     def __post_init__(self):
-        for key in ("train", "test", "size", "seed", "workers"):
+        for key in ("train", "test", "validation", "size", "seed", "workers"):
             if not isinstance(getattr(self, key), int):
                 raise ConfigError(f"{key} is {getattr(self, key)!r}; it must be a whole number.")
         span = self.seconds
@@ -45,8 +46,10 @@ class WorldOptions:
             raise ConfigError(f"seconds is {span!r}; give the shortest and the longest, such as [8, 12].")
         low, high = float(span[0]), float(span[1])
         object.__setattr__(self, "seconds", (low, high))
-        if self.train < 0 or self.test < 0 or self.train + self.test == 0:
-            raise ConfigError(f"train={self.train} and test={self.test} make no dialogue; ask for at least one.")
+        counts = {split: getattr(self, split) for split in SPLITS}
+        if min(counts.values()) < 0 or not any(counts.values()):
+            told = ", ".join(f"{split}={count}" for split, count in counts.items())
+            raise ConfigError(f"{told} make no dialogue; ask for at least one, and for no fewer than none.")
         if self.size < 16 or self.size % 2:
             raise ConfigError(f"size={self.size} is no frame side; give an even number of at least 16 pixels.")
         if not 4.0 <= low <= high <= 600.0:
@@ -173,6 +176,8 @@ def write_dialogue(task: tuple[Path, WorldOptions, str, int]) -> list[dict]:
 def _described(options: WorldOptions) -> dict:
     """What world.json says of a world."""
     wanted = {key: value for key, value in asdict(options).items() if key != "workers"}
+    if not options.validation:
+        del wanted["validation"]  # a world made before there was this split is the same world
     return json.loads(json.dumps({"version": VERSION, **wanted}))
 
 

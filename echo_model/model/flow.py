@@ -1,6 +1,7 @@
 """Flow matching with a straight path and an x-predicting network: x_t = t x_1 + (1 - t) x_0, x_0 ~ N(0, I)."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +16,26 @@ def interpolate(x_1: Tensor, x_0: Tensor, t: Tensor) -> Tensor:
     """Point on the path; `t` is (batch,)."""
     t = t.view(-1, *[1] * (x_1.dim() - 1))
     return t * x_1 + (1 - t) * x_0
+
+
+class Preconditioning(NamedTuple):
+    """x_hat = skip x_t + out F(within x_t)."""
+
+    within: Tensor
+    skip: Tensor
+    out: Tensor
+
+
+def preconditioning(t: Tensor, spread: Tensor) -> Preconditioning:
+    """EDM's scales (Karras et al. 2022) for the straight path, of flow times `t` and data of scale `spread`.
+
+        c_in = 1 / sqrt(t^2 s^2 + (1 - t)^2)     c_skip = t s^2 c_in^2     c_out = s (1 - t) c_in
+
+    What the network reads, c_in x_t, and what it is asked for, (x_1 - c_skip x_t) / c_out, have unit variance at every
+    t, and for Gaussian data of that scale F = 0 is the optimum. t = 0 reads pure noise, t = 1 keeps x_t as it is.
+    """
+    within = (t.square() * spread.square() + (1 - t).square()).rsqrt()
+    return Preconditioning(within, t * spread.square() * within.square(), spread * (1 - t) * within)
 
 
 def velocity(x_hat: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:

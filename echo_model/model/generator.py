@@ -1,12 +1,14 @@
 """The avatar generator: a flow-matching DiT over video latents with SDCM in every block."""
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
 from echo_model.backbones.audio import AUDIO_DIM
 from echo_model.backbones.vae import CHANNELS, TOKENS, small_layout
-from echo_model.model.layers import FFN, Attention, modulate, position_embedding, time_embedding
+from echo_model.model.flow import Preconditioning, preconditioning
+from echo_model.model.layers import FFN, Attention, TemporalMixing, modulate, position_embedding, time_embedding
 from echo_model.model.options import ModelOptions
 from echo_model.model.sdcm import SDCM, EntangledFusion
 
@@ -14,7 +16,11 @@ REFERENCE_DIM = 32  # width of the reference tokens the VAE gives
 
 
 class EchoBlock(nn.Module):
-    """Self-attention -> cross-attention (I_ref, c_emo) -> SDCM -> FFN, modulated by the flow time."""
+    """Self-attention -> cross-attention (I_ref, c_emo) -> SDCM -> FFN, modulated by the flow time.
+
+    Ours: before them, each token is mixed with itself in the steps around it; attention alone is slow to learn what is
+    near in time.
+    """
 
     def __init__(self, options: ModelOptions):
         super().__init__()
@@ -24,6 +30,7 @@ class EchoBlock(nn.Module):
         )
         self.self_attention = Attention(d, heads)
         self.cross_attention = Attention(d, heads)
+        self.mixing = TemporalMixing(d, options.mixing) if options.mixing else None
         self.sdcm = SDCM(d, heads) if options.use_sdcm else EntangledFusion(d, heads)
         self.ffn = FFN(d)
         self.modulation = nn.Sequential(nn.SiLU(), nn.Linear(d, 6 * d))
@@ -34,6 +41,8 @@ class EchoBlock(nn.Module):
         """h: (b, frames, tokens, d)."""
         frames = h.shape[1]
         shift_1, scale_1, gate_1, shift_2, scale_2, gate_2 = self.modulation(time).chunk(6, -1)
+        if self.mixing is not None:
+            h = h + self.mixing(h)
         x = rearrange(h, "b f s d -> b (f s) d")
         x = x + (1 + gate_1[:, None]) * self.self_attention(modulate(self.norm_1(x), shift_1, scale_1))
         x = x + self.cross_attention(self.norm_2(x), appearance)
@@ -49,6 +58,8 @@ class EchoGenerator(nn.Module):
 
     A latent step holds `patch` frames, as a video VAE with temporal compression would; tokens are embedded by a map
     of their own for the face grid and for the pose. The T_prev frames enter clean, ahead of the noisy clip.
+    With `precondition` the network reads and answers at unit scale, whatever a token's `spread` and the flow time
+    (`flow.preconditioning`); `fit_spread` measures that before training, and a checkpoint keeps it.
     """
 
     def __init__(self, options: ModelOptions, m_lip: Tensor, m_face: Tensor):
@@ -57,7 +68,9 @@ class EchoGenerator(nn.Module):
         self.layout = small_layout(options.patch)
         channels = options.patch * CHANNELS
         self.current, self.previous = options.clip // options.patch, options.previous // options.patch
-        self.embed_grid, self.embed_pose = nn.Linear(channels, d), nn.Linear(channels, d)
+        beside = (1 + 2 * options.neighbours) * channels
+        self.embed_grid, self.embed_pose = nn.Linear(beside, d), nn.Linear(beside, d)
+        self.register_buffer("spread", torch.ones(TOKENS, 1))  # s: root mean square of a token's latents
         self.place = nn.Parameter(0.02 * torch.randn(TOKENS, d))
         self.is_previous = nn.Parameter(0.02 * torch.randn(2, d))  # the T_prev frames: given, or dropped
         self.register_buffer("frame_position", position_embedding(self.previous + self.current, d))
@@ -78,14 +91,28 @@ class EchoGenerator(nn.Module):
         self.register_buffer("m_lip", lip[:, None])
         self.register_buffer("m_face", face[:, None])
 
-    def forward(self, *args, **kwargs) -> Tensor:
+    def forward(self, **kwargs) -> Tensor:
         """Estimate x_1, the clean latents, from what `hidden` takes."""
-        return self.estimate(self.hidden(*args, **kwargs)[-1])
+        return self.estimate(self.hidden(**kwargs)[-1], kwargs["x_t"], kwargs["t"])
 
-    def estimate(self, h: Tensor) -> Tensor:
+    def estimate(self, h: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
         """The last block's output -> x_1 (b, current, 17, patch * 8)."""
         h = self.norm_out(h[:, self.previous :])
-        return torch.cat([self.grid_out(h[:, :, :-1]), self.pose_out(h[:, :, -1:])], 2)
+        answer = torch.cat([self.grid_out(h[:, :, :-1]), self.pose_out(h[:, :, -1:])], 2)
+        if not self.options.precondition:
+            return answer
+        c = self.scales(t)
+        return c.skip * x_t + c.out * answer
+
+    def scales(self, t: Tensor) -> Preconditioning:
+        """c_in, c_skip and c_out of flow times (b,): (b, 1, 17, 1) each."""
+        return preconditioning(t.view(-1, 1, 1, 1), self.spread)
+
+    @torch.no_grad()
+    def fit_spread(self, latents: list[Tensor]) -> None:
+        """Set `spread` from true latents, (T, 17, 8) each: about zero, which is the reference image."""
+        squares = sum(x.double().square().mean(2).sum(0) for x in latents) / sum(len(x) for x in latents)
+        self.spread.copy_(squares.sqrt().clamp_min(1e-3)[:, None])
 
     def hidden(
         self,
@@ -107,7 +134,9 @@ class EchoGenerator(nn.Module):
         avatar's voice; reference: (b, 16, 32); f_pu: (b, n, d) or None (stage 1); c_emo: (b, words, d) or None.
         """
         keep = keep_previous[:, None, None, None]
-        x = torch.cat([previous * keep, x_t], 1)
+        if self.options.precondition:
+            previous, x_t = previous / self.spread, self.scales(t).within * x_t
+        x = beside(torch.cat([previous * keep, x_t], 1), self.options.neighbours)
         h = torch.cat([self.embed_grid(x[:, :, :-1]), self.embed_pose(x[:, :, -1:])], 2)
         h = h + self.place + self.frame_position[:, None]
         given = keep * self.is_previous[0] + (1 - keep) * self.is_previous[1]
@@ -124,3 +153,11 @@ class EchoGenerator(nn.Module):
             h = block(h, time, appearance, voice, f_pu, self.m_lip, self.m_face)
             features.append(h)
         return features
+
+
+def beside(x: Tensor, neighbours: int) -> Tensor:
+    """(b, f, n, c) -> (b, f, n, (1 + 2 neighbours) c): each step with those around it, zeros beyond the ends."""
+    if not neighbours:
+        return x
+    padded = F.pad(x, (0, 0, 0, 0, neighbours, neighbours))
+    return torch.cat([padded[:, k : k + x.shape[1]] for k in range(1 + 2 * neighbours)], -1)

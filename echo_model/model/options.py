@@ -27,6 +27,10 @@ class ModelOptions:
     words: int = 8  # tokens of y_emo that c_emo holds
     dropout: float = 0.3  # of what LCU reads; a small study has few people, and LCU would know them by heart
     masks: str = "soft"  # M_lip, M_face: soft | binary
+    # Of the small generator; wan has its own.
+    precondition: bool = True  # x_hat = c_skip x_t + c_out F(c_in x_t), by each token's own spread; off: x_hat = F(x_t)
+    mixing: int = 3  # latent steps under a block's depthwise convolution over time; odd, 0: none
+    neighbours: int = 1  # latent steps on each side that are embedded beside each step of x_t
     # Ablations, under the paper's names.
     use_lcu: bool = True  # off: only the current clip of the user's audio; no history of any kind
     use_lpe: bool = True  # off: no long-range visual cues of the user and no F_int
@@ -47,6 +51,10 @@ class ModelOptions:
         for name in ("d", "heads", "blocks"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"model.{name} is {getattr(self, name)}, but must be at least 1.")
+        if self.mixing < 0 or (self.mixing and self.mixing % 2 == 0):
+            raise ConfigError(f"model.mixing is {self.mixing}, but must be odd, or 0 for no mixing over time.")
+        if self.neighbours < 0:
+            raise ConfigError(f"model.neighbours is {self.neighbours}, but must be at least 0.")
         if self.d % (2 * self.heads):
             raise ConfigError(f"model.d is {self.d}, but must be a multiple of 2 x {self.heads} (model.heads).")
         if self.context < self.clip:
