@@ -27,6 +27,7 @@ ALIASES = {
     "mirror": "mirror_of_user",
     "random_clip": "random_training_clip",
     "time_shifted": "time_shifted_audio",
+    "hard_cuts": "hard_cuts",
 }
 
 

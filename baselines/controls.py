@@ -67,6 +67,21 @@ class TimeShiftedAudio(Control):
         return frames[np.maximum(np.arange(len(frames)) - self.shift.frames, 0)]
 
 
+class HardCuts(Control):
+    """The true video in clips of ECHO's length, the last one first: every picture right, a jump at every border.
+
+    What is left over at the end, less than a clip, stays where it is.
+    """
+
+    clip_frames = 24
+
+    def generate(self, dyad: Dyad, seed: int) -> np.ndarray:
+        frames = load_arrays(dyad, ("avatar",)).avatar_frames
+        whole = len(frames) // self.clip_frames * self.clip_frames
+        clips = np.arange(whole).reshape(-1, self.clip_frames)[::-1]
+        return frames[np.concatenate([clips.ravel(), np.arange(whole, len(frames))])]
+
+
 class FrozenReference(Control):
     """The reference image throughout: the floor of everything that moves."""
 

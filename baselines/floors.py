@@ -114,6 +114,10 @@ class NearestNeighbour(WithVAE):
             raise DataError(f"no training dialogue has {self.settings.clip} frames; give a smaller options.clip.")
         return torch.stack(keys), mean, deviation, places
 
+    @property
+    def clip_frames(self) -> int:
+        return self.settings.clip
+
     def generate(self, dyad: Dyad, seed: int) -> np.ndarray:
         keys, mean, deviation, places = self.memory
         signal = (self.heard_or_seen(dyad.dyad_id) - mean) / deviation

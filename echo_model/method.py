@@ -47,6 +47,7 @@ class Talking(Method):
         self.schedule = from_dict(TrainOptions, known["train"], "train") if known["train"] else None
         self.sampling = from_dict(SamplingOptions, known["sampling"], "sampling")
         self.vae = load_vae(resources.backbone("vae"))
+        self.clip_frames = self.model.clip
         self.lcu: LCU | None = None
         self.meta: dict[str, Any] = {}
 

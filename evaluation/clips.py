@@ -74,6 +74,7 @@ class Clip:
     features: dict[str, np.ndarray] = field(default_factory=dict)  # `<reader>_<side>`, see metrics/_features.py
     map_distance: np.ndarray | None = None  # (T,) distance of the image probe's feature maps, see perceptual.py
     timing: Timing | None = None  # of its generation
+    border: int = 0  # frames from one generated clip's first to the next one's; 0: nothing tells
     rating: Rating | None = None  # None: nobody rates this method
     groups: Mapping[str, tuple[int, ...]] | None = None  # of given coefficients: group -> columns, with `all`
     valid: np.ndarray | None = None  # bool (T,): frames seen on every side; None: all. Motion is NaN elsewhere

@@ -48,6 +48,7 @@ NAMES = {
     "oracle_expression": "oracle",
     "random_training_clip": "random clip",
     "mirror_of_user": "mirror",
+    "hard_cuts": "hard cuts",
 }
 
 

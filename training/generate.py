@@ -117,6 +117,7 @@ def _generate(method: Method, dyad: Dyad, seed: int, out: Path, crf: int) -> dic
             write_video(out / row["file"], checked(frames, dyad, method.name), audio, crf=crf)
             row["frames"] = len(frames)
         row["sha256"] = file_sha256(out / row["file"])
+        row["clip_frames"] = method.clip_frames
     return row | {"wall_seconds": round(clock.wall, 3), "cpu_seconds": round(clock.cpu, 3)}
 
 

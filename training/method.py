@@ -62,6 +62,7 @@ class Method(ABC):
 
     name: str = ""
     absent: str = "no_truth"  # status of a dyad for which `generate` returns None
+    clip_frames: int = 0  # frames that are made together, so that borders lie between them; 0: none, or not known
 
     def __init__(self, options: dict[str, Any], resources: Resources) -> None:
         self.options = options

@@ -55,6 +55,10 @@ class AvatarForcing(MotionMethod):
         "sampling": SamplingOptions,
     }
 
+    @property
+    def clip_frames(self) -> int:
+        return self.settings["model"].block
+
     def build(self) -> nn.Module:
         return CausalDFoT(self.settings["model"])
 

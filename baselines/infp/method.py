@@ -85,6 +85,10 @@ class INFP(MotionMethod):
 
     sections = {"model": ModelOptions, "stage": StageOptions, "sampling": SamplingOptions}
 
+    @property
+    def clip_frames(self) -> int:
+        return self.settings["model"].window
+
     def build(self) -> INFPNetwork:
         return INFPNetwork(self.settings["model"])
 

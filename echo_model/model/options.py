@@ -99,3 +99,4 @@ class SamplingOptions:
     guide_user: float = 3.0  # guidance scale on user context and emotion together; 1 = off
     guide_emotion: float = 1.0  # on c_emo alone
     guide_audio: float = 2.0  # on the avatar's voice
+    lead: int = 8  # frames over which a clip is led on from the frame before it, lips apart; 0: none; small alone

@@ -62,6 +62,7 @@ class WanMethod(Method):
         told = parse_json(f"@{clips / ENCODERS}", str(clips / ENCODERS))
         self.sizes, self.encoders = from_dict(Sizes, told["sizes"], ENCODERS), told["sha256"]
         self.frames = self.encoded.frames()
+        self.clip_frames = self.model.clip
         self.meta: dict[str, Any] = {}
 
     def latents(self) -> WanLatents:

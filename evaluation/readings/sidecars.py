@@ -39,8 +39,9 @@ class Beside:
     ratings: dict[str, dict[str, Any]] | None = None
 
     def told(self, clip: Any) -> Any:
-        """The clip, with timing and rating of its video."""
+        """The clip, with timing and rating of its video, and how many frames it was made of at a time."""
         clip.timing, clip.rating = self.of(clip.dyad_id)
+        clip.border = int(self.times.get(clip.dyad_id, {}).get("clip_frames") or 0)
         return clip
 
     def of(self, dyad_id: str) -> tuple[Timing | None, Rating | None]:

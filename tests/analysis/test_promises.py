@@ -24,6 +24,7 @@ from evaluation import judge, run
 from evaluation.metrics._series import Undefined
 from evaluation.metrics.lips.lip_opening import lip_opening_error
 from evaluation.metrics.lips.mouth import mouth_opening_correlation
+from evaluation.metrics.pictures.clip_border import CLIP
 from evaluation.probes.frames import FrameSet, scaled
 from evaluation.probes.identity import IdentityProbe, IdentityTask
 from evaluation.probes.image import ImageProbe
@@ -38,7 +39,7 @@ from evaluation.rows import read_rows
 
 SIZE, SEEN, STEPS, SHIFT = 64, 32, 300, 10  # the world's pictures, the probes' size, training steps, frames
 KEPT, TREMOR = 0.7, 0.05  # of motion; coefficient units
-ROWS = ("truth", "vae", "frozen", "shuffled", "time_shifted", "oracle")
+ROWS = ("truth", "vae", "frozen", "shuffled", "time_shifted", "oracle", "hard_cuts")
 # Of points on the face, which the study's probes do not read; see test_score.py.
 OF_FACES = {
     card.name
@@ -123,6 +124,9 @@ def control(row: str, dyad, other) -> np.ndarray:
         return frames[0 * count]
     if row == "time_shifted":
         return frames[np.maximum(count - SHIFT, 0)]
+    if row == "hard_cuts":
+        whole = len(frames) // CLIP * CLIP
+        return frames[np.r_[count[:whole].reshape(-1, CLIP)[::-1].ravel(), count[whole:]]]
     if row == "oracle":
         return rendered(dyad, coefficients(dyad, "avatar_expected"))
     if row == "shuffled":

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dyads.contract import load_arrays, read_manifest
+from dyads.contract import ROLES, SPLITS, load_arrays, read_manifest
 from dyads.errors import ConfigError, DataError
 from dyads.features import read_features
 from dyads.media.video import read_audio, read_video
 from dyads.synthetic.__main__ import main
 from dyads.synthetic.coefficients import COEFFICIENTS, EMOTIONS, neutral
-from dyads.synthetic.identities import identities_of
+from dyads.synthetic.identities import identities_of, split_of
 from dyads.synthetic.world import WorldOptions, cast, clear_world, generate_dialogue, read_truth, write_world
 
 OPTIONS = WorldOptions(train=2, test=1, size=32, seed=7, seconds=(6.0, 6.5))
@@ -85,12 +85,29 @@ def test_video_shows_the_rendered_coefficients(world):
 
 
 def test_people_of_the_splits_are_disjoint():
-    assert not set(identities_of("train")) & set(identities_of("test"))
-    for split in ("train", "test"):
+    everyone = [person for split in SPLITS for person in identities_of(split)]
+    assert len(set(everyone)) == len(everyone)
+    assert all(split_of(person) == split for split in SPLITS for person in identities_of(split))
+    for split in SPLITS:
         people = identities_of(split)
         met = [cast(3, split, i) for i in range(len(people))]
         for role in ("user", "avatar"):
             assert sorted(c[role] for c in met) == list(people)  # everyone once a round
+
+
+def test_validation_dialogues_share_nothing_with_the_others_and_change_nothing_in_them(world, tmp_path):
+    """Options are chosen on them: no person, no dialogue of theirs is trained on or tested on."""
+    write_world(tmp_path / "more", replace(OPTIONS, validation=2), progress=False)
+    splits = {split: read_manifest(tmp_path / "more", split) for split in SPLITS}
+    people = {split: {d.side(role).subject_id for d in dyads for role in ROLES} for split, dyads in splits.items()}
+    said = {split: {d.side(role).sha256 for d in dyads for role in ROLES} for split, dyads in splits.items()}
+    for found in (people, said):
+        assert not found["validation"] & (found["train"] | found["test"])
+    assert len(splits["validation"]) == 2
+    before, after = _hashes(world), _hashes(tmp_path / "more")
+    assert {name: after[name] for name in before if name.startswith(("train/", "test/"))} == {
+        name: value for name, value in before.items() if name.startswith(("train/", "test/"))
+    }
 
 
 def test_first_frame_of_the_avatar_is_the_neutral_reference():

@@ -17,7 +17,7 @@ from echo_model.model.generator import EchoGenerator
 from echo_model.model.lcu import HBCU, LCU
 from echo_model.model.options import ModelOptions, SamplingOptions, StageOptions
 from echo_model.model.sdcm import SDCM, EntangledFusion
-from echo_model.sampling import sample_dialogue
+from echo_model.sampling import led_on, sample_dialogue
 from echo_model.stages import InteractiveTask, TalkingTask
 
 ABLATIONS = {"use_lcu": False, "use_lpe": False, "use_hbcu": False, "use_lau": False, "use_sdcm": False}
@@ -64,6 +64,75 @@ def test_sdcm_keeps_the_user_out_of_the_lips(masks):
 def test_entangled_fusion_has_as_many_parameters_within_five_percent(masks):
     whole = [count(build(ModelOptions(use_sdcm=use), masks)[0]) for use in (True, False)]
     assert abs(whole[1] / whole[0] - 1) < 0.05 and abs(count(EntangledFusion(64, 2)) / count(SDCM(64, 2)) - 1) < 0.05
+
+
+def inputs_of(generator, batch=2):
+    """Random arguments of `EchoGenerator.forward`."""
+    o, frames = generator.options, generator.previous + generator.current
+    return {
+        "x_t": torch.randn(batch, generator.current, *generator.layout.step),
+        "t": torch.linspace(0.0, 1.0, batch),
+        "previous": torch.randn(batch, generator.previous, *generator.layout.step),
+        "keep_previous": torch.ones(batch),
+        "audio": torch.randn(batch, frames, o.patch * o.window, 50),
+        "keep_audio": torch.ones(batch),
+        "reference": torch.randn(batch, 16, 32),
+    }
+
+
+def test_estimate_is_preconditioned_by_each_tokens_spread(masks, options):
+    """x_hat is x_t at t = 1 and s F at t = 0; a token read at unit scale gives the same answer at its own."""
+    generator = build(options, masks)[0].eval()
+    randomise(generator)
+    latents = torch.randn(500, 17, 8) * torch.linspace(0.2, 3.0, 17)[:, None]
+    generator.fit_spread([latents[:200], latents[200:]])
+    torch.testing.assert_close(generator.spread[:, 0], torch.linspace(0.2, 3.0, 17), rtol=0.1, atol=0)
+    given = inputs_of(generator)
+    with torch.no_grad():
+        estimate = generator(**given)
+        torch.testing.assert_close(estimate[1], given["x_t"][1])
+        unit = build(options, masks)[0].eval()
+        unit.load_state_dict(generator.state_dict() | {"spread": torch.ones(17, 1)})
+        read = unit(**given | {"previous": given["previous"] / generator.spread})
+    torch.testing.assert_close(estimate[0], generator.spread * read[0], rtol=1e-4, atol=1e-5)
+    plain = build(replace(options, precondition=False), masks)[0]
+    plain.load_state_dict(generator.state_dict())
+    assert not torch.allclose(plain(**given)[1], given["x_t"][1], atol=0.1)
+
+
+def test_a_clips_steps_are_mixed_with_their_neighbours_alone(masks, options):
+    """One block without attention: a change of one step reaches those that the convolution and the embedding see."""
+    generator = build(replace(options, blocks=1, neighbours=1, mixing=3), masks)[0].eval()
+    randomise(generator)
+    block = generator.blocks[0]
+    for layer in (block.self_attention.out, block.cross_attention.out):
+        torch.nn.init.zeros_(layer.weight)
+    given = inputs_of(generator)
+    other = given["x_t"].clone()
+    other[:, 3] += 1.0
+    with torch.no_grad():
+        moved = generator(**given | {"x_t": other, "t": torch.zeros(2)}) - generator(**given | {"t": torch.zeros(2)})
+    reached = (moved.abs().amax((0, 2, 3)) > 1e-6).tolist()
+    assert reached == [abs(k - 3) <= 2 for k in range(generator.current)]
+
+
+def test_a_clip_is_led_on_from_the_frame_before_it_but_its_lips_are_not():
+    """A jump of 5 is gone from the face at the border and stays from frame 8 on; speed goes on; lips keep theirs."""
+    frames, before = torch.arange(24.0), torch.arange(-4.0, 0.0)
+
+    def move(x):
+        return pack(x[:, None, None].expand(-1, 17, 8).clone(), 4)
+
+    m_face = torch.ones(17, 1)
+    m_face[5] = 0.0
+    led = unpack(led_on(move(frames + 5), move(before), m_face, 8, 4), 4)
+    torch.testing.assert_close(led[0, 0], torch.zeros(8))
+    torch.testing.assert_close(led[8:, 0], (frames[8:, None] + 5).expand(-1, 8))
+    assert (led[1:, 0] > led[:-1, 0]).all()
+    torch.testing.assert_close(led[:, 5], (frames[:, None] + 5).expand(-1, 8))
+    smooth = move(frames)
+    torch.testing.assert_close(led_on(smooth, move(before), m_face, 8, 4), smooth)
+    assert led_on(move(frames + 5), move(before), m_face, 0, 4).equal(move(frames + 5))
 
 
 def test_hbcu_starts_as_the_identity(options):
