@@ -119,13 +119,15 @@ def try_setting(setting: dict, config: dict, study: Path, out: Path, seed: int) 
 
 
 def read_row(measured: Path) -> dict[str, float]:
-    """The table's figures: of the whole set, else the mean over clips that have a value."""
-    found: dict[str, list[float]] = {}
+    """The table's figures: of the whole set, else the mean over the clips that have a value."""
     with measured.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if row["value"]:
-                found.setdefault(f"{row['metric']}/{row['part']}", []).append(float(row["value"]))
-    return {name: sum(found[key]) / len(found[key]) if key in found else float("nan") for name, key in COLUMNS.items()}
+        rows = [row for row in csv.DictReader(file) if row["value"]]
+    found = {}
+    for name, key in COLUMNS.items():
+        own = [row for row in rows if f"{row['metric']}/{row['part']}" == key]
+        own = [row for row in own if row["clip"] == measure.WHOLE_SET] or own
+        found[name] = sum(float(row["value"]) for row in own) / len(own) if own else float("nan")
+    return found
 
 
 def settings_of(text: str) -> list[dict[str, Any]]:
