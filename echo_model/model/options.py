@@ -28,9 +28,11 @@ class ModelOptions:
     dropout: float = 0.3  # of what LCU reads; a small study has few people, and LCU would know them by heart
     masks: str = "soft"  # M_lip, M_face: soft | binary
     # Of the small generator; wan has its own.
-    precondition: bool = True  # x_hat = c_skip x_t + c_out F(c_in x_t), by each token's own spread; off: x_hat = F(x_t)
-    mixing: int = 3  # latent steps under a block's depthwise convolution over time; odd, 0: none
-    neighbours: int = 1  # latent steps on each side that are embedded beside each step of x_t
+    precondition: bool = (
+        False  # x_hat = c_skip x_t + c_out F(c_in x_t), by each token's own spread; off: x_hat = F(x_t)
+    )
+    mixing: int = 0  # latent steps under a block's depthwise convolution over time; odd, 0: none
+    neighbours: int = 0  # latent steps on each side that are embedded beside each step of x_t
     # Ablations, under the paper's names.
     use_lcu: bool = True  # off: only the current clip of the user's audio; no history of any kind
     use_lpe: bool = True  # off: no long-range visual cues of the user and no F_int
@@ -99,4 +101,4 @@ class SamplingOptions:
     guide_user: float = 3.0  # guidance scale on user context and emotion together; 1 = off
     guide_emotion: float = 1.0  # on c_emo alone
     guide_audio: float = 2.0  # on the avatar's voice
-    lead: int = 8  # frames over which a clip is led on from the frame before it, lips apart; 0: none; small alone
+    lead: int = 0  # frames over which a clip is led on from the frame before it, lips apart; 0: none; small alone

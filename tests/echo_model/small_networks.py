@@ -9,7 +9,7 @@ from echo_model.model.lcu import LCU
 from echo_model.model.options import SamplingOptions
 from echo_model.stream import Networks
 
-SAMPLING = SamplingOptions(steps=2, guide_user=2.0, guide_emotion=1.5, guide_audio=1.5)
+SAMPLING = SamplingOptions(steps=2, guide_user=2.0, guide_emotion=1.5, guide_audio=1.5, lead=8)
 
 
 def networks(options, seed=0):

@@ -173,7 +173,8 @@ def test_stage_one_ignores_the_user_and_measures_pixels(options, masks, dialogue
 def generate(options, masks, dialogue):
     generator, lcu = build(options, masks)
     randomise(generator), randomise(lcu)
-    return sample_dialogue(generator, lcu, dialogue, options, SamplingOptions(steps=2, guide_audio=1.5), seed=3)
+    sampling = SamplingOptions(steps=2, guide_audio=1.5, lead=8)
+    return sample_dialogue(generator, lcu, dialogue, options, sampling, seed=3)
 
 
 def test_generation_is_deterministic_and_never_reads_the_true_latents(options, masks, dialogue):

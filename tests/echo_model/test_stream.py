@@ -52,7 +52,12 @@ def streamed(nets, options, sampling, frames, user, heard, voice, reference):
     return torch.cat(parts), stream
 
 
-@pytest.mark.parametrize("change", [{}, {"carry": False}, {"use_lpe": False}, {"use_lcu": False}, {"context": 24}])
+PLAIN = {"precondition": False, "mixing": 0, "neighbours": 0}
+
+
+@pytest.mark.parametrize(
+    "change", [{}, PLAIN, {"carry": False}, {"use_lpe": False}, {"use_lcu": False}, {"context": 24}]
+)
 @pytest.mark.parametrize("frames", [168, 157])
 def test_a_stream_equals_the_batch_path(options, change, frames):
     """Longer than context and Phi's reach together, so that everything that is forgotten is tested too."""
