@@ -9,6 +9,9 @@ from faces.finding.models import MESH_SIDE, POINTS, mesh, sigmoid
 
 SIDE = 1.5  # of the square, as a multiple of the face's larger extent (MediaPipe's)
 MINIMUM_SCORE = 0.5  # presence of a face; MediaPipe's own
+# Where a square has to be enlarged for the network, its points depend on how exactly it lies: two readings, by so much
+# of its place, size and angle to either side, are averaged. At 64 px that brings the lips nearer to the source's.
+APART = (0.01, 0.007, 0.03, 0.03)
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,11 @@ class Square:
         """Whether another square differs by less than `share` of the side (and as many radians)."""
         moved = max(abs(self.x - other.x), abs(self.y - other.y)) / self.side
         return max(moved, abs(np.log(other.side / self.side)), abs(self.angle - other.angle)) < share
+
+    def beside(self, way: int) -> "Square":
+        """The square that lies `APART` to one side (1) or the other (-1)."""
+        x, y, size, angle = (way * value for value in APART)
+        return Square(self.x + x * self.side, self.y + y * self.side, self.side * (1 + size), self.angle + angle)
 
 
 def axes(angle: float) -> np.ndarray:
@@ -43,8 +51,8 @@ def square_of_points(points: np.ndarray) -> Square:
     across = points[263, :2] - points[33, :2]
     angle = float(np.arctan2(across[1], across[0]))
     frame = axes(angle)
-    upright = points[:, :2] @ frame.T
-    low, high = upright.min(0), upright.max(0)
+    right, down = frame @ points.T[:2]
+    low, high = np.array([right.min(), down.min()]), np.array([right.max(), down.max()])
     x, y = (low + high) / 2 @ frame
     return Square(float(x), float(y), float(SIDE * (high - low).max()), angle)
 
@@ -90,3 +98,11 @@ def read_square(piece: np.ndarray, square: Square) -> tuple[np.ndarray, float]:
     scale = square.side / MESH_SIDE
     plane = (points[:, :2] - MESH_SIDE / 2) * scale @ axes(square.angle) + [square.x, square.y]
     return np.concatenate([plane, points[:, 2:] * scale], 1), float(sigmoid(score.ravel())[0])
+
+
+def read_face(picture: np.ndarray, square: Square, piece: np.ndarray) -> tuple[np.ndarray, float]:
+    """As `read_square` of the square's own `piece`; the mean of two readings beside it where the face is small."""
+    if square.side >= MESH_SIDE:
+        return read_square(piece, square)
+    both = [read_square(cut(picture, near), near) for near in (square.beside(1), square.beside(-1))]
+    return (both[0][0] + both[1][0]) / 2, (both[0][1] + both[1][1]) / 2

@@ -39,12 +39,19 @@ class Network:
         cv2.setNumThreads(1)  # one recording a core; more threads a picture of 192 px cost more than they bring
         self.net = cv2.dnn.readNetFromTFLite(str(model_path(name)), engine=cv2.dnn.ENGINE_CLASSIC)
         self.outputs = sorted(self.net.getUnconnectedOutLayersNames())
+        self.planes, self.blob = np.empty((3, 0, 0), np.uint8), np.empty((1, 3, 0, 0), np.float32)
 
     def __call__(self, picture: np.ndarray, low: float) -> list[np.ndarray]:
         """Outputs for uint8 RGB (H,W,3), scaled to `low` .. 1 with low 0 or -1."""
         scale = (1 - low) / 255
-        blob = cv2.dnn.blobFromImage(picture, scale, mean=(-low / scale,) * 3)
-        self.net.setInput(blob)
+        if self.planes.shape[1:] != picture.shape[:2]:  # kept: fresh memory a picture costs as much as the scaling
+            self.planes = np.empty((3, *picture.shape[:2]), np.uint8)
+            self.blob = np.empty((1, *self.planes.shape), np.float32)
+        cv2.split(picture, list(self.planes))
+        np.multiply(self.planes, np.float32(scale), out=self.blob[0])
+        if low:
+            self.blob += np.float32(low)
+        self.net.setInput(self.blob)
         return list(self.net.forward(self.outputs))
 
 

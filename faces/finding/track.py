@@ -8,17 +8,20 @@ its points creep on a still picture.
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from dyads.errors import ConfigError
 from faces.finding.detect import Detections, detect, overlap
 from faces.finding.eyes import with_eyes
-from faces.finding.mesh import MINIMUM_SCORE, Square, cut, read_square, square_of_detection, square_of_points
+from faces.finding.mesh import MINIMUM_SCORE, Square, cut, read_face, square_of_detection, square_of_points
+from faces.finding.models import MESH_SIDE
 
 CHOICES = ("largest", "left", "right")
 RIVAL = 0.5  # a further face counts from this share of the followed one's size: not a picture on the wall
 MESH_TO_BOX = 1.25  # extent of the points over that of the detector's box, which ends at the brows
 SURE = 0.95  # presence of a face that no detector has seen
+CELLS = 16  # a side, in which a change is looked for
 SETTLE = 4  # readings of a first picture, at most, until its square stands still
 
 
@@ -60,11 +63,11 @@ class Reading:
 
 def _same(piece: np.ndarray, before: np.ndarray, options: Options) -> bool:
     """Whether two cuts differ by no more than a codec's noise."""
-    if np.array_equal(piece, before):
-        return True
-    change = np.abs(piece.astype(np.int16) - before)
-    cells = change.reshape(16, 12, 16, 12, 3).mean((1, 3, 4))
-    return bool(cells.mean() <= options.noise and cells.max() <= options.noise_peak)
+    change = cv2.absdiff(piece, before)
+    if sum(cv2.mean(change)[:3]) / 3 > options.noise:
+        return False
+    cells = change.reshape(CELLS, MESH_SIDE // CELLS, CELLS, -1).mean((1, 3))
+    return bool(cells.max() <= options.noise_peak)
 
 
 class Tracker:
@@ -107,7 +110,7 @@ class Tracker:
             square = square_of_detection(rest.box[index], rest.keypoints[index])
             for _ in range(SETTLE):
                 piece = cut(picture, square)
-                points, score = read_square(piece, square)
+                points, score = read_face(picture, square, piece)
                 following = square_of_points(points)
                 if score < MINIMUM_SCORE or square.near(following, self.options.slack):
                     break
@@ -128,7 +131,7 @@ class Tracker:
             square = Square(width / 2, 0.54 * height, 0.95 * height, angle)
             for _ in range(SETTLE):
                 piece = cut(picture, square)
-                points, score = read_square(piece, square)
+                points, score = read_face(picture, square, piece)
                 following = square_of_points(points)
                 if score < SURE or square.near(following, self.options.slack):
                     break
@@ -179,7 +182,7 @@ class Tracker:
         piece = cut(picture, self.square)
         if self.piece is not None and _same(piece, self.piece, self.options):
             return True
-        points, score = read_square(piece, self.square)
+        points, score = read_face(picture, self.square, piece)
         if score < MINIMUM_SCORE:
             self.square = self.piece = None
             return False
@@ -187,7 +190,7 @@ class Tracker:
         if not self.square.near(following, self.options.slack):
             if not self.square.near(following, 0.15):  # it jumped: the points come from the rim of the old square
                 piece = cut(picture, following)
-                points, score = read_square(piece, following)
+                points, score = read_face(picture, following, piece)
                 if score < MINIMUM_SCORE:
                     self.square = self.piece = None
                     return False
