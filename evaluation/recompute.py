@@ -5,64 +5,21 @@ card says `from_readings`; rows of the other metrics are taken over from --rows,
 """
 
 import argparse
-import math
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dyads.errors import DataError, run_cli
-from evaluation.cards import OK, Value
-from evaluation.clips import Clip, Truth
+from evaluation.cards import Value
+from evaluation.clips import Clip
 from evaluation.readings.clip import Tools
-from evaluation.readings.stored import read_features
+from evaluation.readings.stored import read_meta, restored_clips
 from evaluation.rows import read_rows
 from evaluation.run import measure, write_rows
-
-MOTION = {"generated", "true", "user", "reference"}  # `motion_...` of a Clip
-TRUTH = {"truth", "expected", "emotion", "cue"}
-CLIP_FIELDS = {field.name for field in fields(Clip)}
 
 
 def restored(path: Path) -> tuple[list[Clip], dict[str, Any]]:
     """The clips of a features file without their frames, failed ones too, in the order measured; and its header."""
-    stored, meta = read_features(path)
-    if "clips" not in meta:
-        raise DataError(f"{path} does not say which clips failed; run `python -m evaluation.run` for this row again.")
-    clips = []
-    for dyad_id, frames, status in meta["clips"]:
-        clip = Clip(dyad_id, frames, status, np.zeros(frames, bool), names=tuple(meta["names"]))
-        clip.groups, clip.people = meta.get("groups"), meta.get("people", {}).get(dyad_id)
-        if status == OK:
-            for key, array in stored[dyad_id].items():
-                name = f"motion_{key}" if key in MOTION else key
-                if name in CLIP_FIELDS and key not in TRUTH:
-                    setattr(clip, name, array)
-                elif key not in TRUTH:
-                    clip.features[key] = array
-            clip.speaking = clip.speaking.astype(bool)
-            clip.speaker_known = bool(np.all(clip.speaker_known))
-            clip.valid = None if clip.valid is None else clip.valid.astype(bool)
-            clip.truth = _truth(stored[dyad_id], clip, meta)
-        clips.append(clip)
-    return clips, meta
-
-
-def _truth(stored: dict[str, np.ndarray], clip: Clip, meta: dict[str, Any]) -> Truth | None:
-    """The oracle's side of the truth; the user's true coefficients are not stored."""
-    if "expected" not in stored:
-        return None
-    return Truth(
-        names=tuple(meta["truth_names"]),
-        user=np.full_like(stored["truth"], math.nan),
-        avatar=stored["truth"],
-        expected=stored["expected"],
-        speaking=clip.speaking,
-        emotion=stored["emotion"],
-        cue=stored["cue"],
-        emotions=tuple(meta["emotions"]),
-    )
+    return list(restored_clips(path)), read_meta(path)
 
 
 def recomputed(clips: list[Clip]) -> list[tuple[str, Value]]:

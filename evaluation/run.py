@@ -9,9 +9,10 @@ import csv
 import io
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from dyads.contract import file_sha256, read_manifest
 from dyads.errors import ConfigError, run_cli
@@ -77,16 +78,14 @@ def measure(
     wanted: tuple[str, ...] = (),
     readings_only: bool = False,
     of_set: bool = True,
-    known: Sequence[Clip] = (),
 ) -> tuple[list[tuple[str, Value]], list[Clip]]:
     """Rows (clip id or '*', value) of all metrics, and the clips without their frames.
 
     `readings_only`: leave out metrics of single clips that need more than what the probes read. `of_set` False: leave
-    out metrics of the whole set, of which these clips are a part. `known`: clips of the same set,
-    measured before (`evaluation.readings.gather`).
+    out metrics of the whole set, of which these clips are a part.
     """
-    chosen = {name: module for name, module in modules().items() if not wanted or name in wanted}
-    rows, kept = [], list(known)
+    chosen = _chosen(wanted)
+    rows, kept = [], []
     for clip in clips:
         for module in chosen.values():
             cards = [card for card in module.CARDS if card.per == "clip" or card.clip_rows]
@@ -98,15 +97,28 @@ def measure(
             rows += [(clip.dyad_id, value) for value in values]
         clip.generated = clip.true = clip.audio = None
         kept.append(clip)
-    failed = next((clip.status for clip in kept if clip.status != OK), None)
-    for module in chosen.values() if of_set else ():
+    if of_set:
+        rows += set_rows(kept, [clip.status for clip in kept], tools, wanted)
+    return rows, kept
+
+
+def set_rows(
+    clips: Collection[Clip], statuses: Iterable[str], tools: Tools, wanted: tuple[str, ...] = ()
+) -> list[tuple[str, Value]]:
+    """Rows ('*', value) of the metrics of the whole set; `clips` are gone through more than once, in order."""
+    rows, failed = [], next((status for status in statuses if status != OK), None)
+    for module in _chosen(wanted).values():
         cards = [card for card in module.CARDS if card.per == "set"]
         if failed:  # fewer clips would be another test set
             values = [undefined(*pair, failed) for pair in promised(cards)]
         else:
-            values = collect(getattr(module, "set_values", None), kept, tools, cards)
+            values = collect(getattr(module, "set_values", None), clips, tools, cards)
         rows += [(WHOLE_SET, value) for value in values]
-    return rows, kept
+    return rows
+
+
+def _chosen(wanted: tuple[str, ...]) -> dict[str, ModuleType]:
+    return {name: module for name, module in modules().items() if not wanted or name in wanted}
 
 
 def write_rows(path: Path, rows: list[tuple[str, Value]], method: str, seed: int, dataset: str, split: str) -> None:

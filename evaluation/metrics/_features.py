@@ -1,13 +1,15 @@
 """Features that networks and small probes read in both videos: where a metric finds them, and what it makes of them."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from functools import partial
 
 import numpy as np
 
 from evaluation.cards import Value
 from evaluation.clips import Clip
 from evaluation.metrics._estimate import estimate, no_estimate
-from evaluation.metrics._series import Undefined, frechet, require_frames
+from evaluation.metrics._series import Undefined, require_frames
+from evaluation.metrics._sums import ByClip
 
 
 def features(clip: Clip, reader: str, side: str) -> np.ndarray:
@@ -19,19 +21,13 @@ def features(clip: Clip, reader: str, side: str) -> np.ndarray:
     return np.asarray(found, np.float64)
 
 
-def feature_frechet(metric: str, part: str, reader: str, clips: list[Clip], minimum: int) -> Iterator[Value]:
+def feature_frechet(metric: str, part: str, reader: str, clips: Collection[Clip], minimum: int) -> Iterator[Value]:
     """The rows of `_estimate.estimate` for what a reader found; below `minimum` samples there is no distance."""
-
-    def distance(generated: np.ndarray, true: np.ndarray) -> float:
-        require_frames(len(true), minimum)
-        return frechet(generated, true)
-
+    sides = [ByClip(clips, partial(features, reader=reader, side=side)) for side in ("generated", "true")]
     try:
-        sides = [[features(clip, reader, side) for clip in clips] for side in ("generated", "true")]
+        yield from estimate(metric, part, *sides, lambda dimensions: minimum)
     except Undefined as failure:
         yield from no_estimate(metric, part, failure.status)
-    else:
-        yield from estimate(metric, part, *sides, distance)
 
 
 def cosines(features: np.ndarray, others: np.ndarray) -> float:

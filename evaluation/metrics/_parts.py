@@ -1,13 +1,14 @@
 """Motion of one part of the face, of one clip or of all, and the value that a function finds in it."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import numpy as np
 
 from evaluation.cards import Value, undefined
 from evaluation.clips import Clip
 from evaluation.metrics._estimate import estimate, no_estimate
-from evaluation.metrics._series import Undefined
+from evaluation.metrics._series import Undefined, require_frames
+from evaluation.metrics._sums import ByClip, Products
 
 
 def motion(clips: Sequence[Clip], part: str, *sources: str, centred: bool = False) -> list[np.ndarray]:
@@ -51,16 +52,40 @@ def part_value(
         return undefined(metric, label or part, failure.status)
 
 
+def sums_value(
+    metric: str,
+    part: str,
+    function: Callable[[Products], float],
+    clips: Iterable[Clip],
+    *sources: str,
+    each: Callable[[np.ndarray], np.ndarray],
+    least: int,
+    label: str | None = None,
+) -> Value:
+    """As `part_value`, of the sums over `each(motion)` clip by clip; undefined below `least` frames and with NaN."""
+    sums, frames = Products(), 0
+    try:
+        for clip in clips:
+            series = motion([clip], part, *sources)
+            frames += len(series[0])
+            sums.add(*map(each, series))
+        require_frames(frames, least)
+        if not sums.finite:
+            raise Undefined("not_finite")
+        return Value(metric, label or part, function(sums))
+    except Undefined as failure:
+        return undefined(metric, label or part, failure.status)
+
+
 def part_estimate(
-    metric: str, part: str, distance: Callable[[np.ndarray, np.ndarray], float], clips: Iterable[Clip], *beside: str
+    metric: str, part: str, least: Callable[[int], int], clips: Collection[Clip], *beside: str
 ) -> Iterator[Value]:
     """The rows of `_estimate.estimate` for generated against true motion, each beside the motion of `beside`."""
+
+    def side(source: str) -> ByClip:
+        return ByClip(clips, lambda clip: np.concatenate(motion([clip], part, *beside, source), axis=1))
+
     try:
-        sides = [
-            [np.concatenate(motion([clip], part, *beside, side), axis=1) for clip in clips]
-            for side in ("generated", "true")
-        ]
+        yield from estimate(metric, part, side("generated"), side("true"), least)
     except Undefined as failure:
         yield from no_estimate(metric, part, failure.status)
-    else:
-        yield from estimate(metric, part, *sides, distance)

@@ -1,52 +1,23 @@
 """A row's shards as one: `python -m evaluation.readings.gather --parts 1-of-2.csv 2-of-2.csv --out seed0.csv`.
 
-Values per clip are taken over, readings and provenance joined, and metrics of the whole set computed from the joined
-readings, in the manifest's order: the result is the same, byte for byte, as of one job that measured every clip.
+Values per clip are taken over, readings and provenance joined, and metrics of the whole set computed from sums over the
+shards' clips, one after the other in the manifest's order: the result is the same, byte for byte, as of one job that
+measured every clip, and memory does not grow with the dialogues.
 """
 
 import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from safetensors.numpy import save_file
 
 from dyads.errors import DataError, run_cli
-from dyads.files import atomic_path, write_json, write_text
+from dyads.files import atomic_path, write_json
 from dyads.shards.records import summed
 from evaluation.readings.clip import Tools
-from evaluation.readings.stored import read_features
-from evaluation.recompute import restored
-from evaluation.run import measure, value_lines
+from evaluation.readings.joined import JoinedClips, join_files, join_meta
+from evaluation.run import set_rows, value_lines
 
 READINGS = ".features.safetensors"
-
-
-def join_readings(parts: Sequence[Path], out: Path) -> dict[str, Any]:
-    """Write the readings of `parts` (.features.safetensors) as one file; its header."""
-    tensors: dict[str, np.ndarray] = {}
-    whole: dict[str, Any] = {}
-    for path in parts:
-        clips, meta = read_features(path)
-        tensors.update({f"{clip}/{key}": array for clip, found in clips.items() for key, array in found.items()})
-        if not whole:
-            whole = dict(meta)
-            continue
-        if (meta["method"], meta["seed"], meta["names"]) != (whole["method"], whole["seed"], whole["names"]):
-            raise DataError(f"{path} is of another row or probe than {parts[0]}; measure its shards again.")
-        datasets = {name for name in f"{whole['dataset']},{meta['dataset']}".split(",") if name}
-        whole["dataset"] = ",".join(sorted(datasets))
-        whole["clips"] += meta["clips"]
-        for key, value in meta.items():
-            if isinstance(value, dict):  # by dialogue, such as who is in it
-                whole[key] = {**whole.get(key, {}), **value}
-            elif not whole.get(key):  # a shard without truth, or without a dialogue, does not know it
-                whole[key] = value
-    with atomic_path(out) as temporary:
-        save_file(tensors, temporary, metadata={"meta": json.dumps(whole)})
-    return whole
 
 
 def gather(parts: Sequence[Path], out: Path, metrics: tuple[str, ...] = ()) -> int:
@@ -58,14 +29,18 @@ def gather(parts: Sequence[Path], out: Path, metrics: tuple[str, ...] = ()) -> i
     for path in (file for part in parts for file in (part, part.with_suffix(".json"), part.with_suffix(READINGS))):
         if not path.is_file():
             raise DataError(f"shard {path} is missing; run the same command again to make it.")
-    features = out.with_suffix(READINGS)
-    meta = join_readings([part.with_suffix(READINGS) for part in parts], features)
-    clips, _ = restored(features)
-    rows, _ = measure(iter(()), Tools(), metrics, known=clips)
+    readings = [part.with_suffix(READINGS) for part in parts]
+    meta = join_meta(readings)
+    clips = JoinedClips(readings, meta)
+    rows = set_rows(clips, clips.statuses, Tools(), metrics)
+    join_files(readings, out.with_suffix(READINGS), meta)
     write_json(out.with_suffix(".json"), summed([json.loads(part.with_suffix(".json").read_text()) for part in parts]))
     header, *lines = value_lines(rows, meta["method"], meta["seed"], meta["dataset"], meta["split"])
-    own = [line for part in parts for line in part.read_text(encoding="utf-8").splitlines()[1:]]
-    write_text(out, "\n".join([header, *own, *lines]) + "\n")
+    with atomic_path(out) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        file.write(f"{header}\n")
+        for part in parts:
+            file.write(part.read_text(encoding="utf-8").partition("\n")[2])
+        file.write("".join(f"{line}\n" for line in lines))
     return len(clips)
 
 

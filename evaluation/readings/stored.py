@@ -1,7 +1,12 @@
 """The readings of a row's clips in one safetensors file beside its values, for all that needs no pictures."""
 
 import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -10,7 +15,11 @@ from safetensors.numpy import save_file
 from dyads.errors import DataError
 from dyads.files import atomic_path
 from evaluation.cards import OK
-from evaluation.clips import Clip
+from evaluation.clips import Clip, Truth
+
+MOTION = {"generated", "true", "user", "reference"}  # `motion_...` of a Clip
+TRUTH = {"truth", "expected", "emotion", "cue"}
+CLIP_FIELDS = {field.name for field in fields(Clip)}
 
 
 def seen_only(clip: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -62,14 +71,79 @@ def read_features(path: Path | str) -> tuple[dict[str, dict[str, np.ndarray]], d
     frames or windows that the reader takes. `sync_generated`, `sync_true` and the like are readings of
     `evaluation.readings.lip_sync`, `voice_user`, `voice_avatar` (T, A) of `evaluation.readings.voice`.
     """
+    with _opened(path) as (file, meta):
+        clips: dict[str, dict[str, np.ndarray]] = {}
+        for name in file.keys():
+            clip, _, key = name.rpartition("/")
+            clips.setdefault(clip, {})[key] = file.get_tensor(name)
+    return dict(sorted(clips.items())), meta
+
+
+def read_meta(path: Path | str) -> dict[str, Any]:
+    """The header alone."""
+    with _opened(path) as (_, meta):
+        return meta
+
+
+@contextmanager
+def _opened(path: Path | str) -> Iterator[tuple[Any, dict[str, Any]]]:
     try:
         with safe_open(str(path), "np") as file:
             meta = json.loads((file.metadata() or {})["meta"])
             meta["names"], meta["method"]  # what only such a file has
-            clips: dict[str, dict[str, np.ndarray]] = {}
-            for name in file.keys():
-                clip, _, key = name.rpartition("/")
-                clips.setdefault(clip, {})[key] = file.get_tensor(name)
+            yield file, meta
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise DataError(f"{path}: holds no probe readings ({error}); run `python -m evaluation.run`.") from error
-    return dict(sorted(clips.items())), meta
+
+
+def restored_clips(path: Path | str, whole: dict[str, Any] | None = None) -> Iterator[Clip]:
+    """The clips of a readings file without their frames, failed ones too, in the order measured, one at a time.
+
+    `whole`: the header of the set of which this file holds a part. DataError: the file does not say which failed.
+    """
+    with _opened(path) as (file, meta):
+        if "clips" not in meta:
+            raise DataError(
+                f"{path} does not say which clips failed; run `python -m evaluation.run` for this row again."
+            )
+        keys: dict[str, list[str]] = {}
+        for name in file.keys():
+            clip, _, key = name.rpartition("/")
+            keys.setdefault(clip, []).append(key)
+        for dyad_id, frames, status in meta["clips"]:
+            stored = {key: file.get_tensor(f"{dyad_id}/{key}") for key in keys[dyad_id]} if status == OK else {}
+            yield _restored(stored, whole or meta, dyad_id, frames, status)
+
+
+def _restored(stored: dict[str, np.ndarray], meta: dict[str, Any], dyad_id: str, frames: int, status: str) -> Clip:
+    clip = Clip(dyad_id, frames, status, np.zeros(frames, bool), names=tuple(meta["names"]))
+    clip.groups, clip.people = meta.get("groups"), meta.get("people", {}).get(dyad_id)
+    if status != OK:
+        return clip
+    for key, array in stored.items():
+        name = f"motion_{key}" if key in MOTION else key
+        if name in CLIP_FIELDS and key not in TRUTH:
+            setattr(clip, name, array)
+        elif key not in TRUTH:
+            clip.features[key] = array
+    clip.speaking = clip.speaking.astype(bool)
+    clip.speaker_known = bool(np.all(clip.speaker_known))
+    clip.valid = None if clip.valid is None else clip.valid.astype(bool)
+    clip.truth = _truth(stored, clip, meta)
+    return clip
+
+
+def _truth(stored: dict[str, np.ndarray], clip: Clip, meta: dict[str, Any]) -> Truth | None:
+    """The oracle's side of the truth; the user's true coefficients are not stored."""
+    if "expected" not in stored:
+        return None
+    return Truth(
+        names=tuple(meta["truth_names"]),
+        user=np.full_like(stored["truth"], math.nan),
+        avatar=stored["truth"],
+        expected=stored["expected"],
+        speaking=clip.speaking,
+        emotion=stored["emotion"],
+        cue=stored["cue"],
+        emotions=tuple(meta["emotions"]),
+    )

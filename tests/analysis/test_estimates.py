@@ -12,7 +12,6 @@ from evaluation.cards import OK, count_part, extrapolated_part
 from evaluation.clips import MOTION_PARTS, Clip
 from evaluation.frechet import MINIMUM_UNITS
 from evaluation.metrics._estimate import estimate
-from evaluation.metrics._series import frechet
 from evaluation.metrics.motion import motion_fd, paired_fd
 from evaluation.metrics.pictures import fid_small
 from evaluation.registry import cards
@@ -26,8 +25,8 @@ def noise(seed: int, *shape: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=shape)
 
 
-def rows(generated, true, distance=frechet) -> dict[str, tuple[float, str]]:
-    found = {row.part: (row.value, row.status) for row in estimate("m", "all", generated, true, distance)}
+def rows(generated, true) -> dict[str, tuple[float, str]]:
+    found = {row.part: (row.value, row.status) for row in estimate("m", "all", generated, true)}
     assert set(found) == {"all", "all_count", "all_extrapolated"}
     return found
 

@@ -14,7 +14,7 @@ from analysis.claims import Claim, chances, judge
 from analysis.pairing import Readings, _by_set, compare
 from evaluation.frechet import extrapolate
 from evaluation.metrics._estimate import estimate
-from evaluation.metrics._series import Undefined, follows, frechet, slope
+from evaluation.metrics._series import Undefined, follows, slope
 from evaluation.metrics.expression.expression import expression_amplitude
 from evaluation.metrics.motion import rpcc
 from evaluation.readings import set_level
@@ -179,7 +179,7 @@ def test_an_extrapolation_draws_whole_clips():
     rng = np.random.default_rng(0)
     shift = 2 * rng.standard_normal((2, 14, 1, 3))
     generated, true = (list(side + 0.1 * rng.standard_normal((14, 20, 3))) for side in shift)
-    found = {row.part: row.value for row in estimate("m", "all", generated, true, frechet)}["all_extrapolated"]
+    found = {row.part: row.value for row in estimate("m", "all", generated, true)}["all_extrapolated"]
     sides = np.concatenate(generated), np.concatenate(true)
     groups = np.repeat(np.arange(14), 20)
     by_clip, by_frame = (

@@ -7,6 +7,7 @@ import numpy as np
 from evaluation.cards import MetricCard, Value
 from evaluation.metrics._estimate import PROTOCOL, estimate, no_estimate
 from evaluation.metrics._series import Undefined, frechet, require_frames
+from evaluation.metrics._sums import ByClip
 
 
 def e_fid(generated: np.ndarray, true: np.ndarray) -> float:
@@ -14,7 +15,7 @@ def e_fid(generated: np.ndarray, true: np.ndarray) -> float:
 
     Undefined: `too_few_frames` below D + 1, `length_mismatch` of the counts, `not_finite`.
     """
-    require_frames(min(len(generated), len(true)), true.shape[1] + 1)
+    require_frames(min(len(generated), len(true)), _least(true.shape[1]))
     return frechet(generated, true)
 
 
@@ -58,16 +59,21 @@ def expressions(clip, side: str) -> np.ndarray:
 
 
 def set_values(clips, tools) -> Iterator[Value]:
+    sides = (ByClip(clips, lambda clip, k=k: _seen(clip)[k]) for k in (0, 1))
     try:
-        sides: tuple[list, list] = ([], [])
-        for clip in clips:
-            generated, true = expressions(clip, "generated"), expressions(clip, "true")
-            if generated.shape != true.shape:
-                raise Undefined("length_mismatch")
-            seen = np.isfinite(generated).all(1) & np.isfinite(true).all(1)
-            sides[0].append(generated[seen])
-            sides[1].append(true[seen])
+        yield from estimate("e_fid", "expression", *sides, _least)
     except Undefined as failure:
         yield from no_estimate("e_fid", "expression", failure.status)
-    else:
-        yield from estimate("e_fid", "expression", *sides, e_fid)
+
+
+def _seen(clip) -> tuple[np.ndarray, np.ndarray]:
+    """Generated and true expression numbers of the frames in which both have one."""
+    generated, true = expressions(clip, "generated"), expressions(clip, "true")
+    if generated.shape != true.shape:
+        raise Undefined("length_mismatch")
+    seen = np.isfinite(generated).all(1) & np.isfinite(true).all(1)
+    return generated[seen], true[seen]
+
+
+def _least(dimensions: int) -> int:
+    return dimensions + 1

@@ -19,6 +19,7 @@ from evaluation.metrics._series import (
     require_frames,
     slope,
 )
+from evaluation.metrics._sums import Products
 
 CUES = {"cue_face": 1, "cue_voice": 2, "cue_words": 4}
 LEAST_SLOPE = 1e-3  # of the truth on the oracle; below, their ratio is noise
@@ -160,19 +161,26 @@ def changes(clip: Clip, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray,
     )
 
 
-def _selections(clips: list[Clip]) -> Iterator[tuple[str, list[np.ndarray]]]:
+def _selections(clip: Clip) -> Iterator[tuple[str, list[np.ndarray]]]:
     """Each part with its (generated, true, oracle) arrays over the frames that belong to it."""
     for part, names in EXPRESSION_PARTS.items():
-        pooled = [np.concatenate(arrays) for arrays in zip(*(changes(c, names) for c in clips), strict=True)]
-        yield part, pooled
+        whole = [*changes(clip, names)]
+        yield part, whole
         if part == "all":
-            cue = np.concatenate([clip.truth.cue for clip in clips])
             for name, bit in CUES.items():
-                yield name, [array[cue == bit] for array in pooled]
+                yield name, [array[clip.truth.cue == bit] for array in whole]
 
 
-def _measured(clips: list[Clip]) -> Iterator[Value]:
-    for part, (generated, true, oracle) in _selections(clips):
+def _value(name: str, part: str, function, *arguments) -> Value:
+    try:
+        return Value(name, part, function(*arguments))
+    except Undefined as failure:
+        return undefined(name, part, failure.status)
+
+
+def clip_values(clip, tools) -> Iterator[Value]:
+    _require_truth([clip])
+    for part, (generated, true, oracle) in _selections(clip):
         yield _value("expression_correlation", part, expression_correlation, generated, oracle)
         yield _value("expression_amplitude", part, expression_amplitude, generated, true, oracle)
         yield _value("expression_amplitude", truth_part(part), expression_amplitude, true, true, oracle)
@@ -180,23 +188,61 @@ def _measured(clips: list[Clip]) -> Iterator[Value]:
             yield _value("expression_valence", part, valence_accuracy, generated[:, 0], oracle[:, 0])
 
 
-def _value(name: str, part: str, function, *arrays: np.ndarray) -> Value:
-    try:
-        return Value(name, part, function(*arrays))
-    except Undefined as failure:
-        return undefined(name, part, failure.status)
-
-
-def clip_values(clip, tools) -> Iterator[Value]:
-    _require_truth([clip])
-    yield from _measured([clip])
-
-
 def set_values(clips, tools) -> Iterator[Value]:
     _require_truth(clips)
-    yield from _measured(clips)
+    sums: dict[str, Products] = {}
+    seen = np.zeros((3, 3), np.int64)
+    for clip in clips:
+        for part, arrays in _selections(clip):
+            sums.setdefault(part, Products()).add(*arrays)
+            if part == "smile":
+                seen += _classes(arrays[0][:, 0], arrays[2][:, 0])
+    for part, own in sums.items():
+        yield _value("expression_correlation", part, _correlation, own)
+        yield _value("expression_amplitude", part, _amplitude, own, 0)
+        yield _value("expression_amplitude", truth_part(part), _amplitude, own, 1)
+        if part == "smile":
+            yield _value("expression_valence", part, _valence, own, seen)
 
 
-def _require_truth(clips: list[Clip]) -> None:
-    if not clips[0].names or any(clip.truth is None for clip in clips):
+def _correlation(sums: Products) -> float:
+    """`expression_correlation` from sums over generated 0, true 1 and oracle 2."""
+    _require_sums(sums)
+    generated, oracle = sums.pooled_spread(0), sums.pooled_spread(2)
+    if oracle <= CONSTANT_SD:
+        raise Undefined("constant_series")
+    return 0.0 if generated <= CONSTANT_SD else sums.correlation(0, 2)
+
+
+def _amplitude(sums: Products, side: int) -> float:
+    """`expression_amplitude` of the generated (0) or of the true (1) series."""
+    _require_sums(sums)
+    if sums.pooled_spread(2) <= CONSTANT_SD or (truth := sums.slope(1, 2)) < LEAST_SLOPE:
+        raise Undefined("constant_series")
+    return sums.slope(side, 2) / truth
+
+
+def _classes(generated: np.ndarray, oracle: np.ndarray) -> np.ndarray:
+    """Frames by valence class, oracle's (3) by generated's (3); of a frame with NaN, wherever: `_valence` looks."""
+    classes = [np.digitize(series, (-VISIBLE, VISIBLE)) for series in (oracle, generated)]
+    return np.bincount(3 * classes[0] + classes[1], minlength=9).reshape(3, 3)
+
+
+def _valence(sums: Products, seen: np.ndarray) -> float:
+    """`valence_accuracy` from counts; the sums tell of NaN and of too few frames."""
+    _require_sums(sums)
+    there = seen.sum(1) > 0
+    if there.sum() < 2:
+        raise Undefined("constant_series")
+    return float((np.diag(seen)[there] / seen.sum(1)[there]).mean())
+
+
+def _require_sums(sums: Products) -> None:
+    if not sums.finite:
+        raise Undefined("not_finite")
+    require_frames(sums.count, 3)
+
+
+def _require_truth(clips) -> None:
+    if any(not clip.names or clip.truth is None for clip in clips):
         raise Undefined("no_truth")

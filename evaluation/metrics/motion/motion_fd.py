@@ -62,9 +62,14 @@ CARDS = (
 )
 
 
+def least_frames(dimensions: int) -> int:
+    """Frames below which there is no distance."""
+    return MINIMUM_PER_DIMENSION * dimensions
+
+
 def motion_fd(generated: np.ndarray, true: np.ndarray) -> float:
     """Frechet distance of two (N, D). Undefined: fewer than 2 D frames, or unequal counts."""
-    require_frames(min(len(generated), len(true)), MINIMUM_PER_DIMENSION * true.shape[1])
+    require_frames(min(len(generated), len(true)), least_frames(true.shape[1]))
     return frechet(generated, true)
 
 
@@ -75,4 +80,4 @@ def clip_values(clip, tools) -> Iterator[Value]:
 
 def set_values(clips, tools) -> Iterator[Value]:
     for part in MOTION_PARTS:
-        yield from part_estimate("motion_fd_pooled", part, motion_fd, clips)
+        yield from part_estimate("motion_fd_pooled", part, least_frames, clips)

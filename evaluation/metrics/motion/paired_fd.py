@@ -8,7 +8,7 @@ from evaluation.cards import MetricCard, Value
 from evaluation.clips import MOTION_PARTS
 from evaluation.metrics._estimate import PROTOCOL
 from evaluation.metrics._parts import part_estimate, part_value
-from evaluation.metrics.motion.motion_fd import motion_fd
+from evaluation.metrics.motion.motion_fd import least_frames, motion_fd
 
 _EQUATION = r"\operatorname{FD}\left([x;y],[x;\hat y]\right)"
 _COMMON = {
@@ -73,4 +73,4 @@ def clip_values(clip, tools) -> Iterator[Value]:
 
 def set_values(clips, tools) -> Iterator[Value]:
     for part in MOTION_PARTS:
-        yield from part_estimate("paired_fd_pooled", part, motion_fd, clips, "user")
+        yield from part_estimate("paired_fd_pooled", part, least_frames, clips, "user")

@@ -6,7 +6,7 @@ import numpy as np
 
 from evaluation.cards import MetricCard, Value
 from evaluation.clips import MOTION_PARTS
-from evaluation.metrics._parts import part_value
+from evaluation.metrics._parts import part_value, sums_value
 from evaluation.metrics._series import (
     CONSTANT_SD,
     Undefined,
@@ -15,7 +15,9 @@ from evaluation.metrics._series import (
     require_finite,
     require_frames,
 )
+from evaluation.metrics._sums import Products, correlations, flat
 
+SAME = 1e-8  # a standard deviation below which all values are one, as `pearson` has it
 SOURCES = ("generated", "true", "user")
 _ORDER = (("ground_truth", "vae_round_trip"), ("vae_round_trip", "shuffled_partner"))
 _COMMON = {
@@ -142,5 +144,27 @@ def clip_values(clip, tools) -> Iterator[Value]:
 
 def set_values(clips, tools) -> Iterator[Value]:
     for part in MOTION_PARTS:
-        yield part_value("rpcc_dimension", part, rpcc, clips, *SOURCES, centred=True)
-        yield part_value("rpcc_pooled", part, rpcc_pooled, clips, *SOURCES)
+        yield sums_value("rpcc_dimension", part, _of_dimensions, clips, *SOURCES, each=_centred, least=3)
+        yield sums_value("rpcc_pooled", part, _of_all, clips, *SOURCES, each=flat, least=3)
+
+
+def _centred(series: np.ndarray) -> np.ndarray:
+    return series - series.mean(0) if len(series) else series
+
+
+def _of_dimensions(sums: Products) -> float:
+    """`rpcc` from sums over generated 0, true 1 and user 2."""
+    spread = np.stack([sums.spread(series) for series in range(3)])
+    moving = spread[1:].min(0) > CONSTANT_SD
+    if not moving.any():
+        raise Undefined("constant_series")
+    p = sums.products[:, :, moving]
+    own, made = (correlations(p[series, 2], p[series, series], p[2, 2]) for series in (1, 0))
+    return float(np.where(spread[0, moving] <= CONSTANT_SD, 1 + np.abs(own), np.abs(own - made)).mean())
+
+
+def _of_all(sums: Products) -> float:
+    """`rpcc_pooled` from sums over flattened series."""
+    if min(sums.pooled_spread(series) for series in range(3)) <= SAME:
+        raise Undefined("constant_series")
+    return abs(sums.correlation(1, 2) - sums.correlation(0, 2))

@@ -5,10 +5,10 @@ from functools import partial
 
 import numpy as np
 
-from evaluation.cards import MetricCard, Value
+from evaluation.cards import MetricCard, Value, undefined
 from evaluation.clips import MOTION_PARTS
-from evaluation.metrics._parts import adjacent, part_value
-from evaluation.metrics._series import require_alike, require_finite, require_frames
+from evaluation.metrics._parts import adjacent, motion, part_value
+from evaluation.metrics._series import Undefined, require_alike, require_finite, require_frames
 
 TIMESTEP = 0.1  # seconds, as DIM's code has it for videos of 30 frames a second
 _EQUATION = r"\sqrt{\sum_{t\ge2}\sum_d\frac{\left((y_{t,d}-y_{t-1,d})-(\hat y_{t,d}-\hat y_{t-1,d})\right)^2}{0.1}}"
@@ -73,7 +73,32 @@ def clip_values(clip, tools) -> Iterator[Value]:
 
 def set_values(clips, tools) -> Iterator[Value]:
     for part in MOTION_PARTS:
-        yield part_value("sts_pooled", part, _over(clips), clips, "generated", "true")
+        try:
+            yield Value("sts_pooled", part, _pooled(clips, part))
+        except Undefined as failure:
+            yield undefined("sts_pooled", part, failure.status)
+
+
+def _pooled(clips, part: str) -> float:
+    """`sts` of all clips appended, of which one is in memory and the last frame of the one before it."""
+    frames, total, finite, before = 0, 0.0, True, None
+    for clip in clips:
+        here = [np.asarray(series, np.float64) for series in motion([clip], part, "generated", "true")]
+        require_alike(*here)
+        if not len(here[0]):
+            continue
+        frames, finite = frames + len(here[0]), finite and all(np.isfinite(series).all() for series in here)
+        steps = np.ones(len(here[0]) - 1, bool) if clip.valid is None else adjacent([clip])
+        if before is not None:
+            here = [np.concatenate(pair) for pair in zip(before, here, strict=True)]
+            steps = np.concatenate([[True], steps])
+        change = np.diff(here[0], axis=0) - np.diff(here[1], axis=0)
+        total += np.square(change[steps]).sum()
+        before = [series[-1:] for series in here]
+    if not finite:
+        raise Undefined("not_finite")
+    require_frames(frames, 2)
+    return float(np.sqrt(total / TIMESTEP))
 
 
 def _over(clips):

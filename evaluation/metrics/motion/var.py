@@ -1,13 +1,14 @@
 """Variance of motion: how much the avatar moves, to be compared with the truth's own value."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
 from evaluation.cards import MetricCard, Value, truth_part
 from evaluation.clips import MOTION_PARTS
-from evaluation.metrics._parts import part_value
+from evaluation.metrics._parts import part_value, sums_value
 from evaluation.metrics._series import require_finite, require_frames
+from evaluation.metrics._sums import Products, flat
 
 _COMMON = {
     "unit": "coefficient²",
@@ -72,14 +73,16 @@ def flat_variance(series: np.ndarray) -> float:
 
 
 def clip_values(clip, tools) -> Iterator[Value]:
-    yield from _values("var", temporal_variance, [clip])
+    for part in MOTION_PARTS:
+        for source, label in (("generated", part), ("true", truth_part(part))):
+            yield part_value("var", part, temporal_variance, [clip], source, label=label)
 
 
 def set_values(clips, tools) -> Iterator[Value]:
-    yield from _values("var_flat", flat_variance, clips)
-
-
-def _values(name: str, function: Callable, clips) -> Iterator[Value]:
     for part in MOTION_PARTS:
         for source, label in (("generated", part), ("true", truth_part(part))):
-            yield part_value(name, part, function, clips, source, label=label)
+            yield sums_value("var_flat", part, _flat, clips, source, each=flat, least=2, label=label)
+
+
+def _flat(sums: Products) -> float:
+    return float(sums.products[0, 0, 0] / sums.count)

@@ -1,12 +1,14 @@
 """FID on the small image probe's features; not comparable with Inception FID, hence the suffix."""
 
 from collections.abc import Iterator
+from operator import attrgetter
 
 import numpy as np
 
 from evaluation.cards import MetricCard, Value
 from evaluation.metrics._estimate import PROTOCOL, estimate
 from evaluation.metrics._series import frechet, require_frames
+from evaluation.metrics._sums import ByClip
 
 CARDS = (
     MetricCard(
@@ -40,10 +42,14 @@ CARDS = (
 
 def fid(generated: np.ndarray, true: np.ndarray) -> float:
     """Frechet distance of features, two (N, D). Undefined: fewer than D + 1 frames, or unequal counts."""
-    require_frames(min(len(generated), len(true)), true.shape[1] + 1)
+    require_frames(min(len(generated), len(true)), _least(true.shape[1]))
     return frechet(generated, true)
 
 
 def set_values(clips, tools) -> Iterator[Value]:
-    features = ([getattr(clip, key) for clip in clips] for key in ("image_generated", "image_true"))
-    yield from estimate("fid_small", "frame", *features, fid)
+    sides = (ByClip(clips, attrgetter(key)) for key in ("image_generated", "image_true"))
+    yield from estimate("fid_small", "frame", *sides, _least)
+
+
+def _least(dimensions: int) -> int:
+    return dimensions + 1

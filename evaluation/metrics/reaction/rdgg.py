@@ -1,6 +1,7 @@
 """R-DGG: does the avatar move because of what the user says? A directed Granger gain by what true listeners do."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from evaluation.granger.operator import fit_operator
 from evaluation.metrics._series import Undefined
 
 SHORTEST = 75  # frames of listening, 3 s
+MOST = 512  # dialogues: it needs their series side by side, and does not need all of very many
 PAD = 5  # frames around the listener's own speech
 
 CARDS = (
@@ -37,7 +39,8 @@ CARDS = (
         protocol="25 Hz; stretches of at least 4 s in which the listener is silent and was seen in every row; lags of "
         "1 to 100 frames; operator by ridge (1e-4) on true listeners of other people; its predictions refitted (ridge "
         "0.1) to what the own past leaves; less the mean over 100 time shifts; interval and p by the jackknife over "
-        "people; own past not fitted anew beside each prediction, see docs/si184.md",
+        "people; own past not fitted anew beside each prediction, see docs/si184.md; of more than "
+        f"{MOST} dialogues as many, evenly spread",
         source="Kravtsov et al. 2026 (Donfa1con/R-DGG)",
         disagreements=(
             "The published code fits the own past anew beside every prediction (option `joint`, a design of several "
@@ -107,7 +110,7 @@ def _filled(clip: Clip) -> np.ndarray:
 
 def set_values(clips: Sequence[Clip], tools) -> Iterator[Value]:
     """Gains of the generated and of the true avatars over `clips`."""
-    options = RdggOptions()
+    options, clips = RdggOptions(), _some(clips)
     if max(clip.frames for clip in clips) <= 2 * options.reach + 20:
         raise Undefined("too_few_frames")
     met = encounters(clips, options)
@@ -121,6 +124,18 @@ def set_values(clips: Sequence[Clip], tools) -> Iterator[Value]:
         print(f"rdgg: {error}", flush=True)
         raise Undefined("too_few_frames") from error
     yield from values(found["generated"], found["true"], options)
+
+
+def _some(clips: Collection[Clip]) -> list[Clip]:
+    """At most `MOST` clips, evenly spread over the manifest, with what R-DGG needs of them."""
+    chosen = {k * len(clips) // MOST for k in range(MOST)} if len(clips) > MOST else range(len(clips))
+    voices = ("voice_user", "voice_avatar")
+    return [
+        replace(clip, image_generated=None, image_true=None, map_distance=None, truth=None,
+                features={key: clip.features[key] for key in voices if key in clip.features})
+        for k, clip in enumerate(clips)
+        if k in chosen
+    ]  # fmt: skip
 
 
 def values(generated: Energies, true: Energies, options: RdggOptions) -> Iterator[Value]:
