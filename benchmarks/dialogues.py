@@ -1,7 +1,8 @@
-"""CPU seconds and memory of encode, generate and evaluate over dialogues: `python -m benchmarks.dialogues`.
+"""CPU seconds and memory of encode, generate, evaluate and gather over dialogues: `python -m benchmarks.dialogues`.
 
-Tiny dialogues in shards of 16, one job each: ten times the dialogues may cost ten times the work and a little, and no
+Tiny dialogues in shards of 80, one job each: ten times the dialogues may cost ten times the work and a little, and no
 job more memory. Dialogues are links to a few drawn ones under names and people of their own; networks are untrained.
+Numbers of dialogues below a shard cost mostly the start of one process.
 """
 
 import argparse
@@ -24,9 +25,9 @@ from evaluation.probes.store import save_probe
 from training.engine.weights import save_weights
 
 ROOT = Path(__file__).resolve().parents[1]
-SHARD = 16
+SHARD = 80
 DRAWN = 2
-STAGES = ("encode", "generate", "evaluate")
+STAGES = ("encode", "generate", "evaluate", "gather")
 
 
 def make_data(folder: Path, base: Path, dialogues: int) -> None:
@@ -49,7 +50,7 @@ def make_data(folder: Path, base: Path, dialogues: int) -> None:
 def networks(folder: Path) -> None:
     """Untrained ones: what they cost does not depend on what they learned."""
     torch.manual_seed(0)
-    options = VAEOptions()
+    options = VAEOptions(size=32)
     save_weights(folder / "vae.safetensors", FaceVAE(options).eval(), {"options": vars(options)})
     save_probe(folder / "probes/motion.safetensors", MotionProbe(32, 4), "motion", {"size": 32, "width": 4}, {})
     save_probe(folder / "probes/image.safetensors", ImageProbe(32, 2), "image", {"size": 32, "subjects": 2}, {})
@@ -86,6 +87,9 @@ def measure(scratch: Path, dialogues: int) -> dict[str, tuple[float, float]]:
         for stage, command in commands.items():
             seconds, memory = job(*command)
             found[stage] = found[stage][0] + seconds, max(found[stage][1], memory)
+    if shards > 1:
+        parts = [str(made / f"metrics/{number}.csv") for number in range(1, shards + 1)]
+        found["gather"] = job("evaluation.readings.gather", "--parts", *parts, "--out", str(made / "metrics/all.csv"))
     return found
 
 
@@ -95,15 +99,17 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         scratch = Path(place)
-        write_world(scratch / "base", WorldOptions(train=0, test=DRAWN, seconds=(4.0, 4.1)), progress=False)
+        write_world(scratch / "base", WorldOptions(train=0, test=DRAWN, size=32, seconds=(4.0, 4.1)), progress=False)
         networks(scratch)
         found = {count: measure(scratch, count) for count in args.counts}
     rows, figures = [], {}
     for before, count in zip([None, *args.counts], args.counts, strict=False):
         for stage in STAGES:
             seconds, memory = found[count][stage]
+            if not seconds:
+                continue
             line = {"dialogues": count, "stage": stage, "CPU seconds": seconds, "peak MiB of a job": memory}
-            if before:
+            if before and found[before][stage][0]:
                 more = found[before][stage]
                 figures[f"{stage}_{count}_cpu_ratio"] = round(seconds / more[0] / (count / before) * 10, 2)
                 figures[f"{stage}_{count}_memory_ratio"] = round(memory / more[1], 3)

@@ -17,12 +17,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 PACKAGES = ("slurm-wlm", "munge")
+PATIENCE = ("-o", "Acquire::http::Timeout=20", "-o", "Acquire::https::Timeout=20", "-o", "Acquire::Retries=1")
 CONFIGURATION = Path("/etc/slurm")
 MARK = "# Written by tests/slurm/cluster.py of the benchmark suite; removed when it ends.\n"
 NODES = ("node1", "node2")
@@ -36,7 +37,7 @@ SlurmctldPort={controller}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge/socket
+AuthInfo=socket={folder}/munge/socket,cred_expire=10
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool/%n
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -52,7 +53,8 @@ AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
 SlurmdParameters=config_overrides
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
-SlurmdTimeout=15
+SlurmdTimeout=10
+SchedulerParameters=sched_interval=2,bf_interval=2
 KillWait=5
 ReturnToService=2
 GresTypes=gpu
@@ -86,14 +88,56 @@ class Cluster:
         self.daemons[name].send_signal(number)
         self.daemons[name].wait(timeout=30)
 
+    def lose(self, name: str) -> None:
+        """What a node that loses its power does: slurmd, its jobs' supervisors and their processes are gone at once."""
+        self.kill(name)
+        for pid in self.processes(name):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def processes(self, name: str) -> list[int]:
+        """Of the jobs on a node: slurmstepd, which would report their end, before what it started."""
+        steps, tasks = [], []
+        for place in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if f"SLURMD_NODENAME={name}".encode() in (place / "environ").read_bytes().split(b"\0"):
+                    tasks.append(int(place.name))
+                    parent = Path("/proc", (place / "stat").read_text().rpartition(")")[2].split()[1])
+                    if (parent / "comm").read_text().startswith("slurmstepd"):
+                        steps.append(int(parent.name))
+        return [*dict.fromkeys(steps), *tasks]
+
+    def job(self, rule: str, *states: str, not_of: Sequence[str] = ()) -> tuple[str, str] | None:
+        """(job number, node) of a job of that rule or group in one of these states (default: running); neither of
+        them among `not_of`."""
+        for line in self.jobs().splitlines():
+            number, state, node, comment = (line.split(" ", 3) + ["", "", ""])[:4]
+            if state in (states or ("RUNNING",)) and rule in comment and not {number, node} & set(not_of):
+                return number, node
+        return None
+
     def states(self) -> dict[str, str]:
         """Node -> state, as `sinfo` has it."""
         done = _run("sinfo", "--noheader", "--Node", "--format=%N %T", "--partition=gpu")
         return dict(line.split() for line in done.stdout.splitlines())
 
-    def jobs(self) -> str:
-        """What `squeue` shows."""
-        return _run("squeue", "--noheader", "--format=%i %T %N %k").stdout
+    def jobs(self, running: bool = False) -> str:
+        """What `squeue` shows of jobs that wait or run: number, state, node, comment; those that run alone."""
+        states = ("--states=R",) if running else ()
+        return _run("squeue", "--noheader", *states, "--format=%i %T %N %k").stdout
+
+    def stages(self, module: str, wait: float = 0) -> list[int]:
+        """Processes on the nodes that run `python -m module`; asked for again for so many seconds."""
+        end = time.monotonic() + wait
+        while True:
+            found = []
+            for pid in (pid for node in NODES for pid in self.processes(node)):
+                with suppress(OSError):
+                    if Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:3] == [b"-m", module.encode()]:
+                        found.append(pid)
+            if found or time.monotonic() >= end:
+                return found
+            time.sleep(0.1)
 
     def wait_idle(self, *names: str) -> None:
         """Until these nodes (default: all) are up. Unavailable after a minute."""
@@ -137,7 +181,7 @@ def install() -> None:
         policy.chmod(0o755)
     try:
         for command in (["update"], ["install", "--yes", "--no-install-recommends", *PACKAGES]):
-            done = _run("apt-get", "-qq", *command, DEBIAN_FRONTEND="noninteractive")
+            done = _run("apt-get", "-qq", *PATIENCE, *command, DEBIAN_FRONTEND="noninteractive")
             if done.returncode:
                 raise Unavailable(f"apt-get {command[0]} failed: {done.stderr.strip()[-300:]}")
     finally:
@@ -244,9 +288,12 @@ def _stop(cluster: Cluster) -> None:
 
 
 def _run(*command: str, **environment: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, **environment}, timeout=900, check=False
-    )
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, env={**os.environ, **environment}, timeout=300, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Unavailable(f"{' '.join(command[:2])} has not ended after {error.timeout:g} s") from error
 
 
 def main() -> int:

@@ -1,6 +1,7 @@
-"""A shortened study on a real Slurm of two nodes, one of which goes away in the middle: the same values as locally.
+"""A shortened study on a real Slurm of two nodes, through every fault that a cluster knows: the same bits as locally.
 
-With SLURM_TESTS=1 it installs Debian's packages where it may (root on Debian) and is skipped elsewhere; see cluster.py.
+Debian's packages are installed where that may be done (root on Debian), and the tests are skipped elsewhere; see
+cluster.py. SLURM_TESTS=all runs the whole short study too, to its tables, and a time limit: some ten minutes.
 """
 
 import csv
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import cluster
@@ -21,73 +23,130 @@ from analysis.diff import may_differ
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 from checkout import copy_repository  # noqa: E402
 
-TARGET = "results/short/metrics/truth/seed0.csv"
+ROW = "results/short/metrics/truth/seed0.csv"
 STUDY = ("--configfile", "tests/slurm/short.yaml")
-# Five probes and the shards of a row are one job each time: a queue's job costs more than theirs.
-GROUPS = ("--groups", "train_probe=probes", "gather_measurements=gather", "--group-components", "probes=5")
-SLURM = ("--workflow-profile", "profiles/slurm", "--jobs", "4", "--cores", "2", "--latency-wait", "20", *GROUPS)
+# Each job of a queue starts two Snakemakes of its own, which cost more than stages of seconds.
+GROUPS = ("--groups", "train_probe=probes", "encode=encode", "generate=row", "evaluate=row",
+          "gather_measurements=gather", "--group-components", "probes=5", "encode=2")  # fmt: skip
+SLURM = ("--workflow-profile", "profiles/slurm", "--jobs", "4", "--cores", "2", "--latency-wait", "20")
+SLURM = (*SLURM, "--slurm-init-seconds-before-status-checks", "3", "--seconds-between-status-checks", "3")
+PATIENCE = 1500  # seconds: of a busy machine
 
 
 @pytest.fixture(scope="module")
 def slurm():
-    if not os.environ.get("SLURM_TESTS"):
-        pytest.skip("a study of some ten minutes on a real Slurm: set SLURM_TESTS=1")
     if importlib.util.find_spec("snakemake_executor_plugin_slurm") is None:
         pytest.skip("snakemake-executor-plugin-slurm is not installed")
     try:
         if why := cluster.missing():
             raise cluster.Unavailable(why)
         cluster.install()
-        with cluster.two_nodes() as running:
+        with cluster.two_nodes(2) as running:
             yield running
     except cluster.Unavailable as why:
         pytest.skip(f"no Slurm here: {why}")
 
 
+@dataclass
+class Run:
+    """One call of Snakemake that submits to the cluster."""
+
+    process: subprocess.Popen
+    log: Path
+    slurm: cluster.Cluster
+
+    @property
+    def text(self) -> str:
+        return self.log.read_text()
+
+    def job(self, rule: str, *states: str, not_of: tuple[str, ...] = ()) -> tuple[str, str]:
+        """Wait for a job of that rule or group that is not among `not_of`; its number and node."""
+        end = time.monotonic() + PATIENCE
+        while self.process.poll() is None and time.monotonic() < end:
+            if (found := self.slurm.job(rule, *states, not_of=not_of)) is not None:
+                return found
+            time.sleep(0.2)
+        raise AssertionError(f"no job of {rule} came; {self.slurm.jobs()}\n{self.text[-3000:]}")
+
+    def end(self) -> None:
+        """Wait for its success."""
+        self.process.wait(timeout=PATIENCE)
+        assert self.process.returncode == 0, self.text[-5000:]
+
+
+def start(slurm, folder: Path, log: Path, *targets: str) -> Run:
+    command = [sys.executable, "-m", "snakemake", *targets, *SLURM, *STUDY, *GROUPS]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PATH": path}
+    with open(log, "w") as out:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=out)
+    return Run(process, log, slurm)
+
+
 def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of what the study must not change by where it ran."""
-    files = [folder / TARGET.replace(".csv", ".features.safetensors")]
-    files += sorted((folder / "results/short").glob("backbones/*.safetensors"))
-    files += sorted((folder / "results/short").glob("videos/*/*/*.mp4"))
-    found = {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
-    return found | {TARGET: values(folder / TARGET)}
+    """SHA-256 of what the study must not change by where it ran; of results without speeds, which always differ."""
+    study = folder / "results/short"
+    files = [*study.glob("backbones/*.safetensors"), *study.glob("probes/*.safetensors"), *study.glob("models/*/*.s*s")]
+    files += [*study.glob("videos/*/*/*.mp4"), *study.glob("metrics/*/*.features.safetensors")]
+    found = {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files)}
+    tables = [*study.glob("metrics/*/*.csv"), study / "tables/values.csv", study / "tables/claims.csv"]
+    return found | {str(file.relative_to(folder)): values(file) for file in sorted(tables) if file.is_file()}
 
 
 def values(file: Path) -> str:
-    """The lines of a result file without speeds, which differ between any two runs."""
     with open(file, encoding="utf-8", newline="") as handle:
-        return "\n".join(str(row) for row in csv.DictReader(handle) if not may_differ(row["metric"]))
+        return "\n".join(str(row) for row in csv.DictReader(handle) if not may_differ(row.get("metric", "")))
 
 
 @pytest.mark.slow
-def test_a_node_that_goes_away_costs_time_and_no_bit(slurm, tmp_path):
-    here, there = copy_repository(tmp_path / "here"), copy_repository(tmp_path / "there")
-    local = here.snakemake(TARGET, "--cores", "2", *STUDY, timeout=1200)
+def test_lost_nodes_and_jobs_and_the_end_of_snakemake_cost_time_and_no_bit(slurm, tmp_path):
+    here, there = (copy_repository(tmp_path / name) for name in ("here", "there"))
+    local = here.snakemake(ROW, "--cores", "2", *STUDY, timeout=PATIENCE)
     assert local.code == 0, local.text[-3000:]
+    wanted = digests(here.folder)
+    assert ROW in wanted and len(wanted) >= 1 + 5 + 1 + 3 + 1  # weights, probes, readings, videos, values
 
-    command = [sys.executable, "-m", "snakemake", TARGET, *SLURM, *STUDY]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with open(tmp_path / "run.log", "w+") as log:
-        run = subprocess.Popen(command, cwd=there.folder, env=environment, stdout=log, stderr=log)
-        try:
-            wait_for(there.folder / "results/short/backbones/vae.safetensors", run)
-            slurm.kill("node2", signal.SIGKILL)
-            time.sleep(5)
-            slurm.start_node("node2")
-            run.wait(timeout=1200)
-        finally:
-            if run.poll() is None:
-                run.kill()
-        if run.returncode:  # what the node took with it is made by the same command
-            again = subprocess.run(command, cwd=there.folder, env=environment, stdout=log, stderr=log, timeout=1200)
-            log.seek(0)
-            assert again.returncode == 0, log.read()[-3000:]
-    assert digests(there.folder) == digests(here.folder)
-    assert len(digests(here.folder)) >= 5
+    # A node goes away in the middle of a training: Slurm gives the job to the other one.
+    run = start(slurm, there.folder, tmp_path / "first.log", ROW)
+    number, node = run.job("train_vae")
+    slurm.lose(node)
+    other = next(name for name in cluster.NODES if name != node)
+    assert run.job("train_vae")[0] == number and run.job("train_vae", not_of=(node,))[1] == other
+    slurm.start_node(node)
+
+    # Snakemake is killed: its jobs stay in the queue, and the same command cancels them and goes on.
+    run.job("row")
+    run.process.kill()
+    run.process.wait()
+    left = slurm.jobs(running=True).split("\n")
+    assert any(left)
+    again = start(slurm, there.folder, tmp_path / "again.log", ROW)
+    # A shard's job is cancelled, its successor's stage is killed: each is made once more.
+    cancelled, _ = again.job("row", not_of=[line.split()[0] for line in left if line])
+    assert "still in Slurm's queue: they are cancelled." in again.text
+    subprocess.run(["scancel", cancelled], check=True)
+    end = time.monotonic() + PATIENCE
+    while not (stages := slurm.stages("evaluation.run")) and time.monotonic() < end and again.process.poll() is None:
+        time.sleep(0.05)
+    os.kill(stages[0], signal.SIGKILL)
+    again.end()
+    assert f"'{cancelled}' failed, SLURM status is: 'CANCELLED'" in again.text
+    assert "SLURM status is: 'FAILED'" in again.text
+    assert digests(there.folder) == wanted
 
 
-def wait_for(path: Path, run: subprocess.Popen) -> None:
-    end = time.monotonic() + 900
-    while not path.exists() and run.poll() is None and time.monotonic() < end:
-        time.sleep(0.5)
-    assert path.exists(), "the run ended before the node was to go away"
+@pytest.mark.slow
+def test_the_whole_short_study_gives_the_local_tables(slurm, tmp_path):
+    if os.environ.get("SLURM_TESTS") != "all":
+        pytest.skip("the whole short study on Slurm takes some ten minutes: set SLURM_TESTS=all")
+    here, there = (copy_repository(tmp_path / name) for name in ("here", "there"))
+    local = here.snakemake("--cores", "2", *STUDY, timeout=PATIENCE)
+    assert local.code == 0, local.text[-3000:]
+    run = start(slurm, there.folder, tmp_path / "run.log")
+    number, _ = run.job("train_vae")
+    subprocess.run(["scontrol", "update", f"JobId={number}", "TimeLimit=1"], check=True)
+    os.kill(slurm.stages("echo_model.commands.train_vae", wait=60)[0], signal.SIGSTOP)  # it will never end by itself
+    run.end()
+    assert f"'{number}' failed, SLURM status is: 'TIMEOUT'" in run.text
+    found, wanted = digests(there.folder), digests(here.folder)
+    assert found == wanted and {"results/short/tables/values.csv", "results/short/tables/claims.csv"} <= set(found)

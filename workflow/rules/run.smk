@@ -3,7 +3,7 @@
 import atexit
 
 from begin import Machine
-from owner import claim, runs_jobs
+from owner import claim, note_jobs, runs_jobs
 from talk import Run, attach, past, planned
 
 RUNS = f"{LOGS}/runs.jsonl"
@@ -28,6 +28,8 @@ def begin_run():
         raise WorkflowError(problem)
     if workflow.local_exec:  # on a cluster's nodes each stage is a process of its own
         machine.begin()
+    elif name := getattr(workflow.scheduler._executor, "run_uuid", None):  # of the slurm plugin: its jobs' name
+        note_jobs(RESULTS, name)
     if talk is not None:
         times = yaml.safe_load(Path(workflow.basedir, "workflow/times.yaml").read_text())
         jobs = planned(workflow.dag.needrun_jobs(), workflow.dag.jobid)

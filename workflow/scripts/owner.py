@@ -1,13 +1,16 @@
 """Whose run of a study this is: a lock that dies with its process, and what to do about one that was left behind.
 
 Snakemake's own lock is a file that stays after `kill -9` or a power cut and names nobody. Beside it, the running
-process holds a file of its own by flock, which the kernel frees however the process ends.
+process holds a file of its own by flock, which the kernel frees however the process ends. Jobs that such a run left in
+Slurm's queue are cancelled before the next one begins: one that still waits would write into what that has made.
 """
 
 import fcntl
 import json
 import os
+import shutil
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -27,6 +30,7 @@ LOOKING = (
     ),
     *("cleanup_shadow", "generate_unit_tests", "containerize", "export_cwl"),
 )
+CANCEL_SECONDS = 120  # longer than Slurm waits before it kills (KillWait)
 held: dict[Path, int] = {}  # kept for the life of the process
 
 
@@ -73,10 +77,32 @@ def claim(results: str, state: Path = Path(".snakemake")) -> str | None:
         who = f"process {before['pid']}, begun {before['since']}" if before else "process unknown"
         text = f"{results} was locked by a run that is gone ({who}): its lock is taken over, and its work goes on."
         print(text, file=sys.stderr)
+    cancel_jobs(before.get("slurm"))
     me = {"pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S"), "host": socket.gethostname()}
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps(me).encode(), 0)
+    _write(descriptor, me)
     return None
+
+
+def note_jobs(results: str, name: str, state: Path = Path(".snakemake")) -> None:
+    """Remember under which name this process submits Slurm jobs."""
+    path = state / "owners" / f"{results.replace('/', '%')}.json"
+    if path in held:
+        _write(held[path], _read(path) | {"slurm": name})
+
+
+def cancel_jobs(name: str | None) -> None:
+    """Cancel Slurm jobs of that name, and wait until none of them runs; one sentence if there were any."""
+    if not name or not (shutil.which("squeue") and shutil.which("scancel")):
+        return
+    asked = ["squeue", "--noheader", "--name", name, "--format=%i"]
+    jobs = subprocess.run(asked, capture_output=True, text=True).stdout.split()
+    if not jobs:
+        return
+    print(f"{len(jobs)} jobs of that run are still in Slurm's queue: they are cancelled.", file=sys.stderr, flush=True)
+    subprocess.run(["scancel", *jobs], capture_output=True)
+    end = time.monotonic() + CANCEL_SECONDS
+    while subprocess.run(asked, capture_output=True, text=True).stdout.split() and time.monotonic() < end:
+        time.sleep(0.5)
 
 
 def release(results: str, state: Path = Path(".snakemake")) -> None:
@@ -105,6 +131,11 @@ def _living(results: str, owner: dict[str, Any]) -> str:
         f"{results} is being made by process {owner['pid']}{place} since {owner['since']}; "
         f"wait for it{end}, then run the same command again."
     )
+
+
+def _write(descriptor: int, record: dict[str, Any]) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, json.dumps(record).encode(), 0)
 
 
 def _read(path: Path) -> dict[str, Any]:
