@@ -8,9 +8,9 @@ from torch import Tensor
 from baselines.motion.train_renderer import load_renderer
 from dyads.contract import Dyad, load_arrays
 from dyads.errors import run_cli
-from dyads.features import read_features, write_features
+from dyads.features import write_features
 from echo_model.backbones.vae import encode_video
-from echo_model.commands.encode import encode_all, kept
+from echo_model.commands.encode import encode_all, kept, read_whole
 
 
 def encode_motion(dyad: Dyad, renderer_path: Path, out: Path, made_by: str = "") -> str:
@@ -29,12 +29,12 @@ def encode_motion(dyad: Dyad, renderer_path: Path, out: Path, made_by: str = "")
 
 def load_user_motion(folder: Path, dyad_id: str) -> Tensor:
     """The user's motion (T, K)."""
-    return read_features(folder / f"{dyad_id}.safetensors")[0]["user_motion"]
+    return read_whole(folder / f"{dyad_id}.safetensors")["user_motion"]
 
 
 def load_avatar_motion(folder: Path, dyad_id: str) -> Tensor:
     """The avatar's true motion (T, K): for training only."""
-    return read_features(folder / f"{dyad_id}.target.safetensors")[0]["avatar_motion"]
+    return read_whole(folder / f"{dyad_id}.target.safetensors")["avatar_motion"]
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ from training.device import limit_threads
 from training.options import options_hash
 from training.source import source_hash
 
-PER_FRAME = {"user_latents", "user_audio", "avatar_audio", "energy", "avatar_latents"}
+PER_FRAME = {"user_latents", "user_audio", "avatar_audio", "energy", "avatar_latents", "user_motion", "avatar_motion"}
 
 
 @torch.no_grad()
@@ -61,15 +61,15 @@ def encode_dyad(dyad: Dyad, vae_path: Path, out: Path, made_by: str = "") -> str
 
 def load_inputs(features: Path, dyad_id: str) -> dict[str, Tensor]:
     """The inputs of one dialogue, (T, ...) each."""
-    return _whole(features / f"{dyad_id}.safetensors")
+    return read_whole(features / f"{dyad_id}.safetensors")
 
 
 def load_targets(features: Path, dyad_id: str) -> Tensor:
     """The avatar's true latents (T, 17, 8): for training only."""
-    return _whole(features / f"{dyad_id}.target.safetensors")["avatar_latents"]
+    return read_whole(features / f"{dyad_id}.target.safetensors")["avatar_latents"]
 
 
-def _whole(path: Path) -> dict[str, Tensor]:
+def read_whole(path: Path) -> dict[str, Tensor]:
     """A dialogue's tensors; DataError where one of them is shorter or longer than the dialogue it was made of."""
     tensors, meta = read_features(path)
     for name in PER_FRAME & tensors.keys():

@@ -8,7 +8,7 @@ from PIL import Image
 from skimage import data as pictures
 from small_networks import SAMPLING, networks
 
-from dyads.errors import DataError
+from dyads.errors import ConfigError, DataError
 from dyads.media.containers import probe
 from dyads.media.sound import read_audio, write_wav
 from dyads.media.video import read_video, write_video
@@ -70,6 +70,22 @@ def test_a_missing_file_is_named_and_nothing_is_left(files, monkeypatch, name):
     with pytest.raises(DataError, match="nowhere"):
         run(files, monkeypatch, **{name: "nowhere.x"})
     assert not list(files.glob("*out*"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "out", "words"),
+    [
+        (("--steps", "0"), "out.mp4", "--steps is 0, but sampling needs at least one step"),
+        (("--steps", "-3"), "out.mp4", "--steps is -3"),
+        ((), "echo", "is a folder; name a file in it"),
+        ((), "face.png/out.mp4", "is no folder that this user may write to"),
+        ((), "out.gif", "has no name of a video"),
+    ],
+)
+def test_what_cannot_be_made_is_said_before_any_work(files, monkeypatch, flags, out, words):
+    monkeypatch.setattr(Echo, "from_pretrained", lambda *_, **__: pytest.fail("the work has begun"))
+    with pytest.raises(ConfigError, match=words):
+        run(files, monkeypatch, flags=("--no-crop", *flags), out=out)
 
 
 def test_a_reference_that_is_no_picture_is_named(files, monkeypatch):

@@ -176,6 +176,9 @@ def test_probe_files_keep_kind_and_weights(tmp_path):
     np.testing.assert_array_equal(loaded.read(frames, frames[0]), probe.read(frames, frames[0]))
     with pytest.raises(DataError, match="kind 'motion', but image is needed"):
         load_probe(tmp_path / "p.safetensors", ("image",))
+    save_probe(tmp_path / "old.safetensors", probe, "motion", {"size": 32, "layers": 4}, {})
+    with pytest.raises(DataError, match="is a probe of another version, which is built otherwise .*layers"):
+        load_probe(tmp_path / "old.safetensors", ("motion",))
 
 
 TINY = {

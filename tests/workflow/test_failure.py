@@ -38,6 +38,27 @@ def test_a_failed_row_leaves_a_report_of_the_others(tmp_path):
     assert rows["dim"]["seeds"] == [0] and rows["echo"]["label"] == "ECHO"
 
 
+def test_what_is_shown_of_an_unfinished_row_names_its_missing_shards(tmp_path):
+    checkout = copy_repository(tmp_path / "checkout")
+    stage = tmp_path / "bin/python"
+    stage.parent.mkdir()
+    fails = 'case "$*" in *evaluation.run*"--method oracle "*2-of-2*) exit 1 ;; esac\nprevious=\n'
+    stage.write_text(FAILING.replace("previous=\n", fails, 1))
+    stage.chmod(0o755)
+    path, calls = f"{stage.parent}{os.pathsep}{os.environ['PATH']}", tmp_path / "calls"
+    rows = [f"results/smoke/metrics/{name}/seed0.csv" for name in ("truth", "oracle")]
+    study = ("--configfile", "workflow/config/smoke.yaml", "--config", "shards={dialogues: 2}")
+    done = checkout.snakemake(*rows, "--cores", "2", *study, PATH=path, CALLS=str(calls))
+    assert done.code != 0 and (checkout.folder / rows[0]).exists() and not (checkout.folder / rows[1]).exists()
+    note = "Shards that are missing: oracle seed 0: shard 2-of-2."
+    assert note in done.text
+    (told,) = [line for line in calls.read_text().splitlines() if " reporting.page " in line]
+    assert note in told  # what the page's heading says
+    again = checkout.snakemake(*rows, "--dry-run", *study)
+    assert again.jobs["evaluate"] == 1 and again.jobs["gather_measurements"] == 1  # it costs that shard
+    assert not {"make_world", "train_probe", "generate"} & set(again.jobs)
+
+
 STARTED = "models/talking/seed0.safetensors"  # what the run is at when it is interrupted
 
 

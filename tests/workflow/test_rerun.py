@@ -16,6 +16,7 @@ previous=
 for word in "$@"; do
     case "$previous" in
         --out) out=$word ;;
+        --shard) shard=$word ;;
         paper_figures) notebook=$word ;;
         --results) [ -z "$notebook" ] || { mkdir -p "$word/reports"
             touch "$word/reports/$notebook.ipynb" "$word/reports/$notebook.html"; } ;;
@@ -29,7 +30,7 @@ case "$out" in
             values summary metrics comparisons ranks; do
         touch "$out/$name.csv" "$out/$name.md" "$out/$name.tex"; done ;;
     */report) mkdir -p "$out"; touch "$out/index.html" ;;
-    ?*) mkdir -p "$out"; touch "$out/manifest.csv" "$out/index.csv" ;;
+    ?*) mkdir -p "$out/shards"; touch "$out/manifest.csv" "$out/index.csv" "$out/shards/$shard.csv" ;;
 esac
 """
 
