@@ -35,6 +35,8 @@ PATIENCE = 1500  # seconds: of a busy machine
 
 @pytest.fixture(scope="module")
 def slurm():
+    if not os.environ.get("SLURM_TESTS"):
+        pytest.skip("a study of some minutes on a real Slurm: set SLURM_TESTS=1")
     if importlib.util.find_spec("snakemake_executor_plugin_slurm") is None:
         pytest.skip("snakemake-executor-plugin-slurm is not installed")
     try:
