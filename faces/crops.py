@@ -25,17 +25,23 @@ def _within(corner: np.ndarray, side: float, width: int, height: int) -> np.ndar
     return np.clip(corner, 0, [max(0.0, width - side), max(0.0, height - side)])
 
 
-def tracked(box: np.ndarray, width: int, height: int, rate: float) -> np.ndarray:
+def room_of(rate: float) -> int:
+    """How many looks to either side decide where a square lies."""
+    return round(4 * SMOOTH * rate)
+
+
+def tracked(box: np.ndarray, width: int, height: int, rate: float, side: float | None = None) -> np.ndarray:
     """Squares (N, 3) x, y, side that follow boxes (N, 4) seen `rate` times a second; NaN rows are bridged.
 
     Where the head moves faster than the smoothing the square is moved after it, so that the whole face stays inside.
+    `side` is the recording's where `box` is only a part of it.
     """
     found = np.isfinite(box[:, 0])
-    side = side_of(box[found], width, height)
+    side = side_of(box[found], width, height) if side is None else side
     places = np.arange(len(box))
     middle = _middles(box[found], side)
     middle = np.stack([np.interp(places, places[found], middle[:, axis]) for axis in (0, 1)], 1)
-    room = min(len(box) - 1, round(4 * SMOOTH * rate))
+    room = min(len(box) - 1, room_of(rate))
     beyond = np.pad(
         middle, ((room, room), (0, 0)), "reflect", reflect_type="odd"
     )  # so that a drift goes on at the ends

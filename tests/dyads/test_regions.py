@@ -33,6 +33,15 @@ def test_a_square_alone_has_the_pixels_of_the_whole(clip: Path, square: tuple):
         assert np.abs(expected - view.square(x, y, side, size)).max() <= 1
 
 
+@pytest.mark.parametrize(("side", "size"), [(100, 16), (90.5, 32), (110, 24)])
+def test_a_much_smaller_square_is_averaged_first_and_looks_the_same(tmp_path: Path, side: float, size: int):
+    write_video(tmp_path / "clip.mp4", smooth(4, 240, 320), None)
+    for whole, view in zip(iter_video(tmp_path / "clip.mp4"), iter_views(tmp_path / "clip.mp4"), strict=True):
+        expected = apply_crop(whole, Crop(101.3, 60.7, side, ""), size).astype(int)
+        found = view.square(101.3, 60.7, side, size)
+        assert np.abs(expected - found).max() <= 3 and np.abs((expected - found).mean()) < 0.5
+
+
 def test_frames_are_freed_without_the_garbage_collector(clip: Path):
     gc.collect()
     gc.disable()

@@ -27,7 +27,7 @@ from dyads.files import write_json, write_text
 from dyads.manifest import file_sha256, write_manifest
 from dyads.shards import Shard
 
-VERSION = 2  # raise when the output changes for the same input, so that finished dialogues are made again
+VERSION = 3  # raise when the output changes for the same input, so that finished dialogues are made again
 REPORT = ("dyad_id", "role", "source", "source_fps", "crop", "inside", "frames")
 REPORT += ("cut_seconds", "dropped_seconds", "sound_fitted_seconds")
 BROKEN = 3  # exit code: some dialogues are broken, the others are made

@@ -16,21 +16,19 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from dyads.adapters.engine.camera import Planned, camera
 from dyads.adapters.engine.crop_plan import CropPlan
 from dyads.adapters.engine.options import AdaptOptions
-from dyads.adapters.engine.planning import crop_plan
 from dyads.adapters.pairs import Known, Member, Pair, Skipped, Source
 from dyads.errors import DataError
 from dyads.manifest import file_sha256
 from dyads.media.containers import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, count_audio, probe
-from dyads.media.regions import View, iter_views
 from dyads.media.sound import spool_audio
 from dyads.media.writer import VideoWriter
 from dyads.records import ROLES, Turn, read_turns, write_turns
 
 BLOCK = 1 << 16  # samples of sound held at a time; a multiple of the sound encoder's frame
 SILENT = 1e-4  # largest sample of a track in which nothing was recorded: -80 dB
-GREY = 128
 
 
 @dataclass(frozen=True)
@@ -138,22 +136,6 @@ class Segment:
         shutil.rmtree(self.folder)
 
 
-def pictures(source: Source, start: float, end: float | None) -> Iterator[View | None]:
-    """Views of a side at 25 frames a second; without end None where nobody was filmed."""
-    if source.video is not None:
-        yield from iter_views(source.video, FPS, start, end)
-        return
-    while True:
-        yield None
-
-
-def picture(view: View | None, plan: CropPlan | None, frame: int, size: int) -> np.ndarray:
-    """The face of one frame, uint8 (size, size, 3)."""
-    if view is None:
-        return np.full((size, size, 3), GREY, np.uint8)
-    return view.square(*plan.at(frame), size)
-
-
 def spool(source: Source, start: float, folder: Path, name: str) -> Sound:
     """A side's sound from `start` on."""
     if source.audio is None:
@@ -220,12 +202,17 @@ def _convert(pair: Pair, out: Path, scratch: Path, options: AdaptOptions) -> dic
     pair = replace(pair, mixed=_one_track(pair))
     sounds = {role: spool(sources[role], pair.start + sources[role].offset, scratch, role) for role in ROLES}
     remarks = list(known.remarks) + _silences(pair, sounds, turns, options)
-    plans = {
-        role: crop_plan(source, *_span(pair, source), options) if source.video is not None else None
-        for role, source in sources.items()
-    }
+    cameras = {role: camera(source, *_span(pair, source), options) for role, source in sources.items()}
+    counts, segments = _write(pair, cameras, sounds, scratch / "segments", options)
+    plans = {role: one.plan for role, one in cameras.items()}
     _two_faces(sources, plans)
-    counts, segments = _write(pair, plans, sounds, scratch / "segments", options)
+    if any(one.off for one in cameras.values()):
+        shutil.rmtree(scratch / "segments")
+        cameras = {
+            role: Planned(source, *_span(pair, source), plans[role]) if source.video is not None else cameras[role]
+            for role, source in sources.items()
+        }
+        counts, segments = _write(pair, cameras, sounds, scratch / "segments", options)
     frames = min(count for role, count in counts.items() if sources[role].video is not None)
     for role, source in sources.items():
         if pair.end is not None and source.video is not None and counts[role] < (pair.end - pair.start) * FPS - 1:
@@ -329,19 +316,19 @@ def _silences(pair: Pair, sounds: dict[str, Sound], turns: tuple[Turn, ...], opt
 
 
 def _write(
-    pair: Pair, plans: dict, sounds: dict[str, Sound], staging: Path, options: AdaptOptions
+    pair: Pair, cameras: dict, sounds: dict[str, Sound], staging: Path, options: AdaptOptions
 ) -> tuple[dict[str, int], list[Segment]]:
     """All frames of both sides, as far as both go: frames of each side, and the finished segments."""
-    views = {role: pictures(pair.source(role), *_span(pair, pair.source(role))) for role in ROLES}
+    pictures = {role: one.pictures(options.size) for role, one in cameras.items()}
     counts, done, current = dict.fromkeys(ROLES, 0), [], None
     length = round(options.segment_seconds * FPS) if options.segment_seconds else math.inf
     while True:
         both = {}
-        for role, iterator in views.items():
-            view = next(iterator, StopIteration)
-            if view is not StopIteration:
+        for role, iterator in pictures.items():
+            picture = next(iterator, None)
+            if picture is not None:
                 counts[role] += 1
-                both[role] = view
+                both[role] = picture
         if len(both) < len(ROLES):
             break
         if current is not None and current.count == length:
@@ -352,9 +339,8 @@ def _write(
             start = counts["avatar"] - 1
             name = f"{pair.dyad_id}_s{len(done):03d}" if options.segment_seconds else pair.dyad_id
             current = Segment(staging, pair, name, start, options)
-        frame = current.start + current.count
-        current.write({role: picture(view, plans[role], frame, options.size) for role, view in both.items()})
-    for role, iterator in views.items():  # how much longer the other side is
+        current.write(both)
+    for role, iterator in pictures.items():  # how much longer the other side is
         if role in both and pair.source(role).video is not None:
             counts[role] += sum(1 for _ in iterator)
     if current is not None:

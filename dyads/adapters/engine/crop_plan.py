@@ -1,6 +1,6 @@
 """Where the face is cut out of a recording: one square for all of it, or one that follows the head."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,13 +22,18 @@ class CropPlan:
     inside: float = float("nan")
 
     def at(self, frame: int) -> tuple[float, float, float]:
-        """x, y and side at an output frame; beyond the last square that one holds."""
-        place = min(frame / self.step, len(self.squares) - 1)
-        low = int(place)
-        if low == len(self.squares) - 1:
-            return tuple(map(float, self.squares[low]))
-        share = place - low
-        return tuple(map(float, (1 - share) * self.squares[low] + share * self.squares[low + 1]))
+        """x, y and side at an output frame."""
+        return between(self.squares, frame / self.step)
+
+
+def between(squares: Sequence[np.ndarray], place: float) -> tuple[float, float, float]:
+    """x, y and side between two squares; up to one step beyond the last one they go on as before, then they stand."""
+    if len(squares) == 1:
+        return tuple(map(float, squares[0]))
+    place = min(place, len(squares))
+    low = min(int(place), len(squares) - 2)
+    share = place - low
+    return tuple(map(float, (1 - share) * squares[low] + share * squares[low + 1]))
 
 
 def fixed(crop: Crop) -> CropPlan:

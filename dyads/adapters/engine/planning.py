@@ -1,7 +1,7 @@
 """Finding the crop of a recording: the face is followed on small pictures, or the recording is refused."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,11 +11,11 @@ from dyads.adapters.face_crop import box_crop, centre_crop
 from dyads.adapters.pairs import Source
 from dyads.errors import DataError
 from dyads.media.containers import FPS
-from dyads.media.regions import iter_views
+from dyads.media.regions import View, iter_views
 from faces import crops
 from faces.finding.track import Options, Tracker
 
-STEP = 3  # frames from one look to the next
+STEP = 5  # frames from one look to the next
 LONGEST = 640  # pixels of the pictures that are looked at
 LEAST_FOUND = 0.5  # share of the looks that must see the face
 MOST_RIVALS = 0.2  # share of the looks in which a second face may stand beside it
@@ -23,46 +23,67 @@ MOST_RIVALS = 0.2  # share of the looks in which a second face may stand beside 
 
 @dataclass
 class Followed:
-    """Boxes (N, 4) in source pixels, one a look, NaN without a face; share of looks with a second face; the size."""
+    """A face followed through a recording: boxes x, y, w, h in source pixels, one a look, NaN without a face."""
 
-    box: np.ndarray
-    rivals: float
-    width: int
-    height: int
+    source: Source
+    boxes: list[tuple[float, ...]] = field(default_factory=list)
+    rivals: int = 0  # looks with a second face
+    width: int = 0
+    height: int = 0
 
+    def __post_init__(self) -> None:
+        looks_a_second = max(1, FPS // STEP)
+        self.tracker = Tracker(Options(which=self.source.which or "largest", eyes=False, look_every=looks_a_second))
 
-def follow(source: Source, start: float, end: float | None) -> Followed:
-    """The face through the span that is used."""
-    tracker = Tracker(Options(which=source.which or "largest", eyes=False, look_every=max(1, FPS // STEP)))
-    rows, rivals, size = [], 0, (0, 0)
-    for view in every(iter_views(source.video, FPS, start, end), STEP):
+    @property
+    def box(self) -> np.ndarray:
+        """All boxes (N, 4)."""
+        return np.array(self.boxes).reshape(-1, 4)
+
+    def look(self, view: View) -> None:
+        """At the next of every `STEP` frames."""
         picture, scale = view.small(LONGEST)
-        size = view.size
-        reading = tracker(picture)
-        rivals += reading.others > 0
+        self.height, self.width = view.size
+        reading = self.tracker(picture)
+        self.rivals += reading.others > 0
         if reading.points is None:
-            rows.extend((math.nan,) * 4)
+            self.boxes.append((math.nan,) * 4)
         else:
             low, high = reading.points[:, :2].min(0) * scale, reading.points[:, :2].max(0) * scale
-            rows.extend((*low, *(high - low)))
-    box = np.array(rows).reshape(-1, 4)
-    return Followed(box, rivals / max(1, len(box)), size[1], size[0])
+            self.boxes.append((*low, *(high - low)))
 
+    def refuse(self) -> None:
+        """DataError where no face, or not only one, can be followed."""
+        found = float(np.isfinite(self.box[:, 0]).mean())
+        if found < LEAST_FOUND:
+            seen = "no face is found" if found == 0 else f"a face is found in {found:.0%} of the frames"
+            raise DataError(
+                f"{self.source.video}: {seen}; give the span in which it is seen (start, end), a box (x,y,w,h) round "
+                'it, or {"crop": "centre"} for recordings that are face crops already.'
+            )
+        share = self.rivals / len(self.boxes)
+        if share > MOST_RIVALS and not self.source.which:
+            raise DataError(
+                f"{self.source.video}: two faces are seen in {share:.0%} of the frames; say which one is meant, left "
+                "or right (user_face, avatar_face) or by a box (user_box, avatar_box)."
+            )
 
-def refuse(source: Source, followed: Followed) -> None:
-    """DataError where no face, or not only one, can be followed."""
-    found = float(np.isfinite(followed.box[:, 0]).mean())
-    if found < LEAST_FOUND:
-        seen = "no face is found" if found == 0 else f"a face is found in {found:.0%} of the frames"
-        raise DataError(
-            f"{source.video}: {seen}; give the span in which it is seen (start, end), a box (x,y,w,h) round it, or "
-            '{"crop": "centre"} for recordings that are face crops already.'
-        )
-    if followed.rivals > MOST_RIVALS and not source.which:
-        raise DataError(
-            f"{source.video}: two faces are seen in {followed.rivals:.0%} of the frames; say which one is meant, left "
-            "or right (user_face, avatar_face) or by a box (user_box, avatar_box)."
-        )
+    def plan(self, crop: str) -> CropPlan:
+        """The crop `tracked` or `fixed`, once the whole recording was looked at. DataError as `refuse`."""
+        self.refuse()
+        if crop == "tracked":
+            squares, step = crops.tracked(self.box, self.width, self.height, FPS / STEP), STEP
+        else:
+            squares, step = crops.fixed(self.box, self.width, self.height), 1
+        return self.planned(crop, squares, step)
+
+    def planned(self, crop: str, squares: np.ndarray, step: int) -> CropPlan:
+        """A plan of these squares, with what is to be said of it."""
+        whole = np.repeat(squares, len(self.boxes), 0) if len(squares) == 1 else squares
+        inside = float(crops.inside(self.box, whole).mean())
+        x, y, side = squares[0]
+        which = f" {self.source.which}" if self.source.which else ""
+        return CropPlan(squares, step, f"{crop}:{x:.0f},{y:.0f},{side:.0f},{side:.0f}{which}", inside)
 
 
 def crop_plan(source: Source, start: float, end: float | None, options: AdaptOptions) -> CropPlan:
@@ -71,14 +92,7 @@ def crop_plan(source: Source, start: float, end: float | None, options: AdaptOpt
     if source.box is not None or options.crop == "centre":
         picture = next(iter_views(source.video, start=start, end=end)).rgb()
         return fixed(centre_crop(picture) if source.box is None else box_crop(picture, source.box, name))
-    followed = follow(source, start, end)
-    refuse(source, followed)
-    if options.crop == "tracked":
-        squares, step = crops.tracked(followed.box, followed.width, followed.height, FPS / STEP), STEP
-    else:
-        squares, step = crops.fixed(followed.box, followed.width, followed.height), 1
-    whole = np.repeat(squares, len(followed.box), 0) if len(squares) == 1 else squares
-    inside = float(crops.inside(followed.box, whole).mean())
-    x, y, side = squares[0]
-    origin = f"{options.crop}:{x:.0f},{y:.0f},{side:.0f},{side:.0f}" + (f" {source.which}" if source.which else "")
-    return CropPlan(squares, step, origin, inside)
+    followed = Followed(source)
+    for view in every(iter_views(source.video, FPS, start, end), STEP):
+        followed.look(view)
+    return followed.plan(options.crop)
