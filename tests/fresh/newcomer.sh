@@ -9,7 +9,7 @@ last=$(date +%s)
 lap() { local now; now=$(date +%s); taken=$((now - last)); last=$now; }
 megabytes() { du -sm "$1" | cut -f1; }
 
-git clone --quiet --config advice.detachedHead=false "$bundle" "$place"
+git -c init.defaultBranch=main clone --quiet --config advice.detachedHead=false "$bundle" "$place"
 cd "$place"
 # The commands as README has them, so that this tries what a newcomer reads.
 first=$(sed -n '/^## Quick start/,/^## What runs/p' README.md | grep -oE '^make [a-z]+' | head -n 1)

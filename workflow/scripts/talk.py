@@ -184,12 +184,12 @@ class Talk(LogHandlerBase):
         if run is None:
             return ""
         parts = [f"{run.done()} of {len(run.jobs)} jobs done"]
-        if running := run.running():
-            parts.append("now " + ", ".join(job.name + own_step(job) for job in running[:4]))
-            parts[-1] += f" and {len(running) - 4} more" if len(running) > 4 else ""
         if self.failed:
             parts.append(f"{len(self.failed)} failed")
         parts.append(f"about {spoken(run.left(now))} left")
+        if running := run.running():  # last: a narrow terminal cuts the line
+            parts.append("now " + ", ".join(job.name + own_step(job) for job in running[:4]))
+            parts[-1] += f" and {len(running) - 4} more" if len(running) > 4 else ""
         return "; ".join(parts)
 
     def show(self, text: str) -> None:
@@ -241,7 +241,9 @@ class Talk(LogHandlerBase):
             f"{'all':<16}{counted(run.done(), 'job'):>10}{spoken(wall):>12}, {share:.0%} of the cores used\n"
         )
         for jobid, log in self.failed.items():
-            self.stream.write(f"failed: {self.run.jobs[jobid].name if jobid in run.jobs else jobid}, see {log}\n")
+            name = self.run.jobs[jobid].name if jobid in run.jobs else jobid
+            text = end_of(log, 3)  # the rest was said when it failed
+            self.stream.write(f"failed: {name}, see {log}\n" + (f"{text}\n" if text else ""))
         if report.is_file():
             old = "" if report.stat().st_mtime >= self.began else " (of an earlier run)"
             self.stream.write(f"report: {report}{old}\n")
