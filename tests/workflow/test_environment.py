@@ -13,6 +13,7 @@ import torch
 import yaml
 from lists import WITHOUT_DEPENDENCIES, environment, normal, pins
 from packaging.requirements import Requirement
+from study import code_files
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN = {
@@ -108,10 +109,10 @@ def owners() -> dict[str, list[str]]:
     return importlib.metadata.packages_distributions()
 
 
-def imported(folders: tuple[str, ...]) -> dict[str, str]:
-    """Top-level module -> a file that imports it, over the project's code in `folders`."""
+def imported(files: list[Path]) -> dict[str, str]:
+    """Top-level module -> a file that imports it, of the project's `files`."""
     found = {}
-    for file in [file for folder in folders for file in (ROOT / folder).rglob("*.py")]:
+    for file in files:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
@@ -129,7 +130,8 @@ def test_every_imported_package_is_named_in_requirements_in():
     # Named themselves, the interface packages make resolvers take an old snakemake.
     snakemakes = {normal(line.name) for line in asked_for("snakemake")}
     missing = {}
-    for module, file in imported((*sorted(OWN), "tests", "workflow")).items():
+    files = [file for folder in (*sorted(OWN), "tests", "workflow") for file in (ROOT / folder).rglob("*.py")]
+    for module, file in imported(files).items():
         if module in sys.stdlib_module_names or module in local | OPTIONAL:
             continue
         distributions = {normal(name) for name in owners().get(module, [module])}
@@ -141,8 +143,8 @@ def test_every_imported_package_is_named_in_requirements_in():
 # Extra -> the packages that work with it, and what of their imports it leaves to the reader (pyproject.toml says why).
 EXTRAS = {
     "": (("dyads",), set()),
-    "metrics": (("evaluation",), {"syncnet-python"}),
-    "score": (("analysis", "reporting"), {"ipython"}),  # in a notebook there is one
+    "metrics": (("evaluation",), {"syncnet-python", "dlib-bin"}),
+    "score": (("analysis", "reporting"), {"syncnet-python", "dlib-bin", "ipython"}),  # in a notebook there is one
     "model": (("training", "echo_model", "baselines"), {"diffusers", "transformers", "mamba-ssm", "tensorboard"}),
     "pretrained": (("echo_model",), {"mamba-ssm", "tensorboard"}),
     "study": (("user_study",), set()),
@@ -161,8 +163,9 @@ def extra(name: str, project: dict) -> set[str]:
 def test_an_extra_names_what_its_packages_import(name):
     project = tomllib.loads(read("pyproject.toml"))["project"]
     packages, left = EXTRAS[name]
+    files = [ROOT / file for file in code_files(*(f"{package}.*" for package in packages))]  # with what they import
     missing = {}
-    for module, file in imported(packages).items():
+    for module, file in imported(files).items():
         if module not in sys.stdlib_module_names and module not in OWN | OPTIONAL:
             names = {normal(owner) for owner in owners().get(module, [module])}
             if not names & (extra(name, project) | left):
