@@ -161,6 +161,11 @@ def main() -> None:
     parser.add_argument("--dialogues", type=int, default=2, help="how many of the split, from the first")
     parser.add_argument("--out", required=True, type=Path, help="the .safetensors to write")
     args = parser.parse_args()
+    if args.cls.startswith("echo_model.wan."):
+        raise ConfigError(
+            f"{args.cls} stands on the generator wan, whose scans start anew with every clip, so that there is no state "
+            "to look into; inspect a row of a study with generator.kind small."
+        )
     method, _, _ = method_from(args)
     if not isinstance(method, Echo):
         raise ConfigError(f"{args.cls} is no ECHO of stage 2: it has no gates and no scans; inspect a row that has.")

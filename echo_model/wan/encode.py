@@ -19,6 +19,7 @@ from dyads.errors import ConfigError, DataError, run_cli
 from dyads.features import read_features, write_features
 from dyads.files import write_json, write_text
 from dyads.masks import to_grid
+from dyads.shards import add_shard
 from echo_model.backbones.audio import FRAME, frame_energy
 from echo_model.backbones.readers import weights_sha256
 from echo_model.model.options import ModelOptions
@@ -183,6 +184,7 @@ def main() -> None:
     parser.add_argument("--generator", default="{}", help="JSON or @file (echo_model.wan.options.WanOptions)")
     parser.add_argument("--model", default="{}", help="JSON or @file (echo_model.model.options.ModelOptions)")
     parser.add_argument("--out", type=Path, required=True)
+    add_shard(parser)
     arguments = parser.parse_args()
     limit_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     options = from_dict(WanOptions, parse_json(arguments.generator, "--generator"), "generator")
@@ -194,10 +196,10 @@ def main() -> None:
     index = io.StringIO()
     writer = csv.DictWriter(index, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    for dyad in tqdm(read_manifest(arguments.data), "encode", disable=None):
+    for dyad in tqdm(read_manifest(arguments.data, shard=arguments.shard), "encode", disable=None):
         writer.writerow(encode_dyad(encoders, dyad, arguments.out, made_by))
     write_json(arguments.out / ENCODERS, {"sha256": digests, "sizes": plain(encoders.sizes())})
-    write_text(arguments.out / "index.csv", index.getvalue())
+    write_text(arguments.shard.list_in(arguments.out), index.getvalue())
 
 
 if __name__ == "__main__":

@@ -66,6 +66,12 @@ WAN = config["generator"].get("kind", "small") == "wan"
 if WAN:
     for row in METHODS.values():
         row["class"] = row["class"].replace("echo_model.method:", "echo_model.wan.method:")
+    both = METHODS | config["controls"]
+    if swaps := [name for name, row in both.items() if row["class"].startswith("echo_model.commands.swap:")]:
+        raise WorkflowError(
+            f"{swaps[0]}: swap tests exchange what the small generator reads; take that row out where "
+            "generator.kind is wan."
+        )
 ON_WAN = "echo_model.wan."
 CONTROLS = {} if COEFFICIENTS else config["controls"]  # rows that learn nothing
 STARTS = sorted(

@@ -6,6 +6,7 @@ if SHARDS:
         gather_features,
         gather_context,
         gather_motion,
+        gather_clips,
 
     rule gather_features:
         input:
@@ -34,6 +35,14 @@ if SHARDS:
             f"{MOTION}/index.csv",
         log:
             f"{LOGS}/gather{OF_SEED}/motion.log",
+
+    use rule gather_features as gather_clips with:
+        input:
+            shards_of(f"{CLIPS}/index.csv", SHARDS),
+        output:
+            f"{CLIPS}/index.csv",
+        log:
+            f"{LOGS}/gather/clips.log",
 
 
 if TEST_SHARDS:

@@ -13,7 +13,8 @@ JOBS_RUN = JOBS_RUN and runs_jobs(sys.argv[1:])
 if JOBS_RUN and (problem := claim(RESULTS)):
     raise WorkflowError(problem)
 
-machine = Machine(RESULTS)
+# What the generator wan needs takes six seconds to import; with a GPU each of its stages does that by itself.
+machine = Machine(RESULTS, ("study", "pretrained") if WAN and not visible_gpus() else ("study",))
 # On a terminal, and under `make study` and `make smoke`; elsewhere Snakemake speaks as it always does.
 TALKS = JOBS_RUN and (sys.stderr.isatty() or os.environ.get("ECHO_TALK") == "1")
 talk = attach(workflow.logger_manager.logger, workflow.logger_manager.settings) if TALKS else None

@@ -6,25 +6,27 @@ rule encode_clips:
         code=code_of("echo_model.wan.encode"),
         data=f"{DATA}/manifest.csv",
     output:
-        f"{CLIPS}/index.csv",
+        sharded(f"{CLIPS}/index.csv", SHARDS),
     log:
-        f"{LOGS}/clips.log",
+        f"{LOGS}/clips{mark(SHARDS)}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/clips.tsv"
+        f"{RESULTS}/benchmarks/clips{mark(SHARDS)}.tsv"
     priority: 100
     conda:
         "../../environment.yml"
     resources:
-        **needs("encode_clips", "clips.tsv"),
+        **needs("encode_clips", "clips*.tsv"),
         gpu=gpu,
     params:
         data=subpath(input.data, parent=True),
         generator=json.dumps(config["generator"], sort_keys=True),
         model=json.dumps(config["model"], sort_keys=True),
         folder=placed(CLIPS),
+        shard=shard_option(SHARDS),
     shell:
         "python workflow/scripts/on_gpu.py python -m echo_model.wan.encode --data {params.data:q}"
-        " --generator {params.generator:q} --model {params.model:q} --out {params.folder:q} > {log:q} 2>&1"
+        " --generator {params.generator:q} --model {params.model:q} --out {params.folder:q} {params.shard:q}"
+        " > {log:q} 2>&1"
 
 
 rule package_adapter:

@@ -36,8 +36,8 @@ LEAST_FREE = 200 * 2**20  # bytes
 class Machine:
     """This computer, as one run of the study in `results` uses it."""
 
-    def __init__(self, results: str) -> None:
-        self.results = results
+    def __init__(self, results: str, libraries: tuple[str, ...] = ("study",)) -> None:
+        self.results, self.libraries = results, libraries  # of those lists of warm_server.py
         self.server: subprocess.Popen | None = None
         self.folder: Path | None = None
 
@@ -65,7 +65,7 @@ class Machine:
         place = self.folder / "socket"
         log = Path(self.results, "logs", "server.log")
         log.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, str(SCRIPTS / "warm_server.py"), str(place), str(os.getpid())]
+        command = [sys.executable, str(SCRIPTS / "warm_server.py"), str(place), str(os.getpid()), *self.libraries]
         with open(log, "w") as errors:
             self.server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
         os.environ[SOCKET] = str(place)

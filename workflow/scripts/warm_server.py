@@ -1,4 +1,7 @@
-"""The process behind warm.py, `warm_server.py SOCKET OWNER [LIBRARY ...]`: it imports, and forks for each request."""
+"""The process behind warm.py, `warm_server.py SOCKET OWNER [LIBRARY ...]`: it imports, and forks for each request.
+
+A library may also be the name of one of the lists in `LIBRARIES`; none: `study`.
+"""
 
 import atexit
 import contextlib
@@ -22,13 +25,21 @@ from pathlib import Path
 from warm import fresh
 
 # In the order in which a study needs them. None of these may start a thread or compute: a fork would lose it.
-LIBRARIES = (
-    *("numpy", "av", "soundfile", "scipy.signal", "safetensors.torch", "torch", "einops", "tqdm", "yaml", "cv2"),
-    *("pandas", "scipy.stats", "scipy.spatial", "scipy.fftpack", "sklearn.cluster", "sklearn.metrics"),
-    *("skimage.metrics", "python_speech_features", "matplotlib.pyplot", "tabulate", "jinja2", "PIL.Image"),
-    *("torch.utils.tensorboard", "papermill", "nbconvert", "ipykernel.kernelapp", "ipykernel.ipkernel"),
-    *("matplotlib_inline.backend_inline", "seaborn"),
-)
+LIBRARIES = {
+    "study": (
+        *("numpy", "av", "soundfile", "scipy.signal", "safetensors.torch", "torch", "einops", "tqdm", "yaml", "cv2"),
+        "torch._dynamo",  # no compiling: torch itself imports it for each process's first optimiser, in a second
+        *("pandas", "scipy.stats", "scipy.spatial", "scipy.fftpack", "sklearn.cluster", "sklearn.metrics"),
+        *("skimage.metrics", "python_speech_features", "matplotlib.pyplot", "tabulate", "jinja2", "PIL.Image"),
+        *("torch.utils.tensorboard", "papermill", "nbconvert", "ipykernel.kernelapp", "ipykernel.ipkernel"),
+        *("matplotlib_inline.backend_inline", "seaborn"),
+    ),
+    # Only where there is no GPU: diffusers asks CUDA for its devices as it is imported, and no fork could use one then.
+    "pretrained": (
+        *("diffusers.models.transformers.transformer_wan", "diffusers.models.autoencoders.autoencoder_kl_wan"),
+        *("transformers.models.clip.modeling_clip", "transformers.models.wav2vec2.modeling_wav2vec2", "peft"),
+    ),
+}
 PATIENCE = 0.5  # seconds between two looks whether Snakemake still lives
 
 
@@ -58,7 +69,7 @@ class Server:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the stages too
         signal.signal(signal.SIGTERM, self.end)
 
-    def serve(self, libraries: tuple[str, ...]) -> None:
+    def serve(self, libraries: list[str]) -> None:
         for name in libraries:
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
@@ -230,4 +241,5 @@ def name_process(module: str) -> None:
 
 
 if __name__ == "__main__":
-    Server(sys.argv[1], int(sys.argv[2])).serve(tuple(sys.argv[3:]) or LIBRARIES)
+    wanted = [library for name in sys.argv[3:] or ["study"] for library in LIBRARIES.get(name, (name,))]
+    Server(sys.argv[1], int(sys.argv[2])).serve(wanted)
