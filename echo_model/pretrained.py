@@ -116,8 +116,9 @@ class Echo(
         if folder.is_dir():
             if (folder / "adapter.safetensors").is_file():
                 raise ConfigError(
-                    f"{folder} is an adapter of the generator wan, which makes videos of encoded dialogues and does not "
-                    "stream; load it by echo_model.wan.pretrained.EchoAdapter, or give a folder of Echo.save_pretrained."
+                    f"{folder} is an adapter of the generator wan, which makes videos of encoded dialogues and does "
+                    "not stream; load it by echo_model.wan.pretrained.EchoAdapter, or give a folder of "
+                    "Echo.save_pretrained."
                 )
             if missing := [file for file in ("config.json", WEIGHTS) if not (folder / file).is_file()]:
                 raise DataError(f"{folder} has no {' and no '.join(missing)}; give a folder of Echo.save_pretrained.")

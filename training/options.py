@@ -27,6 +27,7 @@ class TrainOptions:
     clip_norm: float = 1.0  # global gradient norm; 0 = off
     accumulate: int = 1  # micro batches of one optimiser step
     precision: Literal["fp32", "bf16", "auto"] = "fp32"  # bf16: autocast, weights stay fp32; auto: where that is faster
+    parallel: Literal["ddp", "fsdp"] = "ddp"  # several processes: each holds all, or a part (FSDP2)
     checkpoint_every: int = 500
     log_every: int = 50
     explode_factor: float = 100.0  # stop when loss > this x running median; 0 = off

@@ -163,8 +163,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.cls.startswith("echo_model.wan."):
         raise ConfigError(
-            f"{args.cls} stands on the generator wan, whose scans start anew with every clip, so that there is no state "
-            "to look into; inspect a row of a study with generator.kind small."
+            f"{args.cls} stands on the generator wan, whose scans start anew with every clip, so that no state is "
+            "there to look into; inspect a row of a study with generator.kind small."
         )
     method, _, _ = method_from(args)
     if not isinstance(method, Echo):

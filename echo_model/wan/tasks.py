@@ -12,6 +12,7 @@ from echo_model.stages import keep
 from echo_model.wan.clips import TrainingClips
 from echo_model.wan.encoders.latents import WanLatents
 from echo_model.wan.transformer import TALKING, EchoWan
+from training.engine.sharding import is_cut
 
 USER = ("user_audio", "user_video", "s_usr")
 
@@ -41,6 +42,10 @@ class WanTask:
         named = list(self.module.named_parameters())
         rest = [p for name, p in named if ".lora_" not in name]
         return [{"params": rest, "lr_scale": self.stage.context_rate}]
+
+    def shard_units(self) -> list[nn.Module]:
+        """Where FSDP may cut: block by block, then the rest of the generator; LCU is small and stays whole."""
+        return [*self.generator.base.blocks, self.generator]
 
     def batch_at(self, position: int) -> dict[str, Tensor]:
         """The micro batch at a position that counts on over steps, micro batches and processes."""
@@ -152,7 +157,8 @@ class InteractiveTask(WanTask):
             subset = torch.randperm(blocks, generator=generator)[: self.stage.align_blocks].tolist()
             # Before the student, whose blocks are computed again in the backward pass, under its own adapter.
             with torch.no_grad(), self.generator.using(TALKING):
-                depth = max(subset) + 1
+                # Processes that hold a part of each block must all call the same ones; each draws its own subset.
+                depth = blocks if is_cut(self.generator.voice_in) else max(subset) + 1
                 still, _ = self.generator(**arguments, text=torch.zeros_like(text), depth=depth)
                 reference = {block: still[block] for block in subset}
         features, answer = self.generator(**arguments, text=text, f_pu=f_pu)

@@ -1,4 +1,4 @@
-"""The training loop every module shares: AdamW, EMA, accumulation, DDP, and resume by the same command."""
+"""The training loop every module shares: AdamW, EMA, accumulation, DDP or FSDP2, and resume by the same command."""
 
 import math
 import statistics
@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from dyads.errors import ConfigError
 from dyads.seeding import derive, torch_generator
 from training.device import World, among_peers, autocast, join_world, pick_device
-from training.engine import checkpoint
+from training.engine import checkpoint, sharding
 from training.engine.batches import Batches, Position
 from training.engine.checkpoint import read_summary
 from training.engine.journal import Journal
@@ -32,12 +32,14 @@ __all__ = ["Task", "TrainOptions", "read_summary", "train"]
 
 
 class Task(Protocol):
-    """Anything that is trained. Optional: `parameter_groups()`, `on_step_end(step)` and `batch_at(number)`.
+    """Anything that is trained. Optional: `parameter_groups()`, `on_step_end(step)`, `batch_at(number)` and
+    `shard_units()`.
 
     `parameter_groups() -> [{"params": [...], "lr_scale": 1.0}]` scales learning rates; trained parameters
     that it leaves out have scale 1. `on_step_end(step)` is called after each optimiser step with the number
     of steps done. `batch_at(number) -> batch`, in place of `batch`, gives micro batches by their number, counted on
-    over steps, micro batches and processes: for a task that passes over its data in epochs.
+    over steps, micro batches and processes: for a task that passes over its data in epochs. `shard_units() -> [module]`
+    says where `parallel: fsdp` may cut: modules that are called, inner ones first.
     """
 
     module: nn.Module  # holds every trained and frozen parameter; requires_grad decides which is which
@@ -98,7 +100,8 @@ def train(
         device: see `training.device.pick_device`.
 
     Returns:
-        `task.module` with the averaged (EMA) weights, in eval mode, on the device.
+        `task.module` with the averaged (EMA) weights, in eval mode, on the device. After a training with `parallel:
+        fsdp` the main process has it whole on the CPU, to be saved; nothing can be computed with it.
 
     Raises:
         TrainingError: the loss exploded, a loss or gradient is not finite, or another process trains here.
@@ -106,7 +109,8 @@ def train(
     device = pick_device(device)
     world = join_world(device)
     folder = Path(folder)
-    module = task.module.to(device)
+    cuts = options.parallel == "fsdp" and world.size > 1
+    module = task.module if cuts else task.module.to(device)  # part by part, where it is cut
     trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
     if not trained:
         raise ConfigError(f"stage {stage!r} has no parameter to train; set requires_grad on at least one.")
@@ -133,8 +137,12 @@ def train(
             }
             checkpoint.prepare(folder, signature)
             result = checkpoint.load_finished(folder)
+        del frozen
         if not world.from_main(int(result is not None), device):
             _run(job)
+            if cuts:
+                sharding.mend(module, world)
+                trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
             world.barrier()
         if result is None:
             result = checkpoint.load_finished(folder)
@@ -146,13 +154,17 @@ def train(
 
 def _run(job: _Job) -> None:
     """All remaining steps, ending in a finished folder."""
-    options, world, trained, device = job.options, job.world, job.trained, job.device
+    options, world, device, units = job.options, job.world, job.device, []
+    if options.parallel == "fsdp" and world.size > 1:
+        units = sharding.cut(job.task, job.stage, world, device)
+        job = replace(job, trained={n: p for n, p in job.task.module.named_parameters() if p.requires_grad})
+    trained = job.trained
     optimizer = build_optimizer(getattr(job.task, "parameter_groups", list)(), trained, options)
     ema = {name: p.detach().clone() for name, p in trained.items()} if options.ema_decay else {}
     progress = _resume(job, ema, optimizer)
     job = replace(job, precision=_precision(job, progress))
     loss_of = _LossModule(job.task)
-    if world.size > 1:  # which parameters are used may differ between steps: conditions are dropped at random
+    if world.size > 1 and not units:  # which parameters are used may differ: conditions are dropped at random
         devices = [device.index] if device.type == "cuda" else None
         loss_of = DistributedDataParallel(loss_of, device_ids=devices, find_unused_parameters=True)
     on_step_end = getattr(job.task, "on_step_end", None)
@@ -173,8 +185,10 @@ def _run(job: _Job) -> None:
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["lr_scale"]
             optimizer.zero_grad(set_to_none=True)
-            losses, numbers, names = _accumulate(job, loss_of, batches)
-            norm = nn.utils.clip_grad_norm_(trained.values(), options.clip_norm or math.inf)
+            losses, numbers, names = _accumulate(job, loss_of, batches, units)
+            if units:
+                sharding.average_gradients(trained, world)
+            norm = sharding.clip_gradients(trained, options.clip_norm or math.inf)
             *losses, norm = torch.stack([*losses, norm.float()]).tolist()  # here the CPU waits for the GPU
             check_finite(losses, norm, names, where)
             loss = world.mean(statistics.fmean(losses), device)
@@ -201,8 +215,9 @@ def _run(job: _Job) -> None:
     finally:
         batches.close()
         journal.close()
+    result = sharding.gathered({**trained, **ema, **job.buffers}, world)
     if world.is_main:
-        checkpoint.finish(job.folder, {**trained, **ema, **job.buffers}, _summary(job, progress))
+        checkpoint.finish(job.folder, result, _summary(job, progress))
 
 
 def _precision(job: _Job, progress: Progress) -> str:
@@ -243,7 +258,9 @@ def _positions(start: int, options: TrainOptions, rank: int) -> Iterator[tuple[i
             yield step, micro, rank
 
 
-def _accumulate(job: _Job, loss_of: nn.Module, batches: Batches) -> tuple[list[Tensor], dict[str, Any], list[str]]:
+def _accumulate(
+    job: _Job, loss_of: nn.Module, batches: Batches, units: list[nn.Module]
+) -> tuple[list[Tensor], dict[str, Any], list[str]]:
     """Gradients of one step's micro batches; their losses, the mean numbers to log, and their names."""
     losses, numbers, names, samples = [], {}, [], []
     count = job.options.accumulate
@@ -254,7 +271,8 @@ def _accumulate(job: _Job, loss_of: nn.Module, batches: Batches) -> tuple[list[T
         samples.append(share)
         torch.manual_seed(derive(job.seed, job.stage, "layers", *position))  # dropout and the like
         alone = job.world.size == 1 or micro == count - 1
-        with nullcontext() if alone else loss_of.no_sync():
+        sharding.sync_gradients(units, alone)
+        with nullcontext() if alone or units else loss_of.no_sync():
             with autocast(job.device, job.precision):
                 loss, logged = loss_of(batch, torch_generator(job.seed, job.stage, "loss", *position))
             (loss * (share / count)).backward() if share != 1.0 else (loss / count).backward()
@@ -276,15 +294,15 @@ def _even_out(job: _Job, shares: list[float]) -> None:
 
 
 def _save(job: _Job, ema: dict[str, Tensor], optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-    """A checkpoint of everything the next step depends on, under flat names."""
-    if not job.world.is_main:
-        return
+    """A checkpoint of everything the next step depends on, under flat names, whole however it is cut."""
     state = {f"weights/{name}": p for name, p in job.trained.items()}
     state.update({f"buffers/{name}": b for name, b in job.buffers.items()})
     state.update({f"ema/{name}": p for name, p in ema.items()})
     for name, p in job.trained.items():
         state.update({f"optimizer/{key}/{name}": value for key, value in optimizer.state.get(p, {}).items()})
-    checkpoint.save(job.folder, progress.step, state, asdict(progress))
+    state = sharding.gathered(state, job.world)
+    if job.world.is_main:
+        checkpoint.save(job.folder, progress.step, state, asdict(progress))
 
 
 def _resume(job: _Job, ema: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> Progress:
@@ -305,7 +323,7 @@ def _resume(job: _Job, ema: dict[str, Tensor], optimizer: torch.optim.Optimizer)
     for name, tensor in parts["optimizer"].items():
         key, _, parameter = name.partition("/")
         p = job.trained[parameter]
-        optimizer.state[p][key] = tensor.to(p.device)
+        optimizer.state[p][key] = sharding.part_of(tensor, p) if tensor.shape == p.shape else tensor.to(p.device)
     return Progress(**{key: value for key, value in state.items() if key in Progress.__dataclass_fields__})
 
 

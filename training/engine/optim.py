@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dyads.errors import ConfigError
+from training.engine.sharding import is_cut, own
 from training.options import TrainOptions
 
 
@@ -35,9 +36,10 @@ def build_optimizer(
                 raise ConfigError("parameter_groups names a parameter twice; each may be in one group only.")
         scale = 1.0 if group is None else group.get("lr_scale", 1.0)
         for matrices, decay in ((True, options.weight_decay), (False, 0.0)):
-            part = [p for p in chosen if (p.ndim >= 2) == matrices]
-            if part:
-                split.append({"params": part, "lr_scale": scale, "weight_decay": decay})
+            for cut in (False, True):  # one kernel cannot update both kinds
+                part = [p for p in chosen if (p.ndim >= 2) == matrices and is_cut(p) == cut]
+                if part:
+                    split.append({"params": part, "lr_scale": scale, "weight_decay": decay})
     return torch.optim.AdamW(split, lr=options.learning_rate, fused=True)
 
 
@@ -59,6 +61,6 @@ def update_ema(ema: dict[str, Tensor], trained: dict[str, nn.Parameter], decay: 
     if not ema:
         return
     decay = min(decay, (1 + step) / (10 + step))
-    weights = [trained[name].detach() for name in ema]
+    weights = [own(trained[name].detach()) for name in ema]
     with torch.no_grad():
-        torch._foreach_lerp_(list(ema.values()), weights, 1 - decay)
+        torch._foreach_lerp_([own(average) for average in ema.values()], weights, 1 - decay)

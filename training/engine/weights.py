@@ -12,6 +12,7 @@ from torch import nn
 
 from dyads.files import atomic_path
 from training.device import is_main_process
+from training.engine.sharding import own, part_of
 from training.errors import MethodError
 
 
@@ -109,7 +110,7 @@ def copy_state(tensors: dict[str, torch.Tensor], target: dict[str, torch.Tensor]
             )
     with torch.no_grad():
         for name, tensor in tensors.items():
-            target[name].copy_(tensor)
+            own(target[name]).copy_(own(part_of(tensor, target[name])))
 
 
 def _unreadable(path: Path | str, error: Exception) -> str:
