@@ -40,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         options = parse_options(module.OPTIONS, given.options)
         refuse_another(given.root, given.kind)
         pairs, skipped, remarks = module.pairs(given.root, options)
+    pairs = [pair for pair in pairs if options.only in ("", pair.split)]
     for line in remarks:
         print(line)
     if given.list:

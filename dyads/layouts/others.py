@@ -1,11 +1,13 @@
-"""Synthetic dialogues in the layouts of ViCo, HDTF and RealTalk."""
+"""Synthetic dialogues in the layouts of ViCo, HDTF and RealTalk: `python -m dyads.layouts.others KIND OUT`."""
 
+import argparse
 import csv
 import json
 from pathlib import Path
 
 import numpy as np
 
+from dyads.errors import ConfigError, run_cli
 from dyads.layouts.recordings import WALL, write_recording, write_sound
 from dyads.media.containers import FPS, SAMPLES_PER_FRAME
 from dyads.media.writer import VideoWriter
@@ -118,3 +120,20 @@ def write_two(path: Path, dialogue: Dialogue, side: int) -> None:
             picture[:, :side], picture[:, 2 * side :] = left, right
             writer.write(picture)
         writer.finish([sound[: len(faces["user"]) * SAMPLES_PER_FRAME]])
+
+
+def main() -> None:
+    writers = {"vico": write_vico, "hdtf": write_hdtf, "realtalk": write_realtalk}
+    parser = argparse.ArgumentParser(prog="python -m dyads.layouts.others", description=__doc__)
+    parser.add_argument("kind", choices=writers)
+    parser.add_argument("out", type=Path, help="folder to write; must not be there")
+    given = parser.parse_args()
+    if given.out.exists():
+        raise ConfigError(f"{given.out} is there already; give a new folder.")
+    given.out.mkdir(parents=True)
+    writers[given.kind](given.out)
+    print(f"{given.out}: synthetic people in the layout of {given.kind}")
+
+
+if __name__ == "__main__":
+    run_cli(main)

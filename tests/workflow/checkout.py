@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-LEFT_OUT = (".git", ".venv", "results", ".snakemake", "__pycache__", ".*_cache", ".hypothesis")
+LEFT_OUT = (".git", ".venv", "results", "checkpoints", ".snakemake", "__pycache__", ".*_cache", ".hypothesis")
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,15 @@
-"""The paper's profile with tiny checkpoints, really run: Seamless's layout, both stages on `wan`, measured, shared."""
+"""The paper's profile with tiny checkpoints, run, killed and run again: Seamless's layout, both stages on `wan`."""
 
 import csv
 import json
+import os
+import re
+import shlex
+import signal
+import subprocess
 import sys
+import time
+from types import SimpleNamespace
 
 import pytest
 from checkout import copy_repository
@@ -10,11 +17,30 @@ from checkout import copy_repository
 pytestmark = pytest.mark.slow
 KEPT = ("talking", "echo", "talking_entangled", "no_sdcm", "single_stage")
 MEASURED = ("echo", "no_sdcm", "single_stage", "truth", "wan_vae")
+PROFILE = "profile=paper_tiny"
+
+
+def killed_when(checkout, path, command):
+    """Run a command until `path` is there, then kill it and everything it has started; what it printed."""
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"}
+    log = checkout.folder / "killed.log"
+    with log.open("w") as file:
+        run = subprocess.Popen(command, cwd=checkout.folder, env=env, stdout=file, stderr=file, start_new_session=True)
+        until = time.monotonic() + 3000
+        while not path() and run.poll() is None and time.monotonic() < until:
+            time.sleep(0.005)
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+    assert run.returncode == -signal.SIGKILL, log.read_text()[-3000:]
+    return log.read_text()
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    """A cut of the profile: ECHO, the two ablations that train other networks, and two controls."""
+def checkout(tmp_path_factory):
+    """A cut of the profile, killed in the middle of ECHO's training and run again: ECHO, the two ablations that train
+    other networks, and two controls. Its folder, and what its jobs were.
+    """
     checkout = copy_repository(tmp_path_factory.mktemp("paper"))
     for command in (
         ["-m", "tests.tiny_checkpoints", "checkpoints/tiny"],
@@ -22,7 +48,7 @@ def study(tmp_path_factory):
     ):
         made = checkout.run(sys.executable, *command)
         assert made.code == 0, made.text[-3000:]
-    plan = checkout.snakemake("--dry-run", "--config", "profile=paper_tiny")
+    plan = checkout.snakemake("--dry-run", "--config", PROFILE)
     assert plan.code == 0, plan.text[-3000:]
     drop = lambda names, kept: "{" + ", ".join(f"{n}: null" for n in sorted(names - set(kept))) + "}"  # noqa: E731
     fits = {line.split("method=")[1].split(",")[0] for rule in ("fit", "fit_start") for line in plan.wildcards(rule)}
@@ -33,9 +59,70 @@ def study(tmp_path_factory):
         *(f"results/paper_tiny/metrics/{name}/seed0.csv" for name in MEASURED),
         "results/paper_tiny/pretrained/echo",
     ]
-    result = checkout.snakemake("--cores", "all", *targets, "--config", "profile=paper_tiny", *given, timeout=3000)
+    asked = ["--cores", "all", *targets, "--config", PROFILE, *given]
+    results = checkout.folder / "results/paper_tiny"
+    first_step = results / "checkpoints/echo/seed0/step-000000001"
+    killed_when(checkout, first_step.is_dir, [sys.executable, "-m", "snakemake", *asked])
+    assert not (results / "models/echo/seed0.safetensors").exists()
+    result = checkout.snakemake(*asked, timeout=3000)
     assert result.code == 0, result.text[-20_000:]
+    return SimpleNamespace(
+        folder=checkout.folder, run=checkout.run, snakemake=checkout.snakemake, plan=plan, given=given
+    )
+
+
+@pytest.fixture(scope="module")
+def study(checkout):
     return checkout.folder / "results/paper_tiny"
+
+
+def command_of(checkout, module, method):
+    """A stage's command of one row, as words, without its log."""
+    line = next(
+        line.removeprefix("Shell command: ")
+        for line in checkout.plan.text.splitlines()
+        if f"-m {module} --method {method} " in line
+    )
+    words = shlex.split(re.sub(r" > \S+ 2>&1$", "", line))
+    return [sys.executable, *words[words.index("-m") :]]
+
+
+def with_option(words, option, value):
+    place = words.index(option) + 1
+    return [*words[:place], str(value), *words[place + 1 :]]
+
+
+def test_a_training_that_was_killed_ends_with_the_bits_of_one_that_was_not(checkout, study):
+    words = with_option(command_of(checkout, "training.fit", "echo"), "--checkpoints", "again/checkpoints")
+    done = checkout.run(*with_option(words, "--out", "again/echo.safetensors"))
+    assert done.code == 0, done.text[-3000:]
+    weights = study / "models/echo/seed0.safetensors"
+    assert weights.read_bytes() == (checkout.folder / "again/echo.safetensors").read_bytes()
+
+
+def test_sampling_that_was_killed_goes_on_to_the_same_videos(checkout, study):
+    out = checkout.folder / "again/videos"
+    words = with_option(command_of(checkout, "training.generate", "echo"), "--out", out)
+    killed_when(checkout, lambda: len([*out.glob("*.mp4")]) == 1, words)
+    first = {path.name: path.stat().st_mtime_ns for path in out.glob("*.mp4")}
+    assert len(first) == 1 and not (out / "index.csv").exists()
+    done = checkout.run(*words)
+    assert done.code == 0, done.text[-3000:]
+    videos = sorted((study / "videos/echo/seed0").glob("*.mp4"))
+    assert len(videos) == 2 and all((out / path.name).read_bytes() == path.read_bytes() for path in videos)
+
+
+def test_another_test_set_trains_nothing(checkout, study):
+    """Weights, backbones and probes are copied; without them, one sentence."""
+    asked = ["results/paper_tiny/on/vico/metrics/echo/seed0.csv", "--config", PROFILE, "test_set=vico"]
+    plan = checkout.snakemake("--dry-run", *asked, *checkout.given)
+    assert plan.code == 0, plan.text[-3000:]
+    assert plan.jobs["borrow_weights"] == 1 and plan.jobs["borrow_probe"] == 5
+    assert not any(name.startswith(("fit", "train_")) for name in plan.jobs)
+    refused = checkout.snakemake("--dry-run", *asked)
+    assert refused.code and "run the same command without test_set first" in refused.text
+    unknown = checkout.snakemake("--dry-run", "--config", PROFILE, "test_set=mine")
+    assert unknown.code and "which test_sets does not have; there are: realtalk, hdtf, vico" in unknown.text
 
 
 def test_every_row_on_wan_is_measured_on_every_test_dialogue(study):

@@ -58,6 +58,28 @@ validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
 if problem := rows_problem(config, given):
     raise WorkflowError(problem)
 
+# Another test set of a study: its trained weights on other dialogues. Rows that show training clips have none here.
+TEST_SET = config["test_set"]
+if TEST_SET:
+    if TEST_SET not in config["test_sets"]:
+        known = ", ".join(config["test_sets"]) or "none"
+        raise WorkflowError(f"test_set is {TEST_SET!r}, which test_sets does not have; there are: {known}.")
+    config["dataset"] = {
+        **config["dataset"],
+        "pairs": None,
+        **config["test_sets"][TEST_SET],
+        "name": TEST_SET,
+    }
+    config["dataset"]["options"] = {**config["dataset"]["options"], "only": "test"}
+    if config["dataset"]["kind"] in ("synthetic", "coefficients"):
+        raise WorkflowError(
+            f"test_sets.{TEST_SET}.kind is {config['dataset']['kind']}; give recordings (docs/datasets.md)."
+        )
+    needs_training_clips = ("baselines.floors:NearestNeighbour", "baselines.floors:RandomTrainingClip")
+    config["controls"] = {
+        name: row for name, row in config["controls"].items() if row["class"] not in needs_training_clips
+    }
+
 # Of released systems without video nothing is trained.
 COEFFICIENTS = config["dataset"]["kind"] == "coefficients"
 METHODS = {} if COEFFICIENTS else config["methods"]
@@ -123,9 +145,10 @@ for slot, path in config["weights"].items():
         )
 
 # A replicate trains everything anew that a method uses, by other seeds, on the same dialogues and with the same readers.
-STUDY = f"{config['results']}/{config['profile']}"
+HOME = f"{config['results']}/{config['profile']}"  # where it was trained
+STUDY = f"{HOME}/on/{TEST_SET}" if TEST_SET else HOME
 REPLICATE = config["replicate"]
-RESULTS = f"{STUDY}/replicate{REPLICATE}" if REPLICATE else STUDY
+RESULTS, TRAINED_IN = (f"{place}/replicate{REPLICATE}" if REPLICATE else place for place in (STUDY, HOME))
 FIRST_SEED = 100 * REPLICATE
 # Where each seed of a method has backbones of its own, their paths bear the rules' wildcard.
 PER_SEED = config["backbones_per_seed"]

@@ -74,7 +74,7 @@ def source_key(pair: Pair, options: AdaptOptions) -> str:
         member = members.get(path)
         found = (member.archive if member else path).stat()
         stats.append((str(path), member.size if member else found.st_size, found.st_mtime_ns))
-    known = {key: value for key, value in asdict(options).items() if key != "broken_share"}
+    known = {key: value for key, value in asdict(options).items() if key not in ("broken_share", "only")}
     text = json.dumps([VERSION, repr(pair), known, stats], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 

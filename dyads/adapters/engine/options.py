@@ -24,6 +24,7 @@ class AdaptOptions:
     crf: int = 12
     crop: str = "tracked"
     least_valid: float = 0.5  # of a part's frames, where the data set says which are
+    only: str = ""  # train or test: dialogues of that split alone
     silent_sides: str = "keep"  # or "skip": dialogues with a side in which nothing was recorded
     broken_share: float = 0.0
 
@@ -35,7 +36,11 @@ class AdaptOptions:
                 f"segment_seconds is {self.segment_seconds:g}; give 0 or at least minimum_seconds "
                 f"({self.minimum_seconds:g})."
             )
-        for key, known in (("crop", ("tracked", "fixed", "centre")), ("silent_sides", ("keep", "skip"))):
+        for key, known in (
+            ("crop", ("tracked", "fixed", "centre")),
+            ("silent_sides", ("keep", "skip")),
+            ("only", ("", "train", "test")),
+        ):
             if getattr(self, key) not in known:
                 raise ConfigError(f"{key} is {getattr(self, key)!r}; give one of {', '.join(known)}.")
         for key in ("least_valid", "broken_share"):
