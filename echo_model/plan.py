@@ -15,7 +15,7 @@ from echo_model.model.options import ModelOptions, SamplingOptions, StageOptions
 from echo_model.sampling import branches
 from echo_model.wan.options import WanOptions
 from echo_model.wan.planning.bases import LOOK, VAES, VOICE, known
-from echo_model.wan.planning.costs import GIB, Cost, configuration, cost, sizes_of
+from echo_model.wan.planning.costs import GIB, Cost, configuration, cost, depth_of, sizes_of
 from training.options import TrainOptions, from_dict
 
 CONFIG = Path(__file__).parents[1] / "workflow" / "config"
@@ -33,6 +33,7 @@ class Row:
     samples: int  # of one step, on all GPUs
     seeds: int
     micro: int  # samples of one micro batch on one GPU
+    parts: int  # processes over which FSDP cuts it; 1: each holds all
 
     @property
     def flops(self) -> float:
@@ -77,8 +78,8 @@ def rows_of(config: dict[str, Any], gpus: int) -> list[Row]:
         if key not in counted:
             counted[key] = cost(wan, model, losses, user, aligned)
         samples = train.batch_size * train.accumulate * gpus
-        seeds = len(row.get("seeds") or config["seeds"])
-        rows.append(Row(name, counted[key], train.steps, samples, seeds, train.batch_size))
+        seeds, parts = len(row.get("seeds") or config["seeds"]), gpus if train.parallel == "fsdp" else 1
+        rows.append(Row(name, counted[key], train.steps, samples, seeds, train.batch_size, parts))
     if not rows:
         raise ConfigError("this profile has no row of ECHO; there is nothing to plan.")
     return rows
@@ -134,6 +135,7 @@ def plan(config: dict[str, Any], hours: float, test_hours: float, gpus: int, mfu
     rows, each = rows_of(config, gpus), encoding(config)
     model = from_dict(ModelOptions, config["model"], "model")
     sampling = from_dict(SamplingOptions, config["sampling"], "sampling")
+    blocks = depth_of(from_dict(WanOptions, config["generator"], "generator"))
     clips, test = hours * 3600 * FPS / model.clip, test_hours * 3600 * FPS / model.clip
     reading = sum(value for name, value in each.items() if name != "bytes")
     told = [
@@ -149,7 +151,7 @@ def plan(config: dict[str, Any], hours: float, test_hours: float, gpus: int, mfu
             "gradients_gib": row.cost.gradients / GIB,
             "optimiser_gib": row.cost.optimiser / GIB,
             "activations_gib": row.micro * row.cost.activations / GIB,
-            "memory_gib": row.cost.memory(row.micro) / GIB,
+            "memory_gib": row.cost.memory(row.micro, row.parts, blocks) / GIB,
             "epochs": row.steps * row.samples / clips,
             "flop": row.flops,
             "hours": {name: row.flops / (count * peak * mfu) / 3600 for name, (count, peak, _) in MACHINES.items()},
@@ -214,7 +216,7 @@ def shown(found: dict[str, Any], mfu: float) -> str:
         for name, times in found["hours"].items()
     )
     return (
-        f"{table}\n\nMemory of {one['row']}, GiB: {parts}.\n"
+        f"{table}\n\nMemory of {one['row']}, GiB, uncut: {parts}.\n"
         f"Caches: {found['clips']:,.0f} clips, {found['cache_gb']:,.0f} GB in bfloat16.\n"
         f"A clip's encoders, TFLOP: {', '.join(f'{k} {v:.1f}' for k, v in found['encoding_tflop_a_clip'].items())}; "
         f"its sampling {found['sampling_tflop_a_clip']:,.0f}.\n"

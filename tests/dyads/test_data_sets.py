@@ -54,6 +54,8 @@ def test_vico_listeners_have_no_sound(trees: dict[str, Path], tmp_path: Path):
     assert [(dyad.dyad_id, dyad.split) for dyad in dyads] == [
         ("00_listener", "train"), ("01_listener", "train"), ("03_listener", "test"),
     ]  # fmt: skip
+    alone = adapt("vico", trees["vico"], tmp_path / "alone", ', "only": "test"')
+    assert [(dyad.dyad_id, dyad.user.sha256) for dyad in alone] == [("03_listener", dyads[2].user.sha256)]
     for dyad in dyads:
         arrays = load_arrays(dyad, ())
         assert np.abs(arrays.avatar_audio).max() == 0 and np.abs(arrays.user_audio).max() > 0.01

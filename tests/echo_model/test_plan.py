@@ -61,6 +61,11 @@ def test_what_autograd_keeps_is_counted_once():
     assert saved.bytes == 4 * 8 * 4  # weights are no activations
 
 
+def test_fsdp_divides_what_is_held_and_keeps_two_blocks_whole():
+    made = costs.Cost(0, 0, 0, 0, 0, 0, 0, weights=900, gradients=80, optimiser=220, activations=7)
+    assert made.memory(2) == 1200 + 14 and made.memory(2, parts=4, blocks=30) == 300 + 60 + 14
+
+
 def test_a_plan_prints_every_row_and_its_sum(monkeypatch):
     config = paper()
     config["methods"] = {name: config["methods"][name] for name in ("talking", "echo")}

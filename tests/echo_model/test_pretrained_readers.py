@@ -64,12 +64,13 @@ def read(monkeypatch, given, *readers, turns=TURNS, every=24):
     return understand.understand_clips(readers[0], dyad, MODEL, every, *readers[1:])
 
 
-def test_the_small_ones_are_the_default_and_load_no_transformers():
+def test_the_small_ones_are_the_default_and_load_none_of_the_pretrained_ones_libraries():
     assert (MODEL.phi_width, ModelOptions().phi_width) == (64, PHI_DIM)
     assert (ModelOptions().text_width, ModelOptions().words) == (TEXT_DIM, WORDS)
     commands = (f"echo_model.commands.{name}" for name in ("understand", "package", "generate"))
-    stages = ", ".join((*commands, "echo_model.method", "training.fit"))
-    code = f"import sys, {stages}; sys.exit('transformers' in sys.modules)"
+    methods = ("echo_model.method", "baselines.dim.method", "baselines.controls", "baselines.floors")
+    stages = ", ".join((*commands, *methods, "training.fit", "training.generate", "evaluation.run", "reporting.tables"))
+    code = f"import sys, {stages}; sys.exit(bool({{'transformers', 'diffusers', 'peft'}} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 

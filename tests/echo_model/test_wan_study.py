@@ -16,8 +16,10 @@ from dyads.errors import ConfigError, DataError
 from dyads.features import read_features, write_features
 from dyads.media.video import write_wav
 from echo_model.backbones.readers import weights_sha256
+from echo_model.commands import inspect
 from echo_model.model.latent import LatentLayout
 from echo_model.model.options import SamplingOptions
+from echo_model.pretrained import Echo as SmallEcho
 from echo_model.wan import package, sampling
 from echo_model.wan.clips import DialogueClips, Encoded, TrainingClips, count_clips
 from echo_model.wan.encode import Encoders, encode_dyad
@@ -462,5 +464,12 @@ def test_an_adapter_is_shared_without_its_base_and_refuses_another(made, echo, t
     assert sizes[0] < 0.7 * sizes[1]
     with pytest.raises(ConfigError, match="is recorded; take the checkpoint"):
         EchoAdapter.from_pretrained(shared, tiny.wan(tmp_path / "other", seed=9), folder / "wan22", "cpu")
+    with pytest.raises(ConfigError, match="does not stream; load it by echo_model.wan.pretrained.EchoAdapter"):
+        SmallEcho.from_pretrained(shared)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(ConfigError, match="no state is there to look into"):
+        row = ["--method", "echo", "--class", "echo_model.wan.method:Echo"]
+        asked = [*row, "--data", ".", "--weights", ".", "--out", "."]
+        patch.setattr("sys.argv", ["inspect", *asked])
+        inspect.main()
     with pytest.raises(DataError, match="has no config.json and no adapter.safetensors"):
         EchoAdapter.from_pretrained(tmp_path, folder / "ti2v", folder / "wan22", "cpu")

@@ -41,8 +41,10 @@ class Cost:
         """ECHO's additions, over the stock transformer's training step with LoRA."""
         return self.flops / self.stock_flops
 
-    def memory(self, samples: int) -> int:
-        return self.weights + self.gradients + self.optimiser + samples * self.activations
+    def memory(self, samples: int, parts: int = 1, blocks: int = 1) -> int:
+        """Bytes on a GPU. Cut over `parts` processes by FSDP, two of the `blocks` are whole at a time."""
+        whole = 2 * self.weights // blocks if parts > 1 else 0
+        return (self.weights + self.gradients + self.optimiser) // parts + whole + samples * self.activations
 
 
 def depth_of(options: WanOptions) -> int:
