@@ -68,6 +68,7 @@ class Clip:
     motion_generated: np.ndarray | None = None
     motion_true: np.ndarray | None = None
     motion_user: np.ndarray | None = None
+    motion_whole: np.ndarray | None = None  # (N, D) all true frames that were seen, where motion_true was cut
     motion_reference: np.ndarray | None = None
     image_generated: np.ndarray | None = None
     image_true: np.ndarray | None = None

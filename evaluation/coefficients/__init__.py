@@ -122,7 +122,9 @@ def _dropped_clip(data: Data, row: Row, dialogue: Dialogue) -> Clip:
     frames = min(map(len, sides))
     # the published mask: seconds stretched over the frames that are left
     speaking = spoken(person.speech, frames, frames / person.seconds)
-    return _clip(data, dialogue, speaking, tuple(side[:frames] for side in sides), None)
+    clip = _clip(data, dialogue, speaking, tuple(side[:frames] for side in sides), None)
+    clip.motion_whole = sides[1]  # clusters are fitted on all of the truth's frames
+    return clip
 
 
 def _clip(data: Data, dialogue: Dialogue, speaking, motions, valid: np.ndarray | None) -> Clip:

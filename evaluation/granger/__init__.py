@@ -11,6 +11,7 @@ design is ever built, and the speaker's share is filtered once a dialogue for al
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -28,8 +29,10 @@ class RdggOptions:
     the prediction's coefficients, both in mean diagonals; `nulls`: time shifts, each at least the longest lag;
     `draws`: of the bootstrap over people; `audio`, `motion`: principal components of the speaker's voice and motion;
     `pca_people`, `pca_rows`: how many the components are fitted on; `folds`: at most so many groups of people are
-    left out in turn; `joint`: also fit the own past anew beside every prediction, as the published code does (builds
-    the whole design: small sets only).
+    left out in turn; `refit`: whether a prediction's coefficients are refitted to each fold by itself or, as the
+    published code does, to all at once (docs/si184.md: then true listeners seem to react where nobody does); `joint`:
+    also fit the own past anew beside every prediction, as the published code does (builds the whole design: small sets
+    only; refitted to all at once).
     """
 
     lags: tuple[int, ...] = LAGS
@@ -44,6 +47,7 @@ class RdggOptions:
     pca_people: int = 60
     pca_rows: int = 40_000
     folds: int = 8
+    refit: Literal["fold", "pooled"] = "fold"
     joint: bool = False
     seed: int = 0
 
@@ -55,6 +59,8 @@ class RdggOptions:
                 raise ConfigError(f"rdgg.{name} is {getattr(self, name)}, but must be at least 1.")
         if self.folds < 2 or self.ridge <= 0 or self.refit_ridge <= 0:
             raise ConfigError("rdgg.folds must be at least 2, and both ridges above 0.")
+        if self.refit not in ("fold", "pooled"):
+            raise ConfigError(f"rdgg.refit is {self.refit!r}, but must be fold or pooled.")
 
     @property
     def reach(self) -> int:

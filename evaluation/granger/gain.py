@@ -43,6 +43,7 @@ class _Design:
     listeners: Sequence[Listener]
     people: tuple[str, ...]
     place: np.ndarray  # (listeners,): whose each is
+    fold: np.ndarray  # (people,): the fold each was left out in
     rows: np.ndarray  # (people,)
     total: np.ndarray  # (rows of the table, people)
     own: np.ndarray
@@ -100,6 +101,8 @@ def _people(listeners: Sequence[Listener]) -> tuple[tuple[str, ...], np.ndarray]
 
 def _design(listeners, motions: Sequence[Mapping], operator: Operator, options: RdggOptions) -> _Design:
     people, place = _people(listeners)
+    fold = np.zeros(len(people), int)
+    fold[place] = [operator.of[found.encounter.name] for found in listeners]
     rows = np.bincount(place, [len(found.times) for found in listeners], len(people))
     residuals = [[] for _ in listeners]
     total, own = (np.zeros((len(motions), len(people))) for _ in range(2))
@@ -110,7 +113,7 @@ def _design(listeners, motions: Sequence[Mapping], operator: Operator, options: 
             total[row, place[i]] += np.square(target).sum()
             own[row, place[i]] += np.square(left).sum()
             residuals[i].append(left.astype(np.float32))
-    return _Design(listeners, people, place, rows, total, own, [np.concatenate(each, 1) for each in residuals])
+    return _Design(listeners, people, place, fold, rows, total, own, [np.concatenate(each, 1) for each in residuals])
 
 
 class OwnPast:
@@ -191,11 +194,13 @@ def _shifted(design: _Design, operator: Operator, options: RdggOptions, here: sl
             cross[k, place] += made.T @ residual
             sums[k, place] += made.sum(0, dtype=np.float64)
     both, motion = (np.empty((count, number, people)) for _ in range(2))
+    fold = design.fold if options.refit == "fold" else np.zeros(people, int)
     for k in range(number):
         ss, sr = _standardised(square[k], cross[k], sums[k], left, design.rows)
         for energy, keep in ((both, slice(None)), (motion, slice(width, None))):
-            explained = _refit(ss[:, keep, keep], sr[:, keep], options.refit_ridge)
-            energy[:, k] = design.own - explained.reshape(people, count, width).sum(2).T
+            for here in (np.flatnonzero(fold == one) for one in np.unique(fold)):
+                explained = _refit(ss[here][:, keep, keep], sr[here][:, keep], options.refit_ridge)
+                energy[:, k, here] = design.own[:, here] - explained.reshape(len(here), count, width).sum(2).T
     return both, motion
 
 

@@ -80,7 +80,8 @@ def fit_operator(encounters: Sequence[Encounter], options: RdggOptions) -> Opera
     widths = [encounters[0].own_audio.shape[1], encounters[0].speaker_audio.shape[1]]
     fitted = tuple(_fit(whole - part, size, *widths, balance, options.ridge) for part in parts)
     # encounters without a stretch of their own truth may have one under another row's motion
-    rest = {each.name: of.get(each.name, 0) for each in encounters}
+    home = {found.encounter.person: of[found.encounter.name] for found in listeners}
+    rest = {each.name: of.get(each.name, home.get(each.person, 0)) for each in encounters}
     return Operator(fitted, rest, balance)
 
 

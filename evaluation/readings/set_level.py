@@ -16,7 +16,7 @@ from dyads.synthetic.coefficients import COEFFICIENTS
 from evaluation.clips import EXPRESSION_PARTS, Channels, columns
 from evaluation.metrics._series import CONSTANT_SD, Undefined
 from evaluation.metrics.expression.expression import CUES, LEAST_SLOPE, VISIBLE
-from evaluation.metrics.motion.sid import STATES, VARIANTS, entropies, fit_clusters, histograms
+from evaluation.metrics.motion.sid import MOST_COUNTED, STATES, VARIANTS, entropies, fit_clusters, histograms, step
 from evaluation.readings.stored import seen_only
 
 Clips = dict[str, dict[str, np.ndarray]]  # of `reading.read_features`
@@ -128,11 +128,12 @@ def _paired_fd(part: str, clips: Clips, names) -> SetMetric:
 def _sid(variant: str, normalised: bool, part: str, clips: Clips, names) -> SetMetric:
     """Clusters stay those of the whole test set's true frames; the histograms are resampled."""
     here, k = _motion(part, names), VARIANTS[variant][part]
-    centres = fit_clusters(np.concatenate([clip["true"][:, here] for clip in clips.values()]), k)
+    centres = fit_clusters(np.concatenate([clip.get("whole", clip["true"])[:, here] for clip in clips.values()]), k)
+    every = step(sum(len(clip["true"]) for clip in clips.values()), MOST_COUNTED)
     unit = np.log2(k) if normalised else 1.0
 
     def rows(clip: dict) -> np.ndarray:
-        counts = [histograms(clip[key][:, here], centres) for key in ("generated", "true")]
+        counts = [histograms(clip[key][::every, here], centres) for key in ("generated", "true")]
         return np.concatenate(counts, axis=None).astype(np.float64)
 
     def of(totals: np.ndarray, side: int) -> np.ndarray:

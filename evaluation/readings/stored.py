@@ -17,7 +17,7 @@ from dyads.files import atomic_path
 from evaluation.cards import OK
 from evaluation.clips import Clip, Truth
 
-MOTION = {"generated", "true", "user", "reference"}  # `motion_...` of a Clip
+MOTION = {"generated", "true", "user", "whole", "reference"}  # `motion_...` of a Clip
 TRUTH = {"truth", "expected", "emotion", "cue"}
 CLIP_FIELDS = {field.name for field in fields(Clip)}
 
@@ -27,8 +27,14 @@ def seen_only(clip: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     if "valid" not in clip:
         return clip
     here = clip["valid"].astype(bool)
-    whole = ("generated", "true", "user", "speaking", "valid")
-    return {key: array[here] if key in whole else array for key, array in clip.items()}
+    timed = ("generated", "true", "user", "speaking", "valid")
+    found = {key: array[here] if key in timed else array for key, array in clip.items()}
+    return {"whole": seen_truth(clip["true"]), **found}
+
+
+def seen_truth(true: np.ndarray) -> np.ndarray:
+    """The frames (N, D) in which the true avatar was seen, what SID's clusters are fitted on."""
+    return true[np.isfinite(true).all(1)]
 
 
 def write_features(path: Path, clips: list[Clip], meta: dict) -> None:
@@ -41,6 +47,7 @@ def write_features(path: Path, clips: list[Clip], meta: dict) -> None:
             "generated": clip.motion_generated.astype(np.float32),
             "true": clip.motion_true.astype(np.float32),
             "user": clip.motion_user.astype(np.float32),
+            "whole": None if clip.motion_whole is None else clip.motion_whole.astype(np.float32),
             "reference": clip.motion_reference.astype(np.float32),
             "image_generated": clip.image_generated,
             "image_true": clip.image_true,
@@ -65,7 +72,8 @@ def read_features(path: Path | str) -> tuple[dict[str, dict[str, np.ndarray]], d
 
     Each clip has motion readings `generated`, `true`, `user` (T, D) and `reference` (D,), image features
     `image_generated`, `image_true` (T, 64), `speaking` (T,), and in the synthetic world `truth`, `expected` (T, D),
-    `emotion`, `cue` (T,); `valid` (T,) where some frames were not seen on every side; `speaker_known` (1,) where nobody
+    `emotion`, `cue` (T,); `whole` (N, D), all true frames, where `true` was cut;
+    `valid` (T,) where some frames were not seen on every side; `speaker_known` (1,) where nobody
     knows who speaks. Of every further reader it has
     `<reader>_generated`, `<reader>_true` (N, D), and of those of identity `<reader>_reference` (D,); N is the number of
     frames or windows that the reader takes. `sync_generated`, `sync_true` and the like are readings of

@@ -18,7 +18,7 @@ from evaluation.cards import OK, STATUSES, MetricCard, Value, truth_part, undefi
 from evaluation.clips import Clip, Truth
 from evaluation.metrics._series import Undefined
 from evaluation.readings.set_level import METRICS, set_metric
-from evaluation.readings.stored import read_features
+from evaluation.readings.stored import read_features, seen_truth
 from evaluation.registry import modules
 from evaluation.rows import COLUMNS, WHOLE_SET
 
@@ -48,6 +48,8 @@ def masked(stored: dict[str, np.ndarray], state: State) -> dict[str, np.ndarray]
         return None
     found = {key: array[here] for key, array in stored.items() if key in PER_FRAME}
     found["reference"] = stored["reference"]
+    if "valid" in stored:  # whatever was seen of the row, so that rows share SID's clusters
+        found["whole"] = seen_truth(stored["true"][speaking if state == "talking" else ~speaking])
     if "truth" in stored:
         found["truth"] = np.concatenate([stored["truth"][:1], found["truth"][1:]])
     return found

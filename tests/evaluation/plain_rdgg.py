@@ -134,7 +134,15 @@ def plain(encounters, rows: dict, options: RdggOptions) -> dict[str, dict[str, f
             made = np.concatenate(made)
             made = (made - made.mean(0)) / made.std(0)
             for key, s in (("both", made), ("motion", made[:, made.shape[1] // 2 :])):
-                if options.joint:
+                if not options.joint and options.refit == "fold":
+                    fold = np.concatenate(
+                        [[of[each.name]] * len(rows_of(each, common[each.name], options)) for each in chosen]
+                    )
+                    rest = np.empty_like(left)
+                    for one in sorted(set(fold)):
+                        here = fold == one
+                        rest[here] = left[here] - s[here] @ ridge(s[here], left[here], options.refit_ridge)
+                elif options.joint:
                     shrink = options.refit_ridge * np.trace(s.T @ s) / s.shape[1] * np.eye(s.shape[1])
                     whole = np.block([[square_own, own.T @ s], [s.T @ own, s.T @ s + shrink]])
                     weights = np.linalg.solve(whole, np.concatenate([own.T @ y, s.T @ y]))

@@ -55,11 +55,11 @@ def noise(encounters, seed: int) -> dict[str, np.ndarray]:
     return {each.name: smooth(generator, len(each.motion), each.motion.shape[1], 0.9) for each in encounters}
 
 
-@pytest.mark.parametrize("joint", [False, True])
+@pytest.mark.parametrize("refit, joint", [("fold", False), ("pooled", False), ("pooled", True)])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_equals_the_plain_formulation(joint, seed):
+def test_equals_the_plain_formulation(refit, joint, seed):
     encounters = party(seed=seed, holes=0.004)
-    options = replace(SMALL, joint=joint, seed=seed)
+    options = replace(SMALL, refit=refit, joint=joint, seed=seed)
     rows = {"truth": {each.name: each.motion for each in encounters}, "noise": noise(encounters, seed)}
     found = energies(encounters, rows, fit_operator(encounters, options), options)
     wanted = plain_rdgg.plain(encounters, rows, options)

@@ -5,14 +5,16 @@ import math
 import numpy as np
 import pytest
 from scipy.linalg import sqrtm
+from sklearn.cluster import KMeans
 
 from dyads.synthetic.coefficients import COEFFICIENTS
-from evaluation.cards import OK
+from evaluation.cards import OK, truth_part
 from evaluation.clips import Clip
 from evaluation.metrics._series import Undefined
 from evaluation.metrics.lips import lip_stability
 from evaluation.metrics.motion import motion_mse, paired_fd, rpcc, sid, sts, var
 from evaluation.metrics.reaction import tlcc
+from evaluation.readings.set_level import set_metric
 
 D = len(COEFFICIENTS)
 
@@ -73,6 +75,48 @@ def test_lip_movement_in_silence():
         lip_stability.lip_stability(series[:20])
 
 
+def plain_sid(generated: list, true: list, whole: list, k: int, fitted: int, counted: int) -> float:
+    """Bits: k-means of every s-th true frame, then the share of each cluster counted frame by frame."""
+    whole = np.concatenate(whole)
+    whole = whole[:: 2 ** max(0, math.ceil(math.log2(len(whole) / fitted)))]
+    every, found = math.ceil(sum(map(len, true)) / counted), []
+    frames = [frame for clip in generated for frame in clip[::every]]
+    for state in range(8):
+        centres = KMeans(n_clusters=k, n_init=1, random_state=state).fit(whole).cluster_centers_
+        counts = [0] * k
+        for frame in frames:
+            counts[np.square(centres - frame).sum(1).argmin()] += 1
+        found.append(-sum(n / len(frames) * math.log2(n / len(frames)) for n in counts if n))
+    return float(np.mean(found))
+
+
+@pytest.mark.parametrize("fitted, counted", [(20_000, 100_000), (200, 90)])
+def test_sid_equals_its_definition(monkeypatch, fitted, counted):
+    monkeypatch.setattr(sid, "MOST", fitted)
+    monkeypatch.setattr(sid, "MOST_COUNTED", counted)
+    monkeypatch.setattr("evaluation.readings.set_level.MOST_COUNTED", counted)
+    clips = [masked_clip(0), masked_clip(1)]
+    clips[1].valid[:40] = False  # not seen in the row that is measured: the truth's frames make clusters all the same
+    y, x = ([getattr(clip, f"motion_{side}")[clip.valid] for clip in clips] for side in ("generated", "true"))
+    whole = [clip.motion_true[np.isfinite(clip.motion_true).all(1)] for clip in clips]
+    found = {(v.metric, v.part): v.value for v in sid.set_values(clips, None)}
+    for name, k in (("sid", 15), ("sid_40_20", 40)):
+        wanted = [plain_sid(side, x, whole, k, fitted, counted) for side in (y, x)]
+        assert found[name, "all"] == pytest.approx(wanted[0], abs=1e-6)
+        assert found[name, truth_part("all")] == pytest.approx(wanted[1], abs=1e-6)
+        assert found[f"{name}_normalised", "all"] == pytest.approx(wanted[0] / math.log2(k), abs=1e-6)
+    stored = {
+        str(i): {
+            **{side: getattr(clip, f"motion_{side}") for side in ("generated", "true", "user")},
+            "speaking": clip.speaking,
+            "valid": clip.valid,
+        }
+        for i, clip in enumerate(clips)
+    }
+    sums = set_metric("sid", "all", stored, {"names": list(COEFFICIENTS)})
+    assert sums.value(sums.cells.sum(0)[None])[0] == pytest.approx(found["sid", "all"], abs=1e-9)
+
+
 def masked_clip(seed: int = 0) -> Clip:
     draw, frames = np.random.default_rng(seed), 300
     generated, true, user = draw.normal(size=(3, frames, D)).cumsum(1) / 5
@@ -109,7 +153,5 @@ def test_metrics_leave_out_unseen_frames_and_close_no_gap():
     steps = [i for i in range(1, len(times)) if times[i] == times[i - 1] + 1]
     change = sum(np.square((y[i] - y[i - 1]) - (x[i] - x[i - 1])).sum() for i in steps)
     assert value(sts, "sts") == pytest.approx(math.sqrt(change / 0.1))
-    found = {(v.metric, v.part): v for v in sid.set_values([clip], None)}
-    assert found["sid", "all"].status == OK and 0 < found["sid", "all"].value <= math.log2(15)
     pooled = {(v.metric, v.part): v.value for v in var.set_values([clip], None)}
     assert pooled["var_flat", "all"] == pytest.approx(y.var())

@@ -7,14 +7,17 @@ from functools import lru_cache
 import numpy as np
 
 from evaluation.cards import MetricCard, Value, truth_part, undefined
+from evaluation.clips import Clip
 from evaluation.metrics._parts import motion
 from evaluation.metrics._series import Undefined, require_finite, require_frames
 
 CLUSTERS = {"expression": 15, "pose": 9, "all": 15}  # as the paper states
 CLUSTERS_40_20 = {"expression": 40, "pose": 20, "all": 40}  # as code does, and most published values must have been
 VARIANTS = {"sid": CLUSTERS, "sid_40_20": CLUSTERS_40_20}
-MOST = 50_000  # frames that clusters are fitted on
+MOST = 20_000  # frames that clusters are fitted on
 STATES = 8  # clusterings; where one ends up is luck
+MOST_COUNTED = 100_000  # frames that a histogram counts; of more, every s-th of each clip
+CHUNK = 65_536  # frames whose distances are held at once
 _BLIND = (("ground_truth", "time_shifted_audio"), ("vae_round_trip", "shuffled_partner"))
 
 
@@ -24,7 +27,8 @@ def _cards(name: str, label: str, k: dict[str, int], source: str) -> tuple[Metri
         "motion probe; k-means (scikit-learn, k-means++) fitted on the true frames of all clips, "
         f"k = {k['expression']} for expression and for all, {k['pose']} for pose; entropy in bits of the histogram of "
         f"assignments, mean over {STATES} clusterings (random_state 0 to {STATES - 1}), because one differs from the "
-        f"next by 0.2 bit; of more than {MOST:,} true frames every 2nd, 4th, 8th, ... is clustered, so that no more are"
+        f"next by 0.2 bit; of more than {MOST:,} true frames every 2nd, 4th, 8th, ... is clustered, so that no more are; "
+        f"of more than {MOST_COUNTED:,} frames every s-th of each clip is counted"
     )
     definition = (
         "Entropy of the generated frames' histogram over clusters of the true frames: how many of the true "
@@ -107,11 +111,36 @@ def _fitted(data: bytes, shape: tuple[int, int], k: int) -> np.ndarray:
     return np.stack([fit.cluster_centers_ for fit in fits])
 
 
+def step(frames: int, most: int) -> int:
+    """The least s of which every s-th of so many frames are at most `most`."""
+    return max(1, -(-frames // most))
+
+
 def histograms(motion: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """How many frames of motion (N, D) are nearest to each of the centres (STATES, k, D): (STATES, k)."""
-    motion = np.asarray(motion, np.float64)
-    nearest = (np.square(own).sum(1) - 2 * motion @ own.T for own in centres)
-    return np.stack([np.bincount(far.argmin(1), minlength=centres.shape[1]) for far in nearest])
+    states, k, size = centres.shape
+    flat, found = centres.reshape(-1, size).T, np.zeros((states, k), np.int64)
+    reach = np.square(flat).sum(0)
+    for start in range(0, len(motion), CHUNK):
+        far = reach - 2 * (np.asarray(motion[start : start + CHUNK], np.float64) @ flat)
+        nearest = far.reshape(-1, states, k).argmin(2) + k * np.arange(states)
+        found += np.bincount(nearest.ravel(), minlength=found.size).reshape(found.shape)
+    return found
+
+
+def true_frames(clip: Clip, part: str) -> np.ndarray:
+    """The true frames (N, D) of a clip that clusters are fitted on: all in which the true avatar was seen, whatever was
+    seen of the row that is measured, so that rows share their clusters."""
+    if clip.motion_whole is not None:
+        whole = clip.motion_whole
+    elif clip.valid is None:
+        whole = clip.motion_true
+    else:
+        whole = clip.motion_true[np.isfinite(clip.motion_true).all(1)]
+    found = clip.part(whole, part)
+    if found is None:
+        raise Undefined("no_truth" if clip.groups is None else "no_such_part")
+    return found
 
 
 def entropies(counts: np.ndarray) -> np.ndarray:
@@ -142,25 +171,29 @@ def set_values(clips, tools) -> Iterator[Value]:
 def _of_part(clips, part: str) -> dict[int, np.ndarray] | str:
     """k -> histograms (generated or true, STATES, k) over clusters of a part's motion, or why there are none.
 
-    All frames are counted; of the true ones no more are held than clusters are fitted on.
+    Of the true frames no more are held than clusters are fitted on.
     """
     try:
-        frames = sum(len(motion([clip], part, "true")[0]) for clip in clips)
-        kept, start, step, finite = [], 0, thinning(frames), True
+        kept, start, finite = [], 0, True
+        every = thinning(sum(len(true_frames(clip, part)) for clip in clips))
+        frames = 0
         for clip in clips:
             sides = motion([clip], part, "generated", "true")
             finite = finite and all(np.isfinite(side).all() for side in sides)
-            kept.append(np.array(sides[1][-start % step :: step]))
-            start += len(sides[1])
+            whole = true_frames(clip, part)
+            kept.append(np.array(whole[-start % every :: every]))
+            start, frames = start + len(whole), frames + len(sides[1])
         if not finite:
             raise Undefined("not_finite")
+        require_frames(frames, 1)
         sample = np.concatenate(kept)
         centres = {clusters[part]: fit_clusters(sample, clusters[part]) for clusters in VARIANTS.values()}
         counts = {k: np.zeros((2, *own.shape[:2]), np.int64) for k, own in centres.items()}
+        every = step(frames, MOST_COUNTED)
         for clip in clips:
             sides = motion([clip], part, "generated", "true")
             for k, own in centres.items():
-                counts[k] += np.stack([histograms(side, own) for side in sides])
+                counts[k] += np.stack([histograms(side[::every], own) for side in sides])
         return counts
     except Undefined as failure:
         return failure.status
