@@ -22,18 +22,24 @@ class Interval:
 
 
 def hierarchical_bootstrap(
-    table: np.ndarray, identities: list[str] | None = None, level: float = 0.95, draws: int = 2000, seed: int = 0
+    table: np.ndarray,
+    identities: list[str] | None = None,
+    level: float = 0.95,
+    draws: int = 2000,
+    seed: int = 0,
+    given: bool = False,
 ) -> Interval:
     """Percentile interval of the mean, drawing seeds, identities and the dialogues of each with replacement.
 
     `identities`: one per dialogue of `table`; without them every dialogue stands for itself. With s seeds the
     variance between seeds is understated by (s - 1) / s and their few values are no normal sample, so few seeds give an
-    interval that is too short: `covers` says how short.
+    interval that is too short: `covers` says how short. One seed has no interval unless its output is `given`, which
+    then speaks of people alone.
     """
     table = np.atleast_2d(np.asarray(table, np.float64))
     known = np.isfinite(table)
     kept = known.any(axis=1), known.any(axis=0)
-    if min(kept[0].sum(), kept[1].sum()) < 2:
+    if kept[1].sum() < 2 or kept[0].sum() < (1 if given else 2):
         return Interval("one_seed" if kept[0].sum() == 1 and kept[1].sum() > 1 else "too_few_pairs")
     own = np.asarray(range(table.shape[1]) if identities is None else identities)
     if len(own) != table.shape[1]:

@@ -228,6 +228,7 @@ def _finding(claim: Claim, found: Compared, decision: tuple[str, float, float]) 
         rank_biserial=rank.effect,
         bootstrap_low=found.boot.low,
         bootstrap_high=found.boot.high,
+        # of given outputs no seed is drawn
         bootstrap_covers=bootstrap.covers(mean.seeds, 1 - ALPHA) if found.boot.status == OK else stats.NAN,
         detectable=stats.detectable(mean),
         pairs=mean.seeds * mean.people,
@@ -282,6 +283,13 @@ def arguments_of(prog: str, description: str, arguments: list[str] | None) -> ar
     parser.add_argument("--manifest", type=Path, help="the data's manifest.csv: dialogues of one person go together")
     parser.add_argument("--backbones-per-seed", action="store_true", help="each seed has backbones of its own")
     parser.add_argument(
+        "--given",
+        nargs="+",
+        default=[],
+        metavar="ROW",
+        help="rows of which one output is given, such as released systems: of two such rows people are the sample",
+    )
+    parser.add_argument(
         "--replicates",
         nargs="+",
         type=Path,
@@ -303,7 +311,7 @@ def judged(args: argparse.Namespace) -> pd.DataFrame:
         named = ", ".join(map(str, (*args.metrics, *args.replicates)))
         raise DataError(f"{named} holds no <method>/seed<k>.csv; measure first (python -m evaluation.run).")
     files = [path for own in studies for path in own]
-    readings = readings_of(files, args.manifest, trainings_of(studies, args.backbones_per_seed))
+    readings = readings_of(files, args.manifest, trainings_of(studies, args.backbones_per_seed), args.given)
     return as_table(claims, judge(read_rows(files), claims, readings))
 
 

@@ -2,13 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 
 from analysis import stats
-from analysis.pairing import Readings, compare, repeated
+from analysis.pairing import GIVEN, Readings, compare, for_every_seed, repeated
 from analysis.people import LEAST_PEOPLE
 from evaluation.cards import OK, MetricCard, count_part, truth_part
 
@@ -36,7 +34,7 @@ def compare_rows(
         fixed: rows that no seed changes; they are paired with every seed of the reference.
     """
     seeds = sorted(set(rows.loc[rows["method"] == reference, "seed"]))
-    rows, readings = repeated(rows, fixed, seeds), _for_every_seed(readings, fixed, seeds)
+    rows, readings = repeated(rows, fixed, seeds), for_every_seed(readings, fixed, seeds)
     lines = []
     for card, part in columns:
         here = rows[(rows["metric"] == card.name) & rows["part"].isin([part, truth_part(part), count_part(part)])]
@@ -54,15 +52,6 @@ def compare_rows(
     gain = (table["estimate"] > 0) == higher  # of a distance to the truth, less is better too
     table["better"] = ["" if not s else "better" if g else "worse" for s, g in zip(sure, gain, strict=True)]
     return table[list(COLUMNS)]
-
-
-def _for_every_seed(readings: Readings, fixed: Sequence[str], seeds: Sequence[int]) -> Readings:
-    files: dict[tuple[str, int], Path] = dict(readings.files)
-    for method in fixed:
-        own = [path for (name, _), path in readings.files.items() if name == method]
-        if len(own) == 1:
-            files |= {(method, seed): own[0] for seed in seeds}
-    return replace(readings, files=files)
 
 
 def _line(rows: pd.DataFrame, card: MetricCard, part: str, methods: tuple[str, str], readings: Readings) -> dict:
@@ -96,13 +85,16 @@ def note(table: pd.DataFrame, label: str) -> str:
         reasons = ", ".join(sorted({stats.STATUSES.get(s.partition(":")[0], s) for s in table["status"]}))
         return f"No row could be tested against {label}: {reasons or 'there is no other row'}."
     about = sorted({about.partition("; ")[2] for about in table.loc[tested, "about"]} - {""})
+    sample, as_sample, one = "seeds and people", "both as samples", "training"
+    if about == [GIVEN]:
+        sample, as_sample, one = "people", "as the sample", "row"
     return (
         f"▲ better, ▼ worse than {label}: p below {LEVEL:g} after Holm over the rows of a column ({int(tested.sum())} "
-        f"differences in {len(families)} columns), seeds and people (with all their dialogues) both as samples, of the "
-        "value printed here: where nearer to the truth is better, of each training's distance to it. No mark without "
+        f"differences in {len(families)} columns), {sample} (with all their dialogues) {as_sample}, of the "
+        f"value printed here: where nearer to the truth is better, of each {one}'s distance to it. No mark without "
         f"{LEAST_PEOPLE} people, or where more than a tenth of the dialogues lack a value. It speaks of "
-        f"{' or '.join(about)}. comparisons.csv has every difference with its interval. Rows that no seed changes "
-        "stand against each of its seeds."
+        f"{' or '.join(about)}. comparisons.csv has every difference with its interval."
+        + ("" if about == [GIVEN] else " Rows that no seed changes stand against each of its seeds.")
     )
 
 

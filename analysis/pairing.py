@@ -1,7 +1,7 @@
 """Two methods on one metric, paired by dialogue and seed: from result rows, and for set metrics from probe readings."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +22,7 @@ BASES = {
     "set": "value of the whole set; seeds and people are samples, by the jackknife over people",
     "seeds": "value of the whole set; seeds are samples, the test set is taken as it is",
 }
+GIVEN = "given these outputs"  # one output of each row is there, and no training of this study varies it
 OF_PEOPLE = {"clips": "other people and dialogues", "set": "other people and dialogues", "seeds": "this test set alone"}
 
 
@@ -31,12 +32,15 @@ class Readings:
 
     `subjects`: dialogue -> who the avatar is; dialogues of one person count together. `trainings`: seed -> the set of
     backbones (autoencoder, renderer, Phi) that it was trained on, where there is more than one; see `stats.nested`.
+    `given`: rows of which one output is given and which no seed changes (released systems, controls): between two of
+    them people alone are the sample.
     `cut`: what is kept of a clip's readings, None for nothing.
     """
 
     files: Mapping[tuple[str, int], Path] = field(default_factory=dict)
     subjects: Mapping[str, str] = field(default_factory=dict)
     trainings: Mapping[int, int] = field(default_factory=dict)
+    given: frozenset[str] = frozenset()
     cut: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray] | None] | None = None
     _known: dict = field(default_factory=dict)
 
@@ -65,8 +69,14 @@ class Readings:
         """Which set of backbones each seed has; one for all where nobody says otherwise."""
         return [self.trainings.get(seed, 0) for seed in seeds]
 
-    def about(self, basis: str, seeds: Iterable[int]) -> str:
+    def are_given(self, methods: Iterable[str]) -> bool:
+        """Whether one output of each of these rows is given."""
+        return set(methods) <= self.given
+
+    def about(self, basis: str, seeds: Iterable[int], given: bool = False) -> str:
         """Over what a comparison of these seeds generalises."""
+        if given:
+            return f"{OF_PEOPLE[basis]}; {GIVEN}"
         anew = len(set(self.backbones(seeds))) > 1
         return f"{OF_PEOPLE[basis]}; {'trainings of everything anew' if anew else 'other seeds, given these backbones'}"
 
@@ -103,9 +113,13 @@ def trainings_of(replicates: Sequence[Sequence[Path]], per_seed: bool) -> dict[i
 
 
 def readings_of(
-    files: Iterable[Path], manifest: Path | None = None, trainings: Mapping[int, int] | None = None
+    files: Iterable[Path],
+    manifest: Path | None = None,
+    trainings: Mapping[int, int] | None = None,
+    given: Iterable[str] = (),
 ) -> Readings:
-    """The readings beside result files, who is who from a manifest, and which seeds share their backbones."""
+    """The readings beside result files, who is who from a manifest, which seeds share their backbones, and rows of
+    which one output is given."""
     found = {}
     for path in files:
         seed = path.stem.removeprefix("seed")
@@ -119,7 +133,7 @@ def readings_of(
             subjects = dict(zip(rows["dyad_id"], rows["subject_id"], strict=True))
         except (OSError, KeyError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
             raise DataError(f"{manifest} is no manifest ({error}); name the data's manifest.csv.") from error
-    return Readings(found, subjects, trainings or {})
+    return Readings(found, subjects, trainings or {}, frozenset(given))
 
 
 def compare(
@@ -141,7 +155,7 @@ def compare(
     """
     card = cards()[metric]
     rows = rows[(rows["metric"] == metric) & ((rows["clip"] == WHOLE_SET) == (card.per == "set"))]
-    own = rows[rows["method"].isin(methods)]
+    own, readings = beside_every_seed(rows[rows["method"].isin(methods)], methods, readings)
     counts = own.loc[own["part"] == count_part(part), "value"] if card.estimate else own["value"].iloc[:0]
     if counts.nunique() > 1:  # the bias of a Frechet distance depends on its count
         return Compared("unequal_counts", "seeds")
@@ -156,10 +170,10 @@ def compare(
     seeds = list(table.index)
     if card.per == "clip":
         total = rows.loc[(rows["part"] == part) & rows["value"].notna(), "clip"].nunique()
-        return _by_clip(table, grids, truth, total, readings, resample)
+        return _by_clip(table, grids, truth, total, readings, resample, readings.are_given(methods))
     pairs = [tuple(readings.set_metric(method, seed, metric, part) for method in methods) for seed in seeds]
     if pairs and all(None not in pair for pair in pairs):
-        return _by_set(pairs, seeds, readings, resample)
+        return _by_set(pairs, seeds, readings, resample, readings.are_given(methods))
     if truth is not None:
         table = (grids[0] - truth).abs() - (grids[1] - truth).abs()
     mean = stats.mean_crossed(stats.nested(table.loc[seeds].to_numpy(float), readings.backbones(seeds)))
@@ -173,11 +187,13 @@ def _by_clip(
     total: int,
     readings: Readings,
     resample: bool,
+    given: bool,
 ) -> Compared:
-    """`table`: differences without holes; `truth`: the truth's own values, where nearness to them is better."""
+    """`table`: differences without holes; `truth`: the truth's own values, where nearness to them is better; `given`:
+    one output of both methods is given, so that people alone are the sample."""
     seeds, clips = list(table.index), list(table.columns)
     who, trainings = readings.identities(clips), readings.backbones(seeds)
-    known = {"dialogues": len(clips), "total": total, "about": readings.about("clips", seeds)}
+    known = {"dialogues": len(clips), "total": total, "about": readings.about("clips", seeds, given)}
     lack = people.enough(len(clips), total, len(set(who)))
     if lack:
         few = {"mean": stats.Mean(len(seeds), len(set(who)), lack), "rank": stats.Paired(len(set(who)), lack)}
@@ -188,12 +204,12 @@ def _by_clip(
         pairs = [tuple(_mean_distance(clips, value[k], true[k]) for value, true in sides) for k in range(len(seeds))]
         one, other = (np.abs(people.means(value - true, who)) for value, true in sides)
         rank = stats.compare(stats.nested(one - other, trainings).mean(axis=0), flips=flips)
-        boot = resampling.bootstrap(pairs, who) if resample else boot
-        return Compared(OK, "clips", resampling.crossed(pairs, who, trainings), rank, boot, **known)
+        boot = resampling.bootstrap(pairs, who, given=given) if resample else boot
+        return Compared(OK, "clips", resampling.crossed(pairs, who, trainings, given), rank, boot, **known)
     cells = table.to_numpy(float)
-    mean = stats.mean_crossed(stats.nested(people.by_person(cells, who), trainings))
+    mean = stats.mean_people(stats.nested(people.by_person(cells, who), trainings), given)
     rank = stats.compare(stats.nested(people.means(cells, who), trainings).mean(axis=0), flips=flips)
-    boot = hierarchical_bootstrap(cells, who) if resample else boot
+    boot = hierarchical_bootstrap(cells, who, given=given) if resample else boot
     return Compared(OK, "clips", mean, rank, boot, **known)
 
 
@@ -222,7 +238,7 @@ def compare_swaps(
         if any(base is None or not base.exists() for _, base in files):
             return Compared("no_common_pairs", "set")
         pairs.append(tuple(metric(swapped, base, part) for swapped, base in files))
-    return _by_set(pairs, common, readings, resample) if pairs else Compared("no_common_pairs", "set")
+    return _by_set(pairs, common, readings, resample, False) if pairs else Compared("no_common_pairs", "set")
 
 
 def _mean_distance(clips: list[str], values: np.ndarray, truth: np.ndarray) -> SetMetric:
@@ -239,17 +255,19 @@ def _mean_distance(clips: list[str], values: np.ndarray, truth: np.ndarray) -> S
     return SetMetric(tuple(clips), cells, mean(1), mean(2))
 
 
-def _by_set(pairs: list[resampling.Pair], seeds: list[int], readings: Readings, resample: bool) -> Compared:
+def _by_set(
+    pairs: list[resampling.Pair], seeds: list[int], readings: Readings, resample: bool, given: bool
+) -> Compared:
     total = len({clip for pair in pairs for metric in pair for clip in metric.clips})
     pairs = resampling.common(pairs)
     clips = pairs[0][0].clips
     who, trainings = readings.identities(clips), readings.backbones(seeds)
-    known = {"dialogues": len(clips), "total": total, "about": readings.about("set", seeds)}
+    known = {"dialogues": len(clips), "total": total, "about": readings.about("set", seeds, given)}
     lack = people.enough(len(clips), total, len(set(who)))
-    mean = stats.Mean(len(seeds), len(set(who)), lack) if lack else resampling.crossed(pairs, who, trainings)
+    mean = stats.Mean(len(seeds), len(set(who)), lack) if lack else resampling.crossed(pairs, who, trainings, given)
     rank, boot = stats.Paired(mean.people, mean.status), Interval(lack or "not_asked")
     if resample and not lack:
-        boot = resampling.bootstrap(pairs, who)
+        boot = resampling.bootstrap(pairs, who, given=given)
         rank = stats.Paired(mean.people, mean.status, flip_p=resampling.exchange(pairs, who))
     return Compared(OK, "set", mean, rank, boot, **known)
 
@@ -277,6 +295,27 @@ def _truth(rows: pd.DataFrame, part: str) -> pd.DataFrame:
     """The truth's own values, which no method changes, seeds as lines and clips as columns."""
     own = rows[rows["part"] == truth_part(part)]
     return own.groupby(["seed", "clip"])["value"].mean().unstack()
+
+
+def beside_every_seed(
+    rows: pd.DataFrame, methods: tuple[str, str], readings: Readings
+) -> tuple[pd.DataFrame, Readings]:
+    """Rows and readings in which one of two methods, if its output is given, stands beside every seed of the other."""
+    for one, other in (methods, methods[::-1]):
+        if one in readings.given and other not in readings.given:
+            seeds = sorted(set(rows.loc[rows["method"] == other, "seed"]))
+            return repeated(rows, [one], seeds), for_every_seed(readings, [one], seeds)
+    return rows, readings
+
+
+def for_every_seed(readings: Readings, fixed: Iterable[str], seeds: Iterable[int]) -> Readings:
+    """Readings in which methods that no seed changes stand under every one of `seeds`."""
+    files: dict[tuple[str, int], Path] = dict(readings.files)
+    for method in fixed:
+        own = [path for (name, _), path in readings.files.items() if name == method]
+        if len(own) == 1:
+            files |= {(method, seed): own[0] for seed in seeds}
+    return replace(readings, files=files)
 
 
 def repeated(rows: pd.DataFrame, fixed: Iterable[str], seeds: Iterable[int]) -> pd.DataFrame:

@@ -69,14 +69,18 @@ def pseudo_values(pairs: list[Pair], people: Sequence[str] | None = None) -> np.
 
 
 def crossed(
-    pairs: list[Pair], people: Sequence[str] | None = None, trainings: Sequence[int] | None = None
+    pairs: list[Pair],
+    people: Sequence[str] | None = None,
+    trainings: Sequence[int] | None = None,
+    given: bool = False,
 ) -> stats.Mean:
-    """`stats.mean_crossed` of the pseudo-values, around the difference that the tables show.
+    """`stats.mean_people` of the pseudo-values, around the difference that the tables show.
 
-    `trainings`: which set of backbones each seed belongs to, see `stats.nested`.
+    `trainings`: which set of backbones each seed belongs to, see `stats.nested`; `given`: one output of both methods is
+    given, so that people alone are the sample.
     """
     values = pseudo_values(pairs, people)
-    mean = stats.mean_crossed(stats.nested(values, trainings))
+    mean = stats.mean_people(stats.nested(values, trainings), given)
     if mean.status != stats.OK:
         return mean
     estimate = float(stats.nested(whole_set(pairs)[:, None], trainings).mean())
@@ -94,11 +98,19 @@ def luck(pairs: list[Pair]) -> float:
 
 
 def bootstrap(
-    pairs: list[Pair], people: Sequence[str] | None = None, level: float = 0.95, draws: int = 1000, seed: int = 0
+    pairs: list[Pair],
+    people: Sequence[str] | None = None,
+    level: float = 0.95,
+    draws: int = 1000,
+    seed: int = 0,
+    given: bool = False,
 ) -> Interval:
-    """Percentile interval of the difference, drawing seeds, people and their dialogues with replacement."""
-    if len(pairs) < 2 or len(pairs[0][0].clips) < 2:
-        return Interval("one_seed" if len(pairs) == 1 else "too_few_pairs")
+    """Percentile interval of the difference, drawing seeds, people and their dialogues with replacement; of one seed
+    only where it is `given`."""
+    if not pairs or len(pairs[0][0].clips) < 2:
+        return Interval("too_few_pairs")
+    if len(pairs) == 1 and not given:
+        return Interval("one_seed")
     clips = pairs[0][0].clips
     of_seed, of_clip = draw_counts(len(pairs), list(clips) if people is None else people, draws, seed)
     values = np.array([difference(pair, of_clip) for pair in pairs])  # (seeds, draws)

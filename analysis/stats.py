@@ -191,6 +191,12 @@ def mean_crossed(table: np.ndarray) -> Mean:
     return Mean(seeds, people, OK, float(mean), error, free_seed, float(of_people / total), free_person)
 
 
+def mean_people(table: np.ndarray, given: bool) -> Mean:
+    """`mean_crossed`; of one output that is given, which no seed varies, Student's t over people alone."""
+    table = np.atleast_2d(table)
+    return mean_independent(complete(table)[0]) if given and len(table) == 1 else mean_crossed(table)
+
+
 def limits(mean: Mean, level: float = 0.95) -> tuple[float, float]:
     """The mean differences that `p_above` and `p_below` do not reject: Student's interval where one sample varies."""
     reach = mean.error * _reach(mean, (1 - level) / 2)

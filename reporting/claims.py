@@ -20,7 +20,8 @@ NOTES = (
     "set has its people from readings kept of every dialogue; without those, it is tested over seeds alone.",
     "No verdict from fewer than six people, or where more than a tenth of the dialogues lack a value of some seed.",
     "Speaks of: over what a verdict generalises. 'Given these backbones': autoencoder, renderer and Phi were trained "
-    "once, so other trainings of those may decide otherwise.",
+    "once, so other trainings of those may decide otherwise. 'Given these outputs': one output of each row is there, "
+    "people are the sample, and another training or another sampling of the same system may decide otherwise.",
     "Detectable: the smallest difference that this many people and seeds see with 80 % power before Holm. "
     "claims.csv adds rank tests over people, which speak of these trainings only, and a bootstrap.",
 )

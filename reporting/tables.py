@@ -178,7 +178,8 @@ def write_tables(
     if not found:
         raise DataError("no result files and no rows were given; run evaluation first, or name the rows by --rows.")
     budget = efficiency.budgets([row.method for row in found], results / "models", given)
-    readings = readings_of(files, manifest, trainings_of([files], backbones_per_seed))
+    fixed = [name for name, row in given.items() if row.get("fixed")]
+    readings = readings_of(files, manifest, trainings_of([files], backbones_per_seed), fixed)
     study = Study(found, rows, given, readings, budget, options.note)
     values = seed_values(rows)
     summary = summarise(values)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,10 +15,12 @@ from readings_file import readings, write_readings
 from study_rows import constant, write_result
 
 from analysis.claims import Claim, as_table, chances, decide, judge, read_claims
+from analysis.comparisons import compare_rows, note
 from analysis.pairing import readings_of, values_of
 from analysis.published import load
 from analysis.stats import Mean, mean_crossed
 from dyads.errors import ConfigError, DataError
+from evaluation.registry import cards
 from evaluation.rows import read_rows, result_files
 from reporting.claims import main, shown, shown_tex
 
@@ -413,3 +416,45 @@ def test_methods_that_differ_by_the_margin_are_rarely_called_equivalent():
     assert (verdicts(np.random.default_rng(3), [2.0], 1000, claim) == "supported").mean() <= allowed(0.05, 1000)
     assert (verdicts(np.random.default_rng(4), [0.0], 200, claim) == "supported").mean() > 0.5
     assert (verdicts(np.random.default_rng(5), [6.0], 200, claim) == "contradicted").mean() > 0.5
+
+
+def test_of_given_outputs_people_are_the_sample(tmp_path):
+    """One output of each row: Student's t over people, by clips, by sets and by distances to the truth."""
+    draw = np.random.default_rng(0)
+    people = {clip: f"p{i // 2}" for i, clip in enumerate(CLIPS)}
+    noise = {clip: draw.normal() for clip in CLIPS}
+    for method, level in (("a", 2.0), ("b", 0.0), ("trained", 1.0)):
+        for seed in range(3 if method == "trained" else 1):
+            values = {clip: level + 0.3 * noise[clip] + 0.1 * draw.normal() for clip in CLIPS}
+            path = write_result(tmp_path, method, seed, lambda m, part, clip, v=values: v.get(clip, 1.0), CLIPS)
+            clips = dict(zip(CLIPS, readings(draw, 12, shift=level).values(), strict=True))
+            write_readings(path.with_suffix(".features.safetensors"), clips, method, seed)
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("dyad_id,role,subject_id\n" + "".join(f"{c},avatar,{p}\n" for c, p in people.items()))
+    files = result_files([tmp_path])
+    rows = read_rows(files)
+    claims = [
+        replace(GREATER, methods=("a", "b")),
+        replace(GREATER, methods=("a", "b"), metric="fid_small", part="frame", family="sets"),
+        replace(GREATER, methods=("a", "trained"), family="trained"),
+    ]
+    alone = judge(rows, claims[:1], readings_of(files, manifest))[0]
+    assert (alone.verdict, alone.status) == ("inconclusive", "one_seed")
+    clip, of_set, mixed = judge(rows, claims, readings_of(files, manifest, given=["a", "b"]))
+    own = rows[(rows["metric"] == GREATER.metric) & (rows["part"] == GREATER.part) & rows["clip"].isin(CLIPS)]
+    wide = own[own["seed"] == 0].pivot(index="clip", columns="method", values="value")
+    differences = (wide["a"] - wide["b"]).groupby(people).mean()
+    wanted = scipy.stats.ttest_1samp(differences, 0)
+    low, high = wanted.confidence_interval(0.95)
+    assert (clip.status, clip.verdict, clip.people, clip.seeds) == ("ok", "supported", 6, 1)
+    assert (clip.estimate, clip.low, clip.high) == pytest.approx((differences.mean(), low, high))
+    assert clip.p == pytest.approx(wanted.pvalue) and clip.bootstrap_low > 0
+    assert clip.about == of_set.about == "other people and dialogues; given these outputs"
+    assert (of_set.basis, of_set.status, of_set.people) == ("set", "ok", 6) and of_set.low < of_set.estimate
+    assert (mixed.status, mixed.seeds, mixed.verdict) == ("ok", 3, "supported")  # beside each seed of the trained one
+    assert "given these backbones" in mixed.about
+    table = compare_rows(
+        rows[rows["method"] != "trained"], "b", ["a"], [(cards()[GREATER.metric], GREATER.part)],
+        readings_of(files, manifest, given=["a", "b"]), ["a", "b"],
+    )  # fmt: skip
+    assert table["status"].tolist() == ["ok"] and "people (with all their dialogues) as the sample" in note(table, "B")

@@ -126,9 +126,10 @@ rule claims:
     params:
         folder=subpath(output[0], parent=True),
         anew=ANEW,
+        given=["--given", *GIVEN] if GIVEN else [],
     shell:
         "python -m reporting.claims --metrics {input.rows:q} --claims {input.claims:q} --manifest {input.data:q}"
-        " --out {params.folder:q} {params.anew} > {log:q} 2>&1"
+        " --out {params.folder:q} {params.anew} {params.given:q} > {log:q} 2>&1"
 
 
 rule swap_table:
