@@ -114,7 +114,7 @@ def _dialogue(data: Path, dyad_id: str, sides: dict[str, dict]) -> Dialogue:
 
 def read_tracks(path: Path, encoders: Mapping[str, Encoder]) -> dict[str, Track]:
     """Tracks by encoder of one file."""
-    return _tracks(path, _arrays(path), encoders)
+    return _tracks(path, _arrays(path, skip=("voice",)), encoders)
 
 
 def read_person(path: Path, encoders: Mapping[str, Encoder]) -> Person:

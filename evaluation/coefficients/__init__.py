@@ -1,7 +1,7 @@
 """Rows that are motion coefficients: what a row is, and a data folder's dialogues on the common clock as clips."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -47,8 +47,8 @@ class Data:
         self.people: dict[Path, Person] = {}
         for dialogue in folder.dialogues:
             for path in (dialogue.avatar, dialogue.user):
-                if path not in self.people:
-                    self.people[path] = read_person(path, folder.encoders)
+                if path not in self.people:  # tracks are read anew when asked for: all of them are gigabytes
+                    self.people[path] = replace(read_person(path, folder.encoders), tracks={})
         self.partner = partners(folder.dialogues) if len({d.avatar_id for d in folder.dialogues}) > 1 else {}
         self.by_id = {dialogue.dyad_id: dialogue for dialogue in folder.dialogues}
         self.seen = {dialogue.dyad_id: self._common(dialogue) for dialogue in folder.dialogues}
@@ -60,7 +60,7 @@ class Data:
     def tracks(self, source: str, dialogue: Dialogue) -> dict[str, Track]:
         """Tracks of a true listener or of a system in his place."""
         if source == TRUTH:
-            return self.people[dialogue.avatar].tracks
+            return read_tracks(dialogue.avatar, self.folder.encoders)
         path = self.folder.generated(source, dialogue)
         if not path.is_file():
             raise DataError(f"{path} is missing; make the data folder again, or leave {source} out of the rows.")
@@ -81,7 +81,7 @@ class Data:
         return shifted(true) if source == "shifted" else still(true)
 
     def user(self, dialogue: Dialogue, encoders: Sequence[str]) -> np.ndarray:
-        tracks = self.people[dialogue.user].tracks
+        tracks = read_tracks(dialogue.user, self.folder.encoders)
         return _beside([on_clock(tracks[name], self.frames(dialogue)) for name in encoders])
 
     def _common(self, dialogue: Dialogue) -> np.ndarray:
@@ -117,8 +117,8 @@ def _dropped_clip(data: Data, row: Row, dialogue: Dialogue) -> Clip:
     if row.source in CONTROLS:
         raise ConfigError(f"row of {row.source}: a control has no frames to drop; use protocol clock.")
     name, person = data.encoder.name, data.people[dialogue.avatar]
-    sides = [dropped(data.tracks(row.source, dialogue)[name]), dropped(person.tracks[name])]
-    sides.append(dropped(data.people[dialogue.user].tracks[name]))
+    sides = [dropped(data.tracks(source, dialogue)[name]) for source in (row.source, TRUTH)]
+    sides.append(dropped(read_tracks(dialogue.user, data.folder.encoders)[name]))
     frames = min(map(len, sides))
     # the published mask: seconds stretched over the frames that are left
     speaking = spoken(person.speech, frames, frames / person.seconds)

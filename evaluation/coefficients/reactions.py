@@ -1,6 +1,8 @@
 """R-DGG of all rows of a data folder of coefficients at once: one operator of true listeners, shared time shifts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -12,8 +14,8 @@ from evaluation.cards import Value, truth_part, undefined
 from evaluation.coefficients import TRUTH, Data, Row
 from evaluation.granger import Encounter, RdggOptions
 from evaluation.granger.components import fit_components
-from evaluation.granger.gain import energies
-from evaluation.granger.interval import PARTS
+from evaluation.granger.gain import Energies, energies
+from evaluation.granger.interval import PARTS, Gain, difference
 from evaluation.granger.operator import fit_operator
 from evaluation.metrics.reaction.rdgg import gain_values
 from evaluation.registry import modules
@@ -63,46 +65,84 @@ def _filled(motion: np.ndarray) -> np.ndarray:
     return np.where(good[:, None], motion - motion[good].mean(0), 0.0)
 
 
-def reactions(data: Data, rows: Mapping[str, Row], options: RdggOptions) -> dict[str, list[Value]]:
-    """R-DGG of every row. Truth and systems share their frames; a control is asked on those of them that it has."""
+@dataclass(frozen=True)
+class Reactions:
+    """R-DGG of rows: `values` by row, as the card promises them, and a `table`, one line per part and row, or per pair
+    of rows that share their frames."""
+
+    values: dict[str, list[Value]]
+    table: list[dict]
+
+
+def reactions(data: Data, rows: Mapping[str, Row], options: RdggOptions) -> Reactions:
+    """R-DGG of every row. Truth and systems share their frames; controls are asked on those of them that they have."""
     promise = promised(modules()["rdgg"].CARDS)
+    own = [pair for pair in promise if pair[1] not in map(truth_part, PARTS)]
     clocked = {name: row for name, row in rows.items() if row.protocol == "clock"}
     found = {name: [undefined(*pair, "no_voice") for pair in promise] for name in rows}
     truth = [undefined("rdgg", truth_part(part), "not_run") for part in PARTS]
+    still = [name for name, row in clocked.items() if row.source == "still"]
+    shared = [name for name, row in clocked.items() if row.source not in CONTROLS]
+    moving = [name for name in clocked if name not in shared and name not in still]
+    found |= {name: [undefined(*pair, "constant_series") for pair in own] for name in still}
+    table: list[dict] = []
     try:
         met = encounters(data, options)
         operator = fit_operator(met, options)
-        shared = [name for name, row in clocked.items() if row.source not in CONTROLS]
-        groups = [shared] if shared else []
-        groups += [[name] for name in clocked if name not in shared]
-        base = [TRUTH, *data.systems]
-        inside: dict[str, np.ndarray] = {}
-        for group in groups:
-            energy = energies(met, _motions(data, {n: clocked[n] for n in group}, base, inside), operator, options)
+        inside = _inside(data)
+        for group in filter(None, (shared, moving)):
+            energy = energies(met, _Motions(data, {n: clocked[n] for n in group}, inside), operator, options)
             for name in group:
                 found[name] = [v for part in PARTS for v in gain_values(energy[name], part, part, options)]
             true = next((energy[name] for name in group if clocked[name].source == TRUTH), None)
             if true is not None:
                 truth = [v for part in PARTS for v in gain_values(true, part, truth_part(part), options)]
+            table += _lines(energy, options)
     except DataError as error:
         print(f"rdgg: {error}", flush=True)
-        return {name: [undefined(*pair, "too_few_frames") for pair in promise] for name in rows}
-    return {name: [*values, *truth] if name in clocked else values for name, values in found.items()}
+        return Reactions({name: [undefined(*pair, "too_few_frames") for pair in promise] for name in rows}, [])
+    return Reactions({name: values + truth * (name in clocked) for name, values in found.items()}, table)
 
 
-def _motions(
-    data: Data, rows: Mapping[str, Row], base: Sequence[str], inside: dict
-) -> dict[str, dict[str, np.ndarray]]:
-    """Row -> dialogue -> motion of all encoders, NaN where truth or some system was not seen."""
-    encoders, made = list(data.folder.encoders), {name: {} for name in rows}
+def _lines(energy: Mapping[str, Energies], options: RdggOptions) -> list[dict]:
+    """The gain of each row, then of each pair of rows the first one's lead, by part."""
+    pairs = [(name, "") for name in energy] + list(combinations(energy, 2))
+    return [
+        {"row": a, "against": b, "part": part} | asdict(_gain(energy, a, b, part, options))
+        for part in PARTS
+        for a, b in pairs
+    ]
+
+
+def _gain(energy: Mapping[str, Energies], a: str, b: str, part: str, options: RdggOptions) -> Gain:
+    return difference(energy[a], energy[b] if b else None, options.draws, options.seed, part)
+
+
+def _inside(data: Data) -> dict[str, np.ndarray]:
+    """Dialogue -> bool (T,): frames in which every encoder saw truth and every system."""
+    encoders, found = list(data.folder.encoders), {}
     for dialogue in data.folder.dialogues:
-        frames = data.frames(dialogue)
-        inner = slice(EDGE, frames - EDGE)
-        if dialogue.dyad_id not in inside:
-            sides = (data.motion(source, dialogue, encoders) for source in base)
-            inside[dialogue.dyad_id] = np.logical_and.reduce([np.isfinite(side).all(1) for side in sides])
-        for name, row in rows.items():
-            motion = data.motion(row.source, dialogue, encoders)
-            motion = np.where(inside[dialogue.dyad_id][:, None], motion, np.nan)
-            made[name][dialogue.dyad_id] = motion[inner].astype(np.float32)
-    return made
+        sides = (data.motion(source, dialogue, encoders) for source in (TRUTH, *data.systems))
+        found[dialogue.dyad_id] = np.logical_and.reduce([np.isfinite(side).all(1) for side in sides])
+    return found
+
+
+class _Motions(Mapping):
+    """Row -> dialogue -> motion of all encoders, NaN where truth or some system was not seen; read when asked for."""
+
+    def __init__(self, data: Data, rows: Mapping[str, Row], inside: Mapping[str, np.ndarray]) -> None:
+        self.data, self.rows, self.inside = data, rows, inside
+
+    def __getitem__(self, name: str) -> dict[str, np.ndarray]:
+        made, encoders = {}, list(self.data.folder.encoders)
+        for dialogue in self.data.folder.dialogues:
+            motion = self.data.motion(self.rows[name].source, dialogue, encoders).astype(np.float32)
+            motion[~self.inside[dialogue.dyad_id]] = np.nan
+            made[dialogue.dyad_id] = motion[EDGE : len(motion) - EDGE]
+        return made
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)

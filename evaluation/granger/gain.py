@@ -59,25 +59,26 @@ def energies(
     """Energies of every row: name -> encounter -> motion (T, D), NaN where not seen. All on the frames seen in all.
 
     An encounter that some row lacks, or in which nobody listens long enough, counts for none. DataError: none is left.
+    `rows` is asked for one row after the other, twice, so it may read each anew.
     """
-    listeners = []
-    for each in encounters:
-        if all(each.name in motion for motion in rows.values()):
-            valid = np.logical_and.reduce([seen(motion[each.name]) for motion in rows.values()])
-            listeners.append(listener(each, valid, options))
-    listeners = [found for found in listeners if found]
+    valid = {each.name: np.ones(len(each.listening), bool) for each in encounters}
+    for name in rows:
+        motion = rows[name]
+        valid = {who: mask & seen(motion[who]) for who, mask in valid.items() if who in motion}
+    listeners = [found for each in encounters if each.name in valid
+                 if (found := listener(each, valid[each.name], options))]  # fmt: skip
     if not listeners:
         raise DataError(
             f"no dialogue has {options.stretch / 25:g} s in which the listener is silent and was seen in every row; "
             "leave out the rows that were seen least."
         )
     if options.joint:
-        return {name: _joint(listeners, motion, operator, options) for name, motion in rows.items()}
+        return {name: _joint(listeners, rows[name], operator, options) for name in rows}
     return _together(listeners, rows, operator, options)
 
 
 def _together(listeners, rows, operator: Operator, options: RdggOptions) -> dict[str, Energies]:
-    design = _design(listeners, list(rows.values()), operator, options)
+    design = _design(listeners, rows, operator, options)
     people, count = design.people, len(rows)
     width = len(operator.balance)
     motion = np.empty((count, options.nulls + 1, len(people)))
@@ -99,21 +100,23 @@ def _people(listeners: Sequence[Listener]) -> tuple[tuple[str, ...], np.ndarray]
     return people, np.array([people.index(name) for name in names])
 
 
-def _design(listeners, motions: Sequence[Mapping], operator: Operator, options: RdggOptions) -> _Design:
+def _design(listeners, rows: Mapping[str, Mapping], operator: Operator, options: RdggOptions) -> _Design:
     people, place = _people(listeners)
     fold = np.zeros(len(people), int)
     fold[place] = [operator.of[found.encounter.name] for found in listeners]
-    rows = np.bincount(place, [len(found.times) for found in listeners], len(people))
-    residuals = [[] for _ in listeners]
-    total, own = (np.zeros((len(motions), len(people))) for _ in range(2))
-    for row, motion in enumerate(motions):
+    frames = np.bincount(place, [len(found.times) for found in listeners], len(people))
+    width = len(operator.balance)
+    residuals = [np.empty((len(found.times), width * len(rows)), np.float32) for found in listeners]
+    total, own = (np.zeros((len(rows), len(people))) for _ in range(2))
+    for row, name in enumerate(rows):
+        motion = rows[name]
         fit = OwnPast(listeners, motion, operator.balance, options)
         for i, found in enumerate(listeners):
             target, left = fit.residual(found, motion[found.encounter.name])
             total[row, place[i]] += np.square(target).sum()
             own[row, place[i]] += np.square(left).sum()
-            residuals[i].append(left.astype(np.float32))
-    return _Design(listeners, people, place, fold, rows, total, own, [np.concatenate(each, 1) for each in residuals])
+            residuals[i][:, row * width : (row + 1) * width] = left
+    return _Design(listeners, people, place, fold, frames, total, own, residuals)
 
 
 class OwnPast:

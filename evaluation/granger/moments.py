@@ -2,13 +2,17 @@
 
 A design has one column per lag l and channel c, holding u[t - l, c]; an entry that reaches before its stretch is
 blanked. The product of columns of lags l and m depends on t - l and m - l alone, so one product of the series with
-itself, shifted by m - l, serves every pair of lags that far apart; what the pairs' ends differ by is added apart.
+itself, shifted by m - l, serves every pair of lags that far apart; what the pairs' ends differ by is added apart. Those
+products at all shifts come from cross-spectra: one complex product a frequency instead of one real product a shift.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import fft
+
+BATCH_BYTES = 100e6  # of spectra held at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,16 +101,14 @@ def _firsts(stretches: Sequence[Stretch], lags: np.ndarray, total: np.ndarray) -
 def _seconds(
     stack: np.ndarray, begin: np.ndarray, length: np.ndarray, first: np.ndarray, lags: tuple[int, ...]
 ) -> dict[tuple[int, int], np.ndarray]:
+    products = _lagged_products(stack, begin, length, lags[-1])
     by_difference: dict[int, list[tuple[int, int]]] = {}
     for i, early in enumerate(lags):
         for j in range(i, len(lags)):
             by_difference.setdefault(lags[j] - early, []).append((i, j))
     found = {}
     for difference, pairs in by_difference.items():
-        whole = np.zeros((stack.shape[1],) * 2)
-        for start, size in zip(begin, length, strict=True):
-            if size > difference:
-                whole += stack[start + difference : start + size].T @ stack[start : start + size - difference]
+        whole = products[difference]
         tail, before = np.zeros_like(whole), 0
         for i, j in pairs:  # in order of the earlier lag
             lag = lags[i]
@@ -117,6 +119,29 @@ def _seconds(
             found[i, j] = whole - tail - _product(stack, begin, early, difference)
             before = lag
     return found
+
+
+def _lagged_products(stack: np.ndarray, begin: np.ndarray, length: np.ndarray, reach: int) -> np.ndarray:
+    """Sum of u[s] u[s - difference]' within stretches, for differences 0 to `reach`: (reach + 1, d, d).
+
+    Stretches are cut into blocks; each meets itself and `reach` frames before it, with zeros before its stretch.
+    """
+    size = fft.next_fast_len(min(4 * reach, reach + int(length.max())), real=True)
+    block, width = size - reach, stack.shape[1]
+    places = [(a, start, min(start + block, a + n)) for a, n in zip(begin, length, strict=True)
+              for start in range(a, a + n, block)]  # fmt: skip
+    bins = size // 2 + 1
+    spectrum = np.zeros((bins, width, width), np.complex128)
+    batch = max(1, int(BATCH_BYTES // (bins * width * 16)))
+    for here in (places[i : i + batch] for i in range(0, len(places), batch)):
+        late, early = np.zeros((2, len(here), size, width))
+        for i, (first, start, stop) in enumerate(here):
+            late[i, : stop - start] = stack[start:stop]
+            before = max(start - reach, first)
+            early[i, reach - (start - before) : reach + stop - start] = stack[before:stop]
+        late, early = (fft.rfft(series, axis=1) for series in (late, early))
+        spectrum += np.conj(late).transpose(1, 2, 0) @ early.transpose(1, 0, 2)
+    return fft.irfft(spectrum, size, axis=0)[reach::-1]
 
 
 def _product(stack: np.ndarray, begin: np.ndarray, place: np.ndarray, difference: int) -> np.ndarray | float:

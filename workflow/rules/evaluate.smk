@@ -66,6 +66,7 @@ if COEFFICIENTS:
             rows=[f"{RESULTS}/metrics/{name}/seed0.csv" for name in ROWS],
             provenance=[f"{RESULTS}/metrics/{name}/seed0.json" for name in ROWS],
             features=[f"{RESULTS}/metrics/{name}/seed0.features.safetensors" for name in ROWS],
+            reactions=f"{RESULTS}/metrics/reactions.csv",
         log:
             f"{LOGS}/evaluate/coefficients.log",
         benchmark:
