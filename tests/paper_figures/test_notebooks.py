@@ -11,10 +11,10 @@ from paper_figures import __main__ as command
 from paper_figures.__main__ import FOLDER, main, notebooks, parameters_of
 
 ROOT = FOLDER.parent
-NAMES = ["ablations", "claims", "context_length", "efficiency", "main_results", "qualitative", "training"]
+NAMES = ["ablations", "claims", "context_length", "efficiency", "main_results", "qualitative", "reactions", "training"]
 
 
-def test_there_are_seven_and_each_takes_its_results_folder():
+def test_there_are_eight_and_each_takes_its_results_folder():
     assert notebooks() == NAMES
     assert all(parameters_of(name)[:2] == ["results", "figures"] for name in NAMES)
     assert parameters_of("qualitative") == ["results", "figures", "seed", "dialogues", "methods"]

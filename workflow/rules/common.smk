@@ -255,7 +255,9 @@ INSPECTED = [
 ]
 MEASURED = [(name, seed) for name in ROWS for seed in seeds_of(name)]
 # Rows that no seed changes: one output of each is given.
-GIVEN = [name for name in ROWS if COEFFICIENTS or name in EXTERNAL or (name in CONTROLS and ROWS[name]["seeds"])]
+GIVEN = [
+    name for name in ROWS if COEFFICIENTS or name in EXTERNAL or (name in CONTROLS and ROWS[name]["seeds"])
+]
 
 
 def table_row(name):
