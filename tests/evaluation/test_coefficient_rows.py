@@ -18,7 +18,7 @@ from dyads.coefficients.store import read_folder, read_person, read_voice
 from dyads.errors import ConfigError, DataError
 from dyads.synthetic.si184 import CorpusOptions, write_corpus
 from evaluation.coefficients import CoefficientOptions, Data, Row, clips
-from evaluation.coefficients.__main__ import measured
+from evaluation.coefficients.work import measured
 from evaluation.granger import RdggOptions
 
 TINY = CorpusOptions(sessions=3, dialogues=1, people=6, seconds=(9.0, 10.0), voice=6, turn=(3.0, 4.0))
