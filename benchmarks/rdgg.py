@@ -1,7 +1,8 @@
 """R-DGG: its speed beside the plain formulation, and its error rates: `python -m benchmarks.rdgg [--simulate N]`.
 
 Without options, both formulations on the same small input, in CPU seconds of one run. With --simulate, N made-up
-studies each of 13 and of 50 people who react as strongly as --truth, and systems that react as strongly as --strengths:
+studies each of 13 and of 50 people who react as strongly as --truth, and systems that react as strongly as --strengths,
+the prediction refitted to each fold by itself and to all at once:
 how often the interval holds the mean over studies (zero for those that do not react), how often p is at most 5 %.
 """
 
@@ -43,6 +44,7 @@ def plain(encounters: list[Encounter], options: RdggOptions) -> tuple[np.ndarray
     left = target - own @ cho_solve(cho_factor(square), own.T @ target)
     both, motion = [], []
     drawn = [shifts(each.encounter, options) for each in found]
+    fold_of = np.repeat([operator.of[each.encounter.name] for each in found], [len(each.times) for each in found])
     for k in range(options.nulls + 1):
         made = []
         for each, shift in zip(found, drawn, strict=True):
@@ -60,9 +62,12 @@ def plain(encounters: list[Encounter], options: RdggOptions) -> tuple[np.ndarray
         made = np.concatenate(made)
         made = (made - made.mean(0)) / made.std(0)
         for energy, s in ((both, made), (motion, made[:, made.shape[1] // 2 :])):
-            square = s.T @ s
-            square += options.refit_ridge * np.trace(square) / len(square) * np.eye(len(square))
-            energy.append(np.square(left - s @ np.linalg.solve(square, s.T @ left)).sum())
+            rest = 0.0
+            for here in (fold_of == one for one in np.unique(fold_of)):
+                square = s[here].T @ s[here]
+                square += options.refit_ridge * np.trace(square) / len(square) * np.eye(len(square))
+                rest += np.square(left[here] - s[here] @ np.linalg.solve(square, s[here].T @ left[here])).sum()
+            energy.append(rest)
     return np.array(both), np.array(motion)
 
 
@@ -86,23 +91,23 @@ def speed() -> None:
     show(f"R-DGG, {len(encounters)} dialogues of 2 minutes, {WIDE.nulls} time shifts", rows, figures)
 
 
-def simulate(studies: int, sizes: tuple[int, ...], strengths: tuple[float, ...], truth: float) -> None:
+def simulate(studies: int, sizes: tuple[int, ...], strengths: tuple[float, ...], truths: tuple[float, ...]) -> None:
     rows = []
-    for people in sizes:
-        gains: dict[tuple[str, float], list] = {}
+    for people, truth in ((people, truth) for truth in truths for people in sizes):
+        gains: dict[tuple[str, float, str], list] = {}
         for study in range(studies):
             met = listeners(people, 1, truth, study)
-            options = replace(SMALL, seed=study)
             table = {("truth", truth): {each.name: each.motion for each in met}}
             table |= {("system", strength): answers(met, strength, study) for strength in strengths}
-            found = energies(met, table, fit_operator(met, options), options)
-            for name, energy in found.items():
-                gains.setdefault(name, []).append(difference(energy, None, options.draws))
-        for (row, strength), told in gains.items():
-            rows.append(
-                {"people": people, "row": row, "strength": strength, "studies": studies, **_rates(told, strength)}
-            )
-    show(f"R-DGG where true listeners react with strength {truth:g}", rows, {"rows": rows})
+            operator = fit_operator(met, SMALL)
+            for refit in ("fold", "pooled"):
+                options = replace(SMALL, seed=study, refit=refit)
+                for name, energy in energies(met, table, operator, options).items():
+                    gains.setdefault((*name, refit), []).append(difference(energy, None, options.draws))
+        for (row, strength, refit), told in gains.items():
+            line = {"people": people, "true strength": truth, "row": row, "strength": strength, "refit": refit}
+            rows.append({**line, "studies": studies, **_rates(told, strength)})
+    show("R-DGG of made-up listeners, by how strongly they react", rows, {"rows": rows})
 
 
 def _rates(gains, strength: float) -> dict[str, float]:
@@ -123,10 +128,10 @@ def main() -> None:
     )
     parser.add_argument("--people", type=int, nargs="+", default=[13, 50])
     parser.add_argument("--strengths", type=float, nargs="+", default=[0.0, 0.03, 0.1])
-    parser.add_argument("--truth", type=float, default=0.1, help="how strongly the true listeners react")
+    parser.add_argument("--truth", type=float, nargs="+", default=[0.0, 0.1], help="how strongly true listeners react")
     args = parser.parse_args()
     if args.simulate:
-        simulate(args.simulate, tuple(args.people), tuple(args.strengths), args.truth)
+        simulate(args.simulate, tuple(args.people), tuple(args.strengths), tuple(args.truth))
     else:
         speed()
 

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from dyads.contract import FPS, SAMPLES_PER_FRAME, Dyad
 from dyads.errors import DataError
 from dyads.synthetic.coefficients import COEFFICIENTS, EXPRESSION, EYES, LIPS, POSE
-from evaluation.metrics._series import Undefined
+from evaluation.metrics._series import CONSTANT_SD, Undefined
 from evaluation.readings.sidecars import Rating, Timing
 from faces import voice
 
@@ -80,6 +80,7 @@ class Clip:
     groups: Mapping[str, tuple[int, ...]] | None = None  # of given coefficients: group -> columns, with `all`
     valid: np.ndarray | None = None  # bool (T,): frames seen on every side; None: all. Motion is NaN elsewhere
     people: tuple[str, str] | None = None  # who the avatar and the user are
+    still: float = CONSTANT_SD  # standard deviation of a motion channel up to which it stands still, whatever reads it
     speaker_known: bool = True  # False: nobody can tell in which frames it is the avatar who speaks
 
     def counted(self, speaking: bool) -> np.ndarray:

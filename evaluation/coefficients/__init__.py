@@ -17,6 +17,7 @@ from evaluation.clips import Clip
 from evaluation.granger import RdggOptions
 
 TRUTH = "GT"
+STILL = 1e-6  # given coefficients have no jitter of a reader's; LivePortrait's expression moves by 0.006
 
 
 @dataclass(frozen=True)
@@ -143,4 +144,5 @@ def _clip(data: Data, dialogue: Dialogue, speaking, motions, valid: np.ndarray |
         motion_true=true,
         motion_user=user,
         motion_reference=first[0] if len(first) else None,
+        still=STILL,
     )

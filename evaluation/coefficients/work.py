@@ -7,7 +7,7 @@ from threadpoolctl import threadpool_limits
 from dyads.coefficients.store import read_folder
 from evaluation.cards import OK, Value, undefined
 from evaluation.clips import Clip
-from evaluation.coefficients import CoefficientOptions, Data, Row, clips
+from evaluation.coefficients import STILL, CoefficientOptions, Data, Row, clips
 from evaluation.coefficients.reactions import Reactions, reactions
 from evaluation.readings.clip import Tools
 from evaluation.readings.stored import write_features
@@ -64,7 +64,7 @@ def row_values(name: str, path: Path) -> tuple[list[tuple[str, Value]], dict]:
         "seed": 0, "names": list(data.encoder.names), "groups": data.encoder.groups, "probe": data.encoder.name,
         "emotions": [], "truth_names": [], "clips": [[clip.dyad_id, clip.frames, clip.status] for clip in kept],
         "people": {each.dyad_id: [each.avatar_id, each.user_id] for each in data.folder.dialogues},
-        "protocol": row.protocol,
+        "protocol": row.protocol, "still": STILL,
     }  # fmt: skip
     write_features(path.with_suffix(".features.safetensors"), kept, header)
     seen = sum(int(clip.frames if clip.valid is None else clip.valid.sum()) for clip in kept)

@@ -126,6 +126,7 @@ def restored_clips(path: Path | str, whole: dict[str, Any] | None = None) -> Ite
 def _restored(stored: dict[str, np.ndarray], meta: dict[str, Any], dyad_id: str, frames: int, status: str) -> Clip:
     clip = Clip(dyad_id, frames, status, np.zeros(frames, bool), names=tuple(meta["names"]))
     clip.groups, clip.people = meta.get("groups"), meta.get("people", {}).get(dyad_id)
+    clip.still = meta.get("still", clip.still)
     if status != OK:
         return clip
     for key, array in stored.items():

@@ -16,7 +16,7 @@ import pandas as pd
 from dyads.synthetic.coefficients import COEFFICIENTS
 from evaluation.cards import OK, STATUSES, MetricCard, Value, truth_part, undefined
 from evaluation.clips import Clip, Truth
-from evaluation.metrics._series import Undefined
+from evaluation.metrics._series import CONSTANT_SD, Undefined
 from evaluation.readings.set_level import METRICS, set_metric
 from evaluation.readings.stored import read_features, seen_truth
 from evaluation.registry import modules
@@ -88,6 +88,7 @@ def cut(dyad_id: str, stored: dict[str, np.ndarray], meta: dict, state: State) -
         image_generated=kept.get("image_generated"),
         image_true=kept.get("image_true"),
         groups=meta.get("groups"),
+        still=meta.get("still", CONSTANT_SD),
     )
 
 

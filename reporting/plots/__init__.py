@@ -5,7 +5,7 @@ from reporting.plots.costs import cost_points, quality_over_speed
 from reporting.plots.filmstrip import filmstrip, pick_dialogues
 from reporting.plots.intervals import claim_intervals, row_differences
 from reporting.plots.learning import learning_curves, loss_curves
-from reporting.plots.reactions import reaction_gains, reaction_leads
+from reporting.plots.reactions import published_beside, reaction_gains, reaction_leads
 from reporting.plots.seed_points import metric_points, rank_points
 from reporting.plots.study_files import Study, read_study, save
 from reporting.plots.sweeps import context_seconds, context_sweep
@@ -29,6 +29,7 @@ __all__ = [
     "mouth_trace",
     "pick_dialogues",
     "quality_over_speed",
+    "published_beside",
     "rank_points",
     "reaction_gains",
     "reaction_leads",

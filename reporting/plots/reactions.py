@@ -1,5 +1,6 @@
 """R-DGG of released systems: each row's gain with its intervals, and the lead of each row over each other one."""
 
+import json
 import math
 from pathlib import Path
 
@@ -12,6 +13,11 @@ from dyads.errors import DataError
 from reporting.plots.study_files import BLACK, GREY, GROUP_COLOURS, ORANGE, Study, name_missing, nothing
 
 PART = "audio_given_motion"
+ENCODERS = {"emoca": "EMOCA", "liveportrait": "LivePortrait"}  # as the published tables call them
+BESIDE = {  # metrics of ours that are the published ones where frames are dropped as there
+    "rPCC": "rpcc_clip", "P-FD": "paired_fd_clip", "TLCC offset": "tlcc_offset", "TLCC peak": "tlcc_peak",
+    "SID": "sid_40_20", "Var": "var_flat",
+}  # fmt: skip
 UNIT = 1e4  # gains are some ten thousandths of the energy
 PUBLISHED = "SI-184"
 
@@ -27,17 +33,46 @@ def read_reactions(results: Path) -> pd.DataFrame:
         ) from error
 
 
+def is_published(study: Study) -> bool:
+    """Whether the study's corpus is the one that the published numbers are of."""
+    return set(pd.read_csv(study.data / "manifest.csv", dtype=str)["dataset"]) == {PUBLISHED}
+
+
+def published_beside(study: Study) -> pd.DataFrame:
+    """Published values beside ours of the rows measured as they were (frames dropped): one line per system, metric and
+    part, with the same system on the common clock; empty where the corpus is another one."""
+    columns = ["system", "metric", "part", "published", "frames dropped", "common clock"]
+    if not is_published(study):
+        return pd.DataFrame(columns=columns)
+    values = study.values.groupby(["method", "metric", "part"])["value"].mean()
+    probe = json.loads((study.results / "metrics" / "truth" / "seed0.json").read_text(encoding="utf-8"))["probes"]
+    encoder = ENCODERS[probe["motion"]["kind"].rpartition(" ")[2]]
+    said, ours = load(), _ours(study)
+    said = said[(said["dataset"] == PUBLISHED) & (said["split_or_protocol"] == f"{encoder}, all frames")]
+    lines = []
+    for line in said.itertuples(index=False):
+        part = {"exp": "expression", "pose": "pose"}.get(line.part)
+        if part and line.metric in BESIDE and _plain(line.method) in ours:
+            name = ours[_plain(line.method)]
+            own = [values.get((f"{name}{end}", BESIDE[line.metric], part), math.nan) for end in ("_dropped", "")]
+            lines.append((study.label(name), line.metric, part, float(line.value), *own))
+    return pd.DataFrame(lines, columns=columns)
+
+
 def published_gains(study: Study) -> dict[str, float]:
     """Row -> the published gain, where the corpus is the published one; empty elsewhere."""
-    data = pd.read_csv(study.data / "manifest.csv", dtype=str)
-    if set(data["dataset"]) != {PUBLISHED}:
+    if not is_published(study):
         return {}
-    said = load()
+    said, ours = load(), _ours(study)
     said = said[(said["dataset"] == PUBLISHED) & (said["metric"] == "R-DGG")]
-    ours = {_plain(label): name for label, name in zip(study.rows["label"], study.rows["method"], strict=True)}
-    ours |= {_plain("GT"): "truth", _plain("GT x other"): "shuffled"}
     values = zip(said["method"], said["value"].astype(float), strict=True)
     return {ours[_plain(name)]: value for name, value in values if _plain(name) in ours}
+
+
+def _ours(study: Study) -> dict[str, str]:
+    """Published name -> row."""
+    ours = {_plain(label): name for label, name in zip(study.rows["label"], study.rows["method"], strict=True)}
+    return ours | {_plain("GT"): "truth", _plain("GT x other"): "shuffled"}
 
 
 def _plain(label: str) -> str:

@@ -1,6 +1,7 @@
 """rPCC: how far the correlation of the generated avatar with the user departs from that of the true avatar."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
@@ -103,7 +104,7 @@ CARDS = (
 )
 
 
-def rpcc(generated: np.ndarray, true: np.ndarray, user: np.ndarray) -> float:
+def rpcc(generated: np.ndarray, true: np.ndarray, user: np.ndarray, still: float = CONSTANT_SD) -> float:
     """Mean over dimensions of |r(true_d, user_d) - r(generated_d, user_d)|; inputs (T, D).
 
     Only dimensions in which the true avatar and the user move count; a method cannot choose them. A generated series
@@ -113,16 +114,16 @@ def rpcc(generated: np.ndarray, true: np.ndarray, user: np.ndarray) -> float:
     require_alike(generated, true, user)
     require_frames(len(true), 3)
     require_finite(generated, true, user)
-    moving = [d for d in range(true.shape[1]) if min(true[:, d].std(), user[:, d].std()) > CONSTANT_SD]
+    moving = [d for d in range(true.shape[1]) if min(true[:, d].std(), user[:, d].std()) > still]
     if not moving:
         raise Undefined("constant_series")
-    return float(np.mean([_gap(generated[:, d], true[:, d], user[:, d]) for d in moving]))
+    return float(np.mean([_gap(generated[:, d], true[:, d], user[:, d], still) for d in moving]))
 
 
-def _gap(generated: np.ndarray, true: np.ndarray, user: np.ndarray) -> float:
+def _gap(generated: np.ndarray, true: np.ndarray, user: np.ndarray, still: float) -> float:
     """|r(true, user) - r(generated, user)| of one dimension (T,), the largest possible where `generated` is still."""
     own = pearson(true, user)
-    if generated.std() <= CONSTANT_SD:
+    if generated.std() <= still:
         return 1 + abs(own)
     return abs(own - pearson(generated, user))
 
@@ -138,13 +139,14 @@ def rpcc_pooled(generated: np.ndarray, true: np.ndarray, user: np.ndarray) -> fl
 
 def clip_values(clip, tools) -> Iterator[Value]:
     for part in MOTION_PARTS:
-        yield part_value("rpcc", part, rpcc, [clip], *SOURCES)
+        yield part_value("rpcc", part, partial(rpcc, still=clip.still), [clip], *SOURCES)
         yield part_value("rpcc_clip", part, rpcc_pooled, [clip], *SOURCES)
 
 
 def set_values(clips, tools) -> Iterator[Value]:
+    of_dimensions = partial(_of_dimensions, still=next((clip.still for clip in clips), CONSTANT_SD))
     for part in MOTION_PARTS:
-        yield sums_value("rpcc_dimension", part, _of_dimensions, clips, *SOURCES, each=_centred, least=3)
+        yield sums_value("rpcc_dimension", part, of_dimensions, clips, *SOURCES, each=_centred, least=3)
         yield sums_value("rpcc_pooled", part, _of_all, clips, *SOURCES, each=flat, least=3)
 
 
@@ -152,15 +154,15 @@ def _centred(series: np.ndarray) -> np.ndarray:
     return series - series.mean(0) if len(series) else series
 
 
-def _of_dimensions(sums: Products) -> float:
+def _of_dimensions(sums: Products, still: float) -> float:
     """`rpcc` from sums over generated 0, true 1 and user 2."""
     spread = np.stack([sums.spread(series) for series in range(3)])
-    moving = spread[1:].min(0) > CONSTANT_SD
+    moving = spread[1:].min(0) > still
     if not moving.any():
         raise Undefined("constant_series")
     p = sums.products[:, :, moving]
     own, made = (correlations(p[series, 2], p[series, series], p[2, 2]) for series in (1, 0))
-    return float(np.where(spread[0, moving] <= CONSTANT_SD, 1 + np.abs(own), np.abs(own - made)).mean())
+    return float(np.where(spread[0, moving] <= still, 1 + np.abs(own), np.abs(own - made)).mean())
 
 
 def _of_all(sums: Products) -> float:
