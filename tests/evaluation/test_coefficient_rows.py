@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from dyads.adapters import coefficients as own
@@ -18,9 +19,11 @@ from dyads.coefficients.store import read_folder, read_person, read_voice
 from dyads.errors import ConfigError, DataError
 from dyads.synthetic.si184 import CorpusOptions, write_corpus
 from evaluation.coefficients import CoefficientOptions, Data, Row, clips
+from evaluation.coefficients.__main__ import main
 from evaluation.coefficients.work import measured
 from evaluation.granger import RdggOptions
 from evaluation.metrics.motion import rpcc
+from evaluation.readings.stored import read_features
 
 TINY = CorpusOptions(sessions=3, dialogues=1, people=6, seconds=(9.0, 10.0), voice=6, turn=(3.0, 4.0))
 EXCLUDE = si184.Si184Options(systems=("AVTR-1", "dystream"), faulty="exclude")
@@ -320,3 +323,24 @@ def test_bad_coefficients_of_ones_own_are_one_sentence(tmp_path, person, message
     with pytest.raises(DataError, match=message):
         own.main(["--root", str(tmp_path / "root"), "--out", str(tmp_path / "out")])
     assert not (tmp_path / "out").exists()
+
+
+def test_rows_are_written_with_reactions_and_leads(data, tmp_path):
+    """From the command line, by one worker process."""
+    rows = {name: {"source": name} for name in ("GT", "AVTR-1", "other")}
+    rdgg = {"lags": [1, 2, 4], "stretch": 30, "skip": 2, "audio": 3, "motion": 3, "nulls": 3, "draws": 50}
+    options = json.dumps({"rdgg": rdgg})
+    main(["--data", str(data), "--rows", json.dumps(rows), "--options", options, "--out", str(tmp_path)])
+    for name in rows:
+        told = pd.read_csv(tmp_path / name / "seed0.csv")
+        assert told.groupby(["clip", "metric", "part"]).size().max() == 1
+        own = told[(told["metric"] == "rdgg") & (told["part"] == "audio_given_motion")]
+        clips, meta = read_features(tmp_path / name / "seed0.features.safetensors")
+        assert own["status"].tolist() == ["ok"] and len(clips) == 3 and meta["still"] == 1e-6
+    reactions = pd.read_csv(tmp_path / "reactions.csv")
+    alone = reactions[reactions["against"].isna() & (reactions["part"] == "audio_given_motion")].set_index("row")
+    lead = reactions[(reactions["against"] == "AVTR-1") & (reactions["part"] == "audio_given_motion")].iloc[0]
+    assert set(alone.index) == set(rows)
+    assert lead["row"] == "GT" and lead["net"] == pytest.approx(alone.loc["GT", "net"] - alone.loc["AVTR-1", "net"])
+    with pytest.raises(ConfigError, match="source is 'nobody'"):
+        main(["--data", str(data), "--rows", '{"x": {"source": "nobody"}}', "--out", str(tmp_path / "none")])
