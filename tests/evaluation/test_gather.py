@@ -95,7 +95,8 @@ def test_sums_give_what_all_frames_at_once_give(tmp_path):
     times = [np.flatnonzero(unseen(clip)) for clip in clips.values()]
     steps = np.concatenate([np.diff(time, prepend=time[0] - 1) == 1 for time in times])[1:]
     assert found["sts_pooled", "all"] == pytest.approx(sts.sts(g, t, steps), **close)
-    values = sid.sid(g, t, sid.CLUSTERS["all"])
+    whole = np.concatenate([clip["true"] for clip in clips.values()])  # clusters are of all that was seen of the truth
+    values = sid.sid(g, t, sid.CLUSTERS["all"], whole)
     assert (found["sid", "all"], found["sid", "all_truth"]) == pytest.approx(values, **close)
     wanted = [*(expression.changes(c, expression.EXPRESSION_PARTS["all"]) for c in stored)]
     pooled = [np.concatenate(parts) for parts in zip(*wanted, strict=True)]

@@ -27,8 +27,8 @@ def _cards(name: str, label: str, k: dict[str, int], source: str) -> tuple[Metri
         "motion probe; k-means (scikit-learn, k-means++) fitted on the true frames of all clips, "
         f"k = {k['expression']} for expression and for all, {k['pose']} for pose; entropy in bits of the histogram of "
         f"assignments, mean over {STATES} clusterings (random_state 0 to {STATES - 1}), because one differs from the "
-        f"next by 0.2 bit; of more than {MOST:,} true frames every 2nd, 4th, 8th, ... is clustered, so that no more are; "
-        f"of more than {MOST_COUNTED:,} frames every s-th of each clip is counted"
+        f"next by 0.2 bit; of more than {MOST:,} true frames every 2nd, 4th, 8th, ... is clustered, so that no more "
+        f"are; of more than {MOST_COUNTED:,} frames every s-th of each clip is counted"
     )
     definition = (
         "Entropy of the generated frames' histogram over clusters of the true frames: how many of the true "
@@ -153,9 +153,10 @@ def entropies(counts: np.ndarray) -> np.ndarray:
     return np.where(total[..., 0] > 0, np.maximum(bits, 0.0), np.nan)  # one cluster alone has 0, not -0
 
 
-def sid(generated: np.ndarray, true: np.ndarray, k: int) -> tuple[float, float]:
-    """SID of generated and of true motion, (N, D) and (M, D), in bits. Undefined: see `fit_clusters`."""
-    centres = fit_clusters(true, k)
+def sid(generated: np.ndarray, true: np.ndarray, k: int, whole: np.ndarray | None = None) -> tuple[float, float]:
+    """SID of generated and of true motion, (N, D) and (M, D), in bits, over clusters of `whole` true motion (default:
+    of `true`). Undefined: see `fit_clusters`."""
+    centres = fit_clusters(true if whole is None else whole, k)
     require_finite(generated)
     require_frames(len(generated), 1)
     return tuple(float(entropies(histograms(motion, centres)).mean()) for motion in (generated, true))
