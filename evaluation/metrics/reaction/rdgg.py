@@ -38,13 +38,13 @@ CARDS = (
         r"\quad\hat s=B\,x^{<t},\;k\text{: time shifts}",
         protocol="25 Hz; stretches of at least 4 s in which the listener is silent and was seen in every row; lags of "
         "1 to 100 frames; operator by ridge (1e-4) on true listeners of other people; its predictions refitted (ridge "
-        "0.1) to what the own past leaves, in each group of people left out by itself; less the mean over 100 time shifts; interval and p by the jackknife over "
-        "people; own past not fitted anew beside each prediction, see docs/si184.md; of more than "
+        "0.1) to what the own past leaves, in each group of people left out by itself; less the mean over 100 time "
+        "shifts; interval and p by the jackknife over people; own past not fitted anew beside each prediction, see docs/si184.md; of more than "
         f"{MOST} dialogues as many, evenly spread",
         source="Kravtsov et al. 2026 (Donfa1con/R-DGG)",
         disagreements=(
-            "The published code refits the predictions to all people at once (option `refit: pooled`): two people's chance "
-            "agreement then counts twice in the truth's own row, and once in its time shifts.",
+            "The published code refits the predictions to all people at once (option `refit: pooled`): two people's "
+            "chance agreement then counts twice in the truth's own row, and once in its time shifts.",
             "The published code fits the own past anew beside every prediction (option `joint`, a design of several "
             "gigabytes); its interval is the percentile bootstrap over 13 people (boot_low, boot_high), which covers "
             "less than it says.",
