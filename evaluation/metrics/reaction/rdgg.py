@@ -39,7 +39,8 @@ CARDS = (
         protocol="25 Hz; stretches of at least 4 s in which the listener is silent and was seen in every row; lags of "
         "1 to 100 frames; operator by ridge (1e-4) on true listeners of other people; its predictions refitted (ridge "
         "0.1) to what the own past leaves, in each group of people left out by itself; less the mean over 100 time "
-        "shifts; interval and p by the jackknife over people; own past not fitted anew beside each prediction, see docs/si184.md; of more than "
+        "shifts; interval and p by the jackknife over people; own past not fitted anew beside each "
+        "prediction, see docs/si184.md; of more than "
         f"{MOST} dialogues as many, evenly spread",
         source="Kravtsov et al. 2026 (Donfa1con/R-DGG)",
         disagreements=(
