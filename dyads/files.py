@@ -3,10 +3,13 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
 
 
 @contextmanager
@@ -35,3 +38,13 @@ def write_text(path: Path | str, text: str) -> None:
 def write_json(path: Path | str, value: Any) -> None:
     """Write `value` as indented JSON atomically; NaN is refused, because JSON has none."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def write_arrays(path: Path | str, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any] | None = None) -> None:
+    """Write arrays as safetensors, and `meta` as JSON in its header, atomically.
+
+    Views are copied first: safetensors 0.8.0 writes a transposed or strided array in its memory's order.
+    """
+    header = None if meta is None else {"meta": json.dumps(meta)}
+    with atomic_path(path) as temporary:
+        save_file({key: np.ascontiguousarray(value) for key, value in arrays.items()}, temporary, header)

@@ -1,9 +1,9 @@
 """Face and lip masks of a face crop: ellipses from landmarks, a face box or the default framing.
 
-Nothing here finds landmarks: no installable library brings a landmark model that works offline, so
-landmarks are an input (68 points in the order of iBUG 300-W) and without them the ellipses come from the
-box or from `DEFAULT`, which fits crops made by `dyads.adapters.face_crop`. A mask for a latent grid must be checked
-against where the autoencoder keeps the mouth: one row too high costs half of the lip accuracy.
+Nothing here finds landmarks: they are an input (68 points in the order of iBUG 300-W; `faces.masks` takes the outlines
+of a mesh of 468 points instead). Without them the ellipses come from the box or from `DEFAULT`, which fits crops of
+`dyads.adapters.face_crop`. A mask for a latent grid must be checked against where the autoencoder keeps the mouth: one
+row too high costs half of the lip accuracy.
 """
 
 from dataclasses import dataclass

@@ -119,3 +119,17 @@ def test_no_folder_is_too_full_and_no_package_too_large():
     folders = {file.parent for top in tops for file in (ROOT / top).rglob("*.py")}
     full = {str(f.relative_to(ROOT)): n for f in folders if (n := len(list(f.glob("*.py")))) > MOST_FILES}
     assert not full, full
+
+
+def test_arrays_are_written_by_one_function():
+    """safetensors.numpy scrambles views; `dyads.files.write_arrays` copies them first."""
+    tops = sorted({wing.partition(".")[0] for wing in MAY_IMPORT})
+    own = [
+        str(file.relative_to(ROOT))
+        for top in tops
+        for file in (ROOT / top).rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module == "safetensors.numpy"
+        if "save_file" in {alias.name for alias in node.names}
+    ]
+    assert own == ["dyads/files.py"]

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from dyads.coefficients import COLUMNS, FPS, KIND, Dialogue, Encoder, Folder, Person, Track
 from dyads.errors import ConfigError, DataError
-from dyads.files import atomic_path, write_json, write_text
+from dyads.files import atomic_path, write_arrays, write_json, write_text
 
 META = "coefficients.json"
 
@@ -47,14 +46,12 @@ def write_person(path: Path, person: Person, voice: np.ndarray) -> None:
         "seconds": np.array([float(person.seconds)]),
         "voice": np.ascontiguousarray(voice, np.float16),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(arrays, path)
+    write_arrays(path, arrays)
 
 
 def write_tracks(path: Path, tracks: Mapping[str, Track]) -> None:
     """What a system generated in one dialogue."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(_flat(tracks), path)
+    write_arrays(path, _flat(tracks))
 
 
 def write_index(folder: Path, found: Folder, rows: list[dict]) -> None:

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from dyads.errors import DataError
-from dyads.files import atomic_path
+from dyads.files import write_arrays
 from training.options import options_hash
 
 TRUE_KEYS = ("motion_true", "motion_user", "motion_reference")
@@ -45,5 +44,4 @@ class Known:
     def save(self) -> None:
         """Write what is new; of two processes at once, the later file stays, and both are complete."""
         if self.added and self.path is not None:
-            with atomic_path(self.path) as temporary:
-                save_file(self.readings, temporary)
+            write_arrays(self.path, self.readings)

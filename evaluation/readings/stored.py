@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from dyads.errors import DataError
-from dyads.files import atomic_path
+from dyads.files import write_arrays
 from evaluation.cards import OK
 from evaluation.clips import Clip, Truth
 
@@ -62,9 +61,8 @@ def write_features(path: Path, clips: list[Clip], meta: dict) -> None:
             named["expected"] = clip.truth.expected.astype(np.float32)
             named["emotion"] = clip.truth.emotion.astype(np.uint8)
             named["cue"] = clip.truth.cue.astype(np.uint8)
-        tensors.update({f"{clip.dyad_id}/{key}": np.ascontiguousarray(value) for key, value in named.items()})
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={"meta": json.dumps(meta)})
+        tensors.update({f"{clip.dyad_id}/{key}": value for key, value in named.items()})
+    write_arrays(path, tensors, meta)
 
 
 def read_features(path: Path | str) -> tuple[dict[str, dict[str, np.ndarray]], dict]:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 import faces
 from dyads.errors import DataError
-from dyads.files import atomic_path
+from dyads.files import write_arrays
 from dyads.manifest import file_sha256
 from dyads.media.containers import FPS, SAMPLES_PER_FRAME, probe
 from dyads.media.video import iter_video, read_audio
@@ -140,6 +140,5 @@ def _kept(path: Path) -> dict[str, np.ndarray] | None:
 
 
 def _keep(path: Path, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    with atomic_path(path) as temporary:
-        save_file({key: np.ascontiguousarray(value) for key, value in found.items()}, temporary)
+    write_arrays(path, found)
     return found

@@ -4,9 +4,10 @@ import errno
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from dyads.errors import disk_problem, run_cli
-from dyads.files import atomic_path, write_text
+from dyads.files import atomic_path, write_arrays, write_text
 
 
 @pytest.mark.parametrize(
@@ -66,3 +67,13 @@ def test_a_folder_that_is_closed(tmp_path):
     with pytest.raises(PermissionError) as error:
         write_text(tmp_path / "a.txt", "a")
     assert "permission is denied" in disk_problem(error.value)
+
+
+def test_views_are_kept_as_they_look(tmp_path):
+    """Not in the order of their memory, as safetensors 0.8.0 writes them."""
+    whole = np.arange(24.0).reshape(2, 3, 4)
+    views = {"turned": whole.transpose(2, 0, 1), "thinned": whole[:, ::2, ::-1], "fortran": np.asfortranarray(whole[0])}
+    write_arrays(tmp_path / "a.safetensors", views)
+    found = load_file(tmp_path / "a.safetensors")
+    for name, view in views.items():
+        np.testing.assert_array_equal(found[name], view)
