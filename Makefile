@@ -24,7 +24,7 @@ export OPENBLAS_NUM_THREADS := 1
 # A study is some 150 short processes: each module is compiled once, not by each of them.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help environment study smoke test mutants lint lock clean-environment
+.PHONY: help environment study smoke backbones test mutants lint lock clean-environment
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ study: environment  ## the whole study (profile default), then the main table an
 smoke: environment  ## the same workflow with tiny settings; its numbers mean nothing
 	ECHO_TALK=1 python -m snakemake --cores all --workflow-profile profiles/smoke
 
+backbones: environment  ## the shipped backbones and readers again, from nothing (workflow/backbones.yaml); an hour or two
+	python -m snakemake --snakefile workflow/backbones.smk --cores all --rerun-incomplete
+
 test: environment  ## all tests, the smoke run among them
 	python -m pytest --numprocesses logical --dist loadfile
 
@@ -44,7 +47,7 @@ mutants: environment  ## plant small faults and see whether the tests bite (no p
 lint: environment  ## ruff (rules and format), snakefmt and Snakemake's own linter
 	python -m ruff check .
 	python -m ruff format --check .
-	python -m snakefmt --check Snakefile workflow/rules
+	python -m snakefmt --check Snakefile workflow/rules workflow/backbones.smk
 	python -m snakemake --lint
 
 environment: $(STAMP)  ## .venv with exactly the packages of requirements.lock

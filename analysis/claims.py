@@ -282,6 +282,7 @@ def arguments_of(prog: str, description: str, arguments: list[str] | None) -> ar
     parser.add_argument("--out", type=Path, required=True, help="folder for claims.csv (and .md, .tex where shown)")
     parser.add_argument("--manifest", type=Path, help="the data's manifest.csv: dialogues of one person go together")
     parser.add_argument("--backbones-per-seed", action="store_true", help="each seed has backbones of its own")
+    parser.add_argument("--backbones", type=Path, help="the record beside the study's autoencoder, for what is given")
     parser.add_argument(
         "--given",
         nargs="+",

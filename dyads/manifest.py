@@ -29,6 +29,12 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def datasets_of(data: Path) -> tuple[str, ...]:
+    """Names of the data sets in a data folder's manifest, sorted."""
+    with open(Path(data) / "manifest.csv", encoding="utf-8-sig", newline="") as file:
+        return tuple(sorted({row["dataset"] for row in csv.DictReader(file)}))
+
+
 def write_manifest(data: Path, rows: Iterable[dict]) -> None:
     """Write `<data>/manifest.csv` atomically from dictionaries with exactly the keys `COLUMNS`."""
     buffer = io.StringIO()

@@ -1,5 +1,8 @@
 """Judged claims as people read them, by family, with how to read them: `python -m reporting.claims --help`."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import pandas as pd
 
 from analysis.claims import VERDICTS, arguments_of, counted, judged, write_lines
@@ -7,6 +10,7 @@ from dyads.errors import run_cli
 from dyads.files import write_text
 from evaluation.cards import OK
 from reporting.table_cells import latex, tex
+from training.shipped import given
 
 NOTES = (
     "A difference is the first method minus the second, of the value that the tables print, mean over seeds, in the "
@@ -27,22 +31,28 @@ NOTES = (
 )
 
 
-def shown_tex(lines: pd.DataFrame) -> str:
+def notes(backbones: Path | None) -> list[str]:
+    """How to read the claims; with the record beside the autoencoder, which backbones were given."""
+    known = given(backbones) if backbones else ""
+    return [*NOTES, *([f"Backbones: {known}."] if known else [])]
+
+
+def shown_tex(lines: pd.DataFrame, said: Sequence[str] = NOTES) -> str:
     """The same as one LaTeX table, family by family, with the notes in its caption."""
     cells = pd.DataFrame([{"family": line.family, **_cells(line)} for line in lines.itertuples(index=False)])
     cells["verdict"] = cells["verdict"].str.strip("*")
     bold = cells.map(tex).assign(verdict=[rf"\textbf{{{tex(verdict)}}}" for verdict in cells["verdict"]])
-    return latex(f"Claims: {counted(lines)}", bold.rename(columns=tex), list(NOTES), "claims")
+    return latex(f"Claims: {counted(lines)}", bold.rename(columns=tex), list(said), "claims")
 
 
-def shown(lines: pd.DataFrame) -> str:
+def shown(lines: pd.DataFrame, said: Sequence[str] = NOTES) -> str:
     """Markdown: the count of each verdict, one table per family, and how to read them."""
     text = [f"# Claims\n\n{counted(lines)}.\n"]
     for family, own in lines.groupby("family", sort=False):
         cells = pd.DataFrame([_cells(line) for line in own.itertuples(index=False)])
         cells = cells.map(lambda text: text.replace("|", "\\|"))
         text.append(f"## {family}\n\n{cells.to_markdown(index=False, disable_numparse=True)}\n")
-    return "\n".join([*text, *(f"- {note}" for note in NOTES)]) + "\n"
+    return "\n".join([*text, *(f"- {note}" for note in said)]) + "\n"
 
 
 def _cells(line) -> dict[str, str]:
@@ -83,8 +93,9 @@ def _cells(line) -> dict[str, str]:
 def main(arguments: list[str] | None = None) -> None:
     args = arguments_of("python -m reporting.claims", __doc__, arguments)
     lines = judged(args)
-    write_text(args.out / "claims.md", shown(lines))
-    write_text(args.out / "claims.tex", shown_tex(lines))
+    said = notes(args.backbones)
+    write_text(args.out / "claims.md", shown(lines, said))
+    write_text(args.out / "claims.tex", shown_tex(lines, said))
     write_lines(lines, args.out)
     counts = lines["verdict"].value_counts()
     print(", ".join(f"{counts[v]} {v}" for v in VERDICTS if v in counts), f"-> {args.out / 'claims.md'}", flush=True)

@@ -61,6 +61,10 @@ class MotionRenderer(ReferenceWarper):
         """Q (CODE, K), orthonormal columns."""
         return torch.linalg.qr(self.directions.float())[0]
 
+    def pose_of(self, motion: Tensor) -> Tensor:
+        """What raw motion (B, K) says of the head as a whole, (B, 4); see `warping.affine_grid`."""
+        return motion[:, :AFFINE]
+
     def encode_raw(self, frames: Tensor, reference: Tensor) -> Tensor:
         """(B, 3, S, S) twice -> raw motion (B, K)."""
         return torch.cat(self.compare(frames, reference), 1)

@@ -72,6 +72,10 @@ class FaceVAE(ReferenceWarper):
         self.register_buffer("mask_lip", torch.zeros(TOKENS))
         self.register_buffer("mask_face", torch.ones(TOKENS))
 
+    def pose_of(self, latents: Tensor) -> Tensor:
+        """What raw latents (B, 17, 8) say of the head as a whole, (B, 4); see `warping.affine_grid`."""
+        return latents[:, -1, :AFFINE]
+
     def encode_raw(self, frames: Tensor, reference: Tensor) -> Tensor:
         """(B, 3, S, S) twice -> raw latents (B, 17, 8)."""
         pose, grid = self.compare(frames, reference)

@@ -49,6 +49,11 @@ def _affine_grid(pose: Tensor, size: int, inverse: bool) -> Tensor:
     return F.affine_grid(theta, [len(pose), 1, size, size], align_corners=False)
 
 
+def doubled(x: Tensor) -> Tensor:
+    """Twice as many cells a side."""
+    return F.interpolate(x, scale_factor=2.0)
+
+
 def warp(image: Tensor, grid: Tensor) -> Tensor:
     return F.grid_sample(image.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
 
@@ -76,12 +81,16 @@ class ReferenceWarper(nn.Module):
         """Layers of `paint`, which begins with `start` channels at 4 x 4."""
         self.decode_4 = Modulated(start, 64)
         self.decode_8 = Modulated(64 + 48, 64)
-        self.decode_16 = Modulated(64 + 32, 40)
-        self.decode_32 = Modulated(40 + width, width)
+        self.deepen_8 = Modulated(64, 64)
+        self.decode_16 = Modulated(64 + 32, 48)
+        self.deepen_16 = Modulated(48, 48)
+        self.decode_32 = Modulated(48 + width, width)
         self.heads = nn.Conv2d(width, 3 + self.pixels, 3, 1, 1)  # flow x, y, residual's mask, residual
         self.matte = nn.Sequential(conv(32, 16), nn.Conv2d(16, 1, 3, 1, 1))
-        self.refine = nn.Sequential(conv(2 * self.pixels + 1, 24), nn.Conv2d(24, self.pixels, 3, 1, 1))
-        for head in (self.heads, self.refine[-1]):
+        self.look_again = conv(2 * self.pixels + 1, 24)
+        self.look_around = nn.Sequential(conv(24, 48, 2), conv(48, 48))
+        self.refine = nn.Conv2d(24 + 48, self.pixels, 3, 1, 1)
+        for head in (self.heads, self.refine):
             head.weight.data.mul_(0.1)
             nn.init.zeros_(head.bias)
 
@@ -119,14 +128,18 @@ class ReferenceWarper(nn.Module):
             x.expand(len(pose), -1, -1, -1) for x in (*looks[:3], matte, small, reference)
         )
         hidden = self.decode_4(start, code)
-        hidden = self.decode_8(torch.cat([F.interpolate(hidden, scale_factor=2.0), at_8], 1), code)
-        hidden = self.decode_16(torch.cat([F.interpolate(hidden, scale_factor=2.0), coarse], 1), code)
-        heads = self.heads(self.decode_32(torch.cat([F.interpolate(hidden, scale_factor=2.0), fine], 1), code))
-        still = affine_grid(torch.zeros_like(pose), self.size, inverse=False)
-        moved = warp(reference, still + 0.25 * self.enlarged(heads[:, :2]).permute(0, 2, 3, 1))
-        blend = self.enlarged(torch.sigmoid(heads[:, 2:3] - 2))
-        canonical = moved + blend * (F.pixel_shuffle(heads[:, 3:], self.patch) + 0.5 - moved)
-        posed = warp(torch.cat([canonical, matte], 1), affine_grid(pose, self.size, inverse=False))
-        frame = posed[:, 3:] * posed[:, :3] + (1 - posed[:, 3:]) * reference
-        context = torch.cat([self.split(frame), small, F.avg_pool2d(posed[:, 3:], self.patch)], 1)
-        return frame + F.pixel_shuffle(self.refine(context), self.patch)
+        hidden = self.decode_8(torch.cat([doubled(hidden), at_8], 1), code)
+        hidden = self.decode_16(torch.cat([doubled(hidden + self.deepen_8(hidden, code)), coarse], 1), code)
+        hidden = torch.cat([doubled(hidden + self.deepen_16(hidden, code)), fine], 1)
+        heads = self.heads(self.decode_32(hidden, code))
+        # In the pose of I_ref: how far to look aside, what to paint, where, and where the head is. All of it is moved
+        # to the frame's pose before I_ref is looked up, so that its pixels are interpolated once.
+        field = [self.enlarged(heads[:, :2]), self.enlarged(torch.sigmoid(heads[:, 2:3] - 2)), matte]
+        field = torch.cat([*field, F.pixel_shuffle(heads[:, 3:], self.patch)], 1)
+        posed = affine_grid(pose, self.size, inverse=False)
+        aside, blend, matte, painted = warp(field, posed).split([2, 1, 1, 3], 1)
+        moved = warp(reference, posed + 0.25 * aside.permute(0, 2, 3, 1))
+        frame = matte * (moved + blend * (painted + 0.5 - moved)) + (1 - matte) * reference
+        seen = self.look_again(torch.cat([self.split(frame), small, F.avg_pool2d(matte, self.patch)], 1))
+        around = doubled(self.look_around(seen))
+        return frame + F.pixel_shuffle(self.refine(torch.cat([seen, around], 1)), self.patch)

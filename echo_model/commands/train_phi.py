@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import time
 from pathlib import Path
 
 import torch
@@ -15,9 +16,10 @@ from echo_model.backbones.audio import MELS
 from echo_model.backbones.phi import AGES, Phi, PhiOptions, steps_of
 from echo_model.commands.encode import load_inputs
 from training.device import limit_threads
-from training.engine.loop import TrainOptions, train
+from training.engine.loop import TrainOptions, read_summary, train
 from training.engine.weights import load_weights, read_options, save_weights
 from training.options import from_dict, parse_json
+from training.provenance import write_provenance
 
 
 def emotion_labels(dyad: Dyad, steps: int, stride: int) -> Tensor:
@@ -118,6 +120,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    started = time.monotonic()
     limit_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     options = parse_json(arguments.options, "--options")
     model = from_dict(PhiOptions, options.get("model", {}), "phi.model")
@@ -133,6 +136,12 @@ def main() -> None:
     }
     train(task, schedule, arguments.checkpoints, seed=arguments.seed, stage="phi", identity=identity)
     save_weights(arguments.out, phi, {"options": {k: getattr(model, k) for k in model.__dataclass_fields__}})
+    summary = read_summary(arguments.checkpoints)
+    trained = {key: summary[key] for key in ("steps", "samples", "precision", "train_seconds", "cpu_seconds")}
+    resolved = {"model": model, "train": schedule, "length": task.length}
+    write_provenance(
+        arguments.out.with_suffix(".json"), resolved, arguments.seed, {"phi": arguments.out}, started=started, **trained
+    )
 
 
 if __name__ == "__main__":

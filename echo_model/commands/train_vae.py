@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +21,11 @@ from dyads.errors import DataError, run_cli
 from dyads.masks import Ellipse, FaceGeometry, region_masks
 from dyads.media.video import read_video
 from dyads.seeding import rng, torch_generator
+from dyads.synthetic.coefficients import INDEX
+from dyads.synthetic.drawing.canvas import ROLL, SHIFT, ZOOM
 from echo_model.backbones.vae import CHANNELS, TOKENS, FaceVAE, VAEOptions
 from training.device import limit_threads
+from training.engine.checkpoint import fingerprint
 from training.engine.loop import TrainOptions, read_summary, train
 from training.engine.weights import load_weights, read_options, save_weights
 from training.options import from_dict, parse_json
@@ -45,6 +49,7 @@ class FrameOptions:
     lip_coefficients: int = 4  # the first ones, of which lip sync is read ...
     lip_coefficient_weight: float = 4.0  # ... and how much heavier they weigh than the others
     show_weight: float = 0.15  # weight of the coefficients the decoded picture must still tell
+    pose_weight: float = 2.0  # weight of the head's motion in the picture, where coefficients tell it
 
 
 @dataclass
@@ -55,6 +60,7 @@ class FrameSample:
     references: Tensor
     owner: Tensor
     coefficients: Tensor | None
+    moved: Tensor | None = None  # (N, 3) roll, shift x and y since the reference, as in `warping.affine_grid`
 
 
 def sample_frames(data: Path, options: FrameOptions, size: int) -> FrameSample:
@@ -63,7 +69,7 @@ def sample_frames(data: Path, options: FrameOptions, size: int) -> FrameSample:
     if not sides:
         raise DataError(f"{data}: the train split has no dyads; add some to the manifest.")
     chosen = rng(0, "vae-videos").permutation(len(sides))[: options.videos]
-    frames, references, owner, coefficients = [], [], [], []
+    frames, references, owner, coefficients, moved = [], [], [], [], []
     for place, k in enumerate(tqdm(chosen, "decode", disable=None)):
         dyad, role = sides[k]
         video = read_video(dyad.side(role).video, size=size)
@@ -72,11 +78,23 @@ def sample_frames(data: Path, options: FrameOptions, size: int) -> FrameSample:
         references.append(video[0])
         owner += [place] * len(keep)
         if dyad.truth_path.is_file():
-            coefficients.append(load_file(dyad.truth_path)[f"{role}_coefficients"][torch.from_numpy(keep)])
+            values = load_file(dyad.truth_path)[f"{role}_coefficients"]
+            coefficients.append(values[torch.from_numpy(keep)])
+            moved.append(head_motion(coefficients[-1] - values[:1]))
     told = torch.cat(coefficients) if len(coefficients) == len(chosen) else None
     if told is not None:
         told = (told - told.mean(0)) / told.std(0).clamp_min(1e-3)
-    return FrameSample(images(np.concatenate(frames)), images(np.stack(references)), torch.tensor(owner), told)
+    shown = None if told is None else torch.cat(moved)
+    return FrameSample(images(np.concatenate(frames)), images(np.stack(references)), torch.tensor(owner), told, shown)
+
+
+def head_motion(change: Tensor) -> Tensor:
+    """What a change of the synthetic world's coefficients, (N, 17), does to the head as a whole: (N, 3), see `moved`.
+
+    A turn shifts the middle of the face; by how much was measured as the shift that aligns true frames best.
+    """
+    roll, yaw, pitch, x, y = (change[:, INDEX[name]] for name in ("roll", "yaw", "pitch", "shift_x", "shift_y"))
+    return torch.stack([ROLL * roll, ZOOM * SHIFT * x + 0.22 * yaw, ZOOM * SHIFT * y + 0.23 * pitch], 1)
 
 
 def images(frames: np.ndarray) -> Tensor:
@@ -106,7 +124,8 @@ class VAETask:
         frames, references = (frames * gain).clamp(0, 1), (references * gain).clamp(0, 1)
         batch = {"frames": frames, "references": references}
         if sample.coefficients is not None:
-            return batch | {"coefficients": sample.coefficients[pick]}
+            told = {"coefficients": sample.coefficients[pick]}
+            return batch | told | ({} if sample.moved is None else {"moved": sample.moved[pick]})
         flip = torch.rand(self.batch_size, generator=generator) < 0.5  # coefficients have a handedness
         frames[flip], references[flip] = frames[flip].flip(-1), references[flip].flip(-1)
         return batch
@@ -127,6 +146,9 @@ class VAETask:
         if told is not None:
             tell = self.coefficient_error(told, batch["coefficients"])
             loss, logs["tell"] = loss + self.options.tell_weight * tell, float(tell.detach())
+            if "moved" in batch:
+                pose = (self.module.pose_of(latents)[:, :3] - batch["moved"]).abs().mean()
+                loss, logs["pose"] = loss + self.options.pose_weight * pose, float(pose.detach())
             if self.options.show_weight:
                 show = self.coefficient_error(self.read(output.clamp(0, 1), references), batch["coefficients"])
                 loss, logs["show"] = loss + self.options.show_weight * show, float(show.detach())
@@ -143,13 +165,19 @@ class VAETask:
 
         A smile is a few pixels, and an L1 loss is content with a third of it; the reader is not.
         """
-        reader = [p for part in ("pose_net", "encoder", "tell") for p in getattr(self.module, part).parameters()]
+        reader = [p for p in coding_parameters(self.module) if p.requires_grad]
         for parameter in reader:
             parameter.requires_grad_(False)
         told = self.module.tell(self.module.encode_raw(output, references).flatten(1))
         for parameter in reader:
             parameter.requires_grad_(True)
         return told
+
+
+def coding_parameters(network: nn.Module) -> list[nn.Parameter]:
+    """What decides a frame's code, and what is told from it; everything else paints."""
+    parts = (getattr(network, name) for name in ("pose_net", "encoder", "tell"))
+    return [parameter for part in parts if part is not None for parameter in part.parameters()]
 
 
 @torch.no_grad()
@@ -208,7 +236,7 @@ def train_on_frames(
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--options", default="{}", help="JSON with the sections model, frames and train")
+    parser.add_argument("--options", default="{}", help="JSON with the sections model, frames, train and polish")
     parser.add_argument("--checkpoints", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
@@ -219,6 +247,7 @@ def train_on_frames(
     model = from_dict(options_kind, options.get("model", {}), f"{name}.model")
     which = from_dict(FrameOptions, options.get("frames", {}), f"{name}.frames")
     schedule = from_dict(TrainOptions, options.get("train", {}), f"{name}.train")
+    polish = from_dict(TrainOptions, options["polish"], f"{name}.polish") if options.get("polish") else None
     sample = sample_frames(arguments.data, which, model.size)
     if sample.coefficients is not None:
         model = replace(model, coefficients=sample.coefficients.shape[1])
@@ -227,18 +256,35 @@ def train_on_frames(
     task = VAETask(network, sample, which, schedule.batch_size)
     identity = {name: model, "frames": which, "data": file_sha256(arguments.data / "manifest.csv")}
     train(task, schedule, arguments.checkpoints, seed=arguments.seed, stage=name, identity=identity)
+    summaries = [read_summary(arguments.checkpoints)]
+    if polish is not None:
+        polished(task, polish, arguments.checkpoints / "polish", arguments.seed, f"{name}-polish", identity)
+        summaries.append(read_summary(arguments.checkpoints / "polish"))
     network = network.cpu().eval()
     network.fit_whitening(relative_latents(network, sample))
     if finish is not None:
         finish(network, sample, which)
-    summary = read_summary(arguments.checkpoints)
-    save_weights(arguments.out, network, {"options": asdict(model), "precision": summary["precision"]})
-    resolved = {"model": model, "frames": which, "train": schedule}
-    trained = {key: summary[key] for key in ("steps", "samples", "precision", "train_seconds", "cpu_seconds")}
+    save_weights(arguments.out, network, {"options": asdict(model), "precision": summaries[0]["precision"]})
+    resolved = {"model": model, "frames": which, "train": schedule} | ({"polish": polish} if polish else {})
+    trained = {key: sum(one[key] for one in summaries) for key in ("steps", "samples", "train_seconds", "cpu_seconds")}
+    trained["precision"] = summaries[0]["precision"]
     write_provenance(
         arguments.out.with_suffix(".json"), resolved, arguments.seed, {name: arguments.out}, started=started, **trained
     )
     return network
+
+
+def polished(
+    task: VAETask, schedule: TrainOptions, folder: Path, seed: int, stage: str, identity: dict[str, Any]
+) -> None:
+    """Train on what paints, while every frame keeps its code: latents made before stay those of the network."""
+    frozen = coding_parameters(task.module)
+    for parameter in frozen:
+        parameter.requires_grad_(False)
+    start = fingerprint(task.module.state_dict())
+    train(task, schedule, folder, seed=seed, stage=stage, identity=identity | {"start": start})
+    for parameter in frozen:
+        parameter.requires_grad_(True)
 
 
 def load_on_frames(path: Path, kind: type[nn.Module], options_kind: type) -> nn.Module:

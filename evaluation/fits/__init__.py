@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from dyads.contract import Dyad, file_sha256, read_manifest
+from dyads.manifest import datasets_of
 from evaluation.probes.frames import FrameSet, sample_frames
 from evaluation.probes.store import save_probe
 from training.device import pick_device
@@ -56,7 +57,8 @@ class Job:
 
     def write(self, probe: nn.Module, kind: str, build: dict[str, int], options: Any, **said: Any) -> None:
         """The probe's file and provenance; `said` goes into both: what it was trained on, how good it is."""
-        meta = {"data_manifest_sha256": file_sha256(self.data / "manifest.csv"), **said}
+        manifest = self.data / "manifest.csv"
+        meta = {"data_manifest_sha256": file_sha256(manifest), "datasets": list(datasets_of(self.data)), **said}
         save_probe(self.out, probe, kind, build, meta)
         parameters = sum(p.numel() for p in probe.parameters())
         all_options = {self.name: options, "seed": self.seed, "test_videos": self.test_videos}

@@ -10,6 +10,7 @@ from torch import nn
 
 from dyads.contract import ROLES, Dyad, file_sha256, load_arrays
 from dyads.errors import DataError
+from dyads.manifest import datasets_of
 from dyads.media.video import read_video
 from dyads.shards import WHOLE, Shard
 from evaluation.cards import OK
@@ -84,7 +85,7 @@ def load_tools(
     for slot, path in weights.items():
         verified(known_network(slot), path)
     loaded = {name: load_probe(path, PROBES[name]) for name, path in probes.items()}
-    refuse_names(*loaded["motion"], manifest)
+    refuse_names(*loaded["motion"], manifest, datasets_of(data))
     data_key = (manifest, split, *([] if shard.whole else [str(shard)]))
     read_by = [module.__file__ for module in (frames, motion, pca, mesh, eyes, track)]
     code = [content_hash(file) for file in (*read_by, inspect.getfile(Coefficients))]
@@ -110,13 +111,14 @@ def load_tools(
     return tools, {name: meta for name, (_, meta) in loaded.items()}
 
 
-def refuse_names(probe: nn.Module, meta: dict, manifest: str) -> None:
+def refuse_names(probe: nn.Module, meta: dict, manifest: str, datasets: tuple[str, ...] = ()) -> None:
     """Take the names from a motion probe that was trained on another data set: it reads its own faces alone.
 
-    The mesh was trained on no data set of ours, and a probe without a header is taken at its word.
+    Another world of the same data set has the same coefficients. The mesh was trained on no data set of ours, and a
+    probe without a header is taken at its word.
     """
-    trained = meta.get("data_manifest_sha256")
-    if meta.get("kind") == "motion" and trained not in (None, manifest):
+    trained, of = meta.get("data_manifest_sha256"), tuple(meta.get("datasets") or ())
+    if meta.get("kind") == "motion" and trained not in (None, manifest) and (not of or of != datasets):
         print(
             "The motion probe was trained on other data (its header says which), so its coefficients have no names "
             "here; train one on this data, or use the mesh (`python -m evaluation.fits --probe motion`).",

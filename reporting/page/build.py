@@ -19,6 +19,7 @@ from reporting.page.gallery import place_dialogues, place_videos, shown_first
 from reporting.page.media import place, weight
 from reporting.page.study_files import Study, read_study
 from reporting.page.study_tables import TIDY, control_counts, read_sheets
+from training.shipped import given
 
 TEMPLATES = Path(__file__).with_name("templates")
 SCRIPTS = ("format.js", "tables.js", "details.js", "player.js", "gallery.js")
@@ -99,6 +100,7 @@ def _fill(study: Study, folder: Path, options: ReportOptions, external: Mapping[
     claims = read_findings(study)
     sheets = read_sheets(study, summary)
     seen = facts(study, dialogues, claims.counts, control_counts(results))
+    seen["backbones"] = given(results / "backbones/vae.json")
     pictures = place_figures(results, folder)
     notebooks = place_notebooks(results, folder)
     for name in ("style.css", *SCRIPTS):

@@ -4,9 +4,12 @@ import pytest
 import torch
 
 from dyads.errors import ConfigError
+from dyads.synthetic.coefficients import INDEX, neutral
+from dyads.synthetic.drawing.render import render_frames
 from echo_model.backbones.vae import CHANNELS, GRID, TOKENS, FaceVAE, VAEOptions
 from echo_model.backbones.warping import affine_grid, warp
-from echo_model.commands.train_vae import FrameOptions, FrameSample, VAETask, latent_masks
+from echo_model.commands.train_vae import FrameOptions, FrameSample, VAETask, head_motion, latent_masks, polished
+from training.options import TrainOptions
 
 
 def test_posing_undoes_unposing():
@@ -73,6 +76,34 @@ def test_it_learns():
         optimizer.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.9 * losses[0] and {"psnr", "tell", "show"} == set(logs)
+
+
+def test_polishing_changes_what_is_painted_and_no_code(tmp_path):
+    torch.manual_seed(0)
+    frames = torch.randint(0, 255, (8, 3, 64, 64)).to(torch.uint8)
+    sample = FrameSample(frames, frames[:2], torch.tensor([0] * 4 + [1] * 4), torch.randn(8, 17), torch.zeros(8, 3))
+    vae = FaceVAE(VAEOptions(width=16, coefficients=17))
+    task = VAETask(vae, sample, FrameOptions(), 4)
+    codes = vae.encode_raw(frames / 255.0, frames[:1].expand(8, -1, -1, -1) / 255.0).detach()
+    painted = vae.decode_raw(codes, frames[:1] / 255.0).detach()
+    polished(task, TrainOptions(3, 4, 1e-2, tensorboard=False), tmp_path, 0, "vae-polish", {})
+    vae.eval()
+    assert torch.equal(vae.encode_raw(frames / 255.0, frames[:1].expand(8, -1, -1, -1) / 255.0), codes)
+    assert (vae.decode_raw(codes, frames[:1] / 255.0) - painted).abs().max() > 1e-3
+    assert all(parameter.requires_grad for parameter in vae.parameters())
+
+
+def test_the_told_head_motion_brings_a_moved_face_back():
+    """Each of roll, yaw, pitch and shifts alone: un-posed by what they tell, the face lies nearer to the reference."""
+    for name in ("roll", "yaw", "pitch", "shift_x", "shift_y"):
+        values = neutral(2)
+        values[1, INDEX[name]] = 0.5
+        still, moved = torch.from_numpy(render_frames(3, values)).permute(0, 3, 1, 2) / 255.0
+        change = torch.from_numpy(values[1:] - values[:1])
+        pose = torch.cat([head_motion(change), torch.zeros(1, 1)], 1)
+        back = warp(moved[None], affine_grid(pose, 64, inverse=True))[0]
+        inside = (..., slice(16, 52), slice(16, 48))
+        assert (back - still)[inside].abs().mean() < 0.7 * (moved - still)[inside].abs().mean(), name
 
 
 def test_a_size_that_does_not_fit_is_refused():

@@ -232,14 +232,19 @@ def test_speech_from_truth_transcript_or_level(world, recorded):
     np.testing.assert_array_equal(avatar_speaking(Shared, frames, audio, None, (moves, still)), guessed)
 
 
-def test_a_probe_of_another_world_reads_no_names(capsys):
+def test_a_probe_of_another_data_set_reads_no_names(capsys):
     probe = SimpleNamespace(names=("jaw_open",))
     refuse_names(probe, {"kind": "motion", "data_manifest_sha256": "here"}, "here")
     refuse_names(probe, {"kind": "mesh", "data_manifest_sha256": "there"}, "here")
     refuse_names(probe, {"kind": "motion"}, "here")
+    other_world = {"kind": "motion", "data_manifest_sha256": "there", "datasets": ["synthetic"]}
+    refuse_names(probe, other_world, "here", ("synthetic",))
     assert probe.names == ("jaw_open",) and not capsys.readouterr().out
     refuse_names(probe, {"kind": "motion", "data_manifest_sha256": "there"}, "here")
     assert probe.names == () and "trained on other data" in capsys.readouterr().out
+    probe.names = ("jaw_open",)
+    refuse_names(probe, other_world, "here", ("synthetic", "vico"))
+    assert probe.names == ()
 
 
 # Weights by path: random ones here, to test the way and not the value

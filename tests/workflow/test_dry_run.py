@@ -31,7 +31,8 @@ def test_default_plans_every_method_control_and_seed(default):
     assert default.jobs["fit"] == len(trained) * seeds
     assert default.jobs["fit_start"] == len(starts) * seeds
     assert default.jobs["generate"] == default.jobs["evaluate"] == len(rows) * seeds + controls
-    assert {default.jobs[rule] for rule in ("make_world", "train_vae", "train_phi", "tables")} == {1}
+    assert {default.jobs[rule] for rule in ("make_world", "take_backbones", "take_readers", "tables")} == {1}
+    assert not {"train_vae", "train_renderer", "train_phi", "train_probe"} & set(default.jobs)
 
 
 @pytest.mark.parametrize("profile", ["real_clips", "full", "gpu"])
@@ -44,7 +45,7 @@ def test_other_profiles_plan_too(checkout, profile):
 
 def test_backbones_per_seed_and_replicates_train_everything_anew(checkout):
     """On the dialogues and with the readers of the study itself, which a replicate neither makes nor trains again."""
-    plain = ["--dry-run", "--config", "profile=smoke", "seeds=[0,1]"]
+    plain = ["--dry-run", "--config", "profile=trained_tiny", "seeds=[0,1]"]
     apart = checkout.snakemake(*plain, "backbones_per_seed=true")
     assert apart.code == 0, apart.text
     for rule in ("train_vae", "encode", "train_phi", "understand", "train_renderer", "encode_motion"):
@@ -57,9 +58,27 @@ def test_backbones_per_seed_and_replicates_train_everything_anew(checkout):
     again = checkout.snakemake(*plain, "replicate=2")
     assert again.code == 0, again.text
     assert again.jobs["train_vae"] == 1 and "--seed 200" in again.text and "models/echo/seed201" in again.text
-    assert "results/smoke/replicate2/tables/claims.csv" in again.text
-    assert "results/smoke/probes/motion.safetensors" in again.text and "replicate2/probes" not in again.text
-    assert "results/smoke/data/synthetic" in again.text and "replicate2/data" not in again.text
+    assert "results/trained_tiny/replicate2/tables/claims.csv" in again.text
+    assert "results/trained_tiny/probes/motion.safetensors" in again.text and "replicate2/probes" not in again.text
+    assert "results/trained_tiny/data/synthetic" in again.text and "replicate2/data" not in again.text
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("vae={train: {steps: 3}}", "'vae' says how a training is done, but backbones is shipped"),
+        ("backbones_per_seed=true", "backbones_per_seed trains a set for each seed, but backbones is shipped"),
+        ("world={size: 128}", "world.size is 128, but shipped backbones paint faces of 64 pixels"),
+        ("world={seed: 1901}", "world.seed is 1901, whose people the shipped"),
+        (
+            "dataset={kind: folder, pairs: workflow/config/real_clips_pairs.csv}",
+            "know the synthetic world's faces alone",
+        ),
+    ],
+)
+def test_what_shipped_backbones_cannot_do_is_one_sentence(checkout, change, words):
+    result = checkout.snakemake("--dry-run", "--config", change)
+    assert result.code and words in result.text and "Traceback" not in result.text
 
 
 def test_coefficients_train_nothing(checkout):
@@ -154,9 +173,11 @@ def test_a_user_configuration_overrides_one_option_and_removes_a_method(checkout
     assert "no_lcu" not in result.text
 
 
-def test_every_probe_that_can_be_trained_is_and_is_measured_with(default):
+def test_every_probe_that_can_be_trained_is_and_is_measured_with(checkout, default):
     probes = {path.stem for path in (ROOT / "evaluation/fits").glob("[a-z]*.py")}
-    assert default.wildcards("train_probe") == {f"probe={name}" for name in probes} and "identity" in probes
+    trained = checkout.snakemake("--dry-run", "--config", "profile=trained_tiny")
+    assert trained.wildcards("train_probe") == {f"probe={name}" for name in probes} and "identity" in probes
+    assert not {"take_backbones", "take_readers"} & set(trained.jobs)
     assert "check_weights" not in default.jobs
     assert all(f"results/default/probes/{name}.safetensors" in default.text for name in probes)
 

@@ -39,11 +39,11 @@ def test_the_choice_of_the_smoke_study_reaches_the_jobs_of_a_remote_executor(tmp
 
 def test_a_job_elsewhere_asks_for_a_gpu_where_the_login_node_has_none(tmp_path):
     checkout = copy_repository(tmp_path / "checkout")
-    manifest = checkout.folder / "results/smoke/data/synthetic/manifest.csv"
+    manifest = checkout.folder / "results/trained_tiny/data/synthetic/manifest.csv"
     manifest.parent.mkdir(parents=True)
     manifest.touch()
     os.utime(manifest, (2**31, 2**31))  # younger than the code: not made again
-    target = "results/smoke/backbones/vae.safetensors"
-    config = ("--configfile", "workflow/config/smoke.yaml", "--workflow-profile", "none")
+    target = "results/trained_tiny/backbones/vae.safetensors"
+    config = ("--configfile", "workflow/config/trained_tiny.yaml", "--workflow-profile", "none")
     command, asked, *_ = recorded(checkout, tmp_path, target, *config)
     assert "train_vae" in command and asked == "# gpu=1 mem_mb=3000"

@@ -1,32 +1,159 @@
 """Frozen networks that every method or metric shares, trained on true frames only, and what they make of the data."""
 
+if SHIPPED:
 
-rule train_vae:
-    input:
-        code=code_of("echo_model.commands.train_vae"),
-        data=f"{DATA}/manifest.csv",
-    output:
-        VAE,
-    log:
-        f"{LOGS}/backbones{OF_SEED}/vae.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/backbones{OF_SEED}/vae.tsv"
-    priority: 100
-    retries: 1
-    conda:
-        "../../environment.yml"
-    resources:
-        **needs("train_vae", "backbones/vae.tsv"),
-        **across_nodes(),
-        gpu=gpus_for_training,
-    params:
-        data=subpath(input.data, parent=True),
-        options=json.dumps(config["vae"], sort_keys=True),
-        checkpoints=f"{RESULTS}/checkpoints{OF_SEED}/vae",  # no output: survives a kill
-        seed=backbone_seed,
-    shell:
-        f"{TRAIN} echo_model.commands.train_vae --data {{params.data:q}} --options {{params.options:q}}"
-        " --checkpoints {params.checkpoints:q} {params.seed} --out {output:q} > {log:q} 2>&1"
+    # Trained once, on people and dialogues that no study has, and kept in the package.
+    rule take_backbones:
+        input:
+            code=code_of("training.shipped.__main__"),
+            shipped=shipped_files(BACKBONES),
+        output:
+            VAE,
+            PHI,
+            RENDERER,
+        log:
+            f"{LOGS}/backbones/shipped.log",
+        priority: 100
+        conda:
+            "../../environment.yml"
+        resources:
+            **needs("take_backbones"),
+        params:
+            folder=subpath(output[0], parent=True),
+            names=BACKBONES,
+        shell:
+            "python -m training.shipped --take {params.names} --out {params.folder:q} > {log:q} 2>&1"
+
+    rule take_readers:
+        input:
+            code=code_of("training.shipped.__main__"),
+            shipped=shipped_files(PROBES),
+        output:
+            expand(f"{STUDY}/probes/{{probe}}.safetensors", probe=PROBES),
+        log:
+            f"{STUDY}/logs/probes/shipped.log",
+        priority: 50
+        conda:
+            "../../environment.yml"
+        resources:
+            **needs("take_readers"),
+        params:
+            folder=subpath(output[0], parent=True),
+            names=PROBES,
+        shell:
+            "python -m training.shipped --take {params.names} --out {params.folder:q} > {log:q} 2>&1"
+
+else:
+
+    rule train_vae:
+        input:
+            code=code_of("echo_model.commands.train_vae"),
+            data=f"{DATA}/manifest.csv",
+        output:
+            VAE,
+        log:
+            f"{LOGS}/backbones{OF_SEED}/vae.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/backbones{OF_SEED}/vae.tsv"
+        priority: 100
+        retries: 1
+        conda:
+            "../../environment.yml"
+        resources:
+            **needs("train_vae", "backbones/vae.tsv"),
+            **across_nodes(),
+            gpu=gpus_for_training,
+        params:
+            data=subpath(input.data, parent=True),
+            options=json.dumps(config["vae"], sort_keys=True),
+            checkpoints=f"{RESULTS}/checkpoints{OF_SEED}/vae",  # no output: survives a kill
+            seed=backbone_seed,
+        shell:
+            f"{TRAIN} echo_model.commands.train_vae --data {{params.data:q}} --options {{params.options:q}}"
+            " --checkpoints {params.checkpoints:q} {params.seed} --out {output:q} > {log:q} 2>&1"
+
+    rule train_phi:
+        input:
+            code=code_of("echo_model.commands.train_phi"),
+            data=f"{DATA}/manifest.csv",
+            features=f"{FEATURES}/index.csv",
+        output:
+            PHI,
+        log:
+            f"{LOGS}/backbones{OF_SEED}/phi.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/backbones{OF_SEED}/phi.tsv"
+        priority: 90
+        retries: 1
+        conda:
+            "../../environment.yml"
+        resources:
+            **needs("train_phi", "backbones/phi.tsv"),
+            **across_nodes(),
+            gpu=gpus_for_training,
+        params:
+            data=subpath(input.data, parent=True),
+            features=subpath(input.features, parent=True),
+            options=json.dumps(PHI_TRAINING, sort_keys=True),
+            checkpoints=f"{RESULTS}/checkpoints{OF_SEED}/phi",
+            seed=backbone_seed,
+        shell:
+            f"{TRAIN} echo_model.commands.train_phi --data {{params.data:q}} --features {{params.features:q}}"
+            " --options {params.options:q} --checkpoints {params.checkpoints:q} {params.seed} --out {output:q} > {log:q} 2>&1"
+
+    # The motion latent that baselines share: who is seen, apart from how they move.
+    rule train_renderer:
+        input:
+            code=code_of("baselines.motion.train_renderer"),
+            data=f"{DATA}/manifest.csv",
+        output:
+            RENDERER,
+        log:
+            f"{LOGS}/backbones{OF_SEED}/renderer.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/backbones{OF_SEED}/renderer.tsv"
+        priority: 95
+        retries: 1
+        conda:
+            "../../environment.yml"
+        resources:
+            **needs("train_renderer", "backbones/renderer.tsv"),
+            **across_nodes(),
+            gpu=gpus_for_training,
+        params:
+            data=subpath(input.data, parent=True),
+            options=json.dumps(config["renderer"], sort_keys=True),
+            checkpoints=f"{RESULTS}/checkpoints{OF_SEED}/renderer",
+            seed=backbone_seed,
+        shell:
+            f"{TRAIN} baselines.motion.train_renderer --data {{params.data:q}}"
+            " --options {params.options:q} --checkpoints {params.checkpoints:q} {params.seed} --out {output:q} > {log:q} 2>&1"
+
+    # Measuring networks wait while the chain above has work: nothing but `evaluate` needs them.
+    rule train_probe:
+        input:
+            code=lambda wildcards: PROBE_CODE[wildcards.probe],
+            data=f"{DATA}/manifest.csv",
+        output:
+            f"{STUDY}/probes/{{probe}}.safetensors",
+        log:
+            f"{STUDY}/logs/probes/{{probe}}.log",
+        benchmark:
+            f"{STUDY}/benchmarks/probes/{{probe}}.tsv"
+        priority: 50
+        retries: 1
+        conda:
+            "../../environment.yml"
+        resources:
+            **needs("train_probe", "probes/*.tsv"),
+            gpu=gpu,
+        params:
+            data=subpath(input.data, parent=True),
+            options=probe_options,
+            checkpoints=f"{STUDY}/checkpoints/probes/{{probe}}",
+        shell:
+            "python workflow/scripts/on_gpu.py python -m evaluation.fits --probe {wildcards.probe} --data {params.data:q}"
+            " --options {params.options:q} --checkpoints {params.checkpoints:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule encode:
@@ -54,36 +181,6 @@ rule encode:
     shell:
         "python workflow/scripts/on_gpu.py python -m echo_model.commands.encode --data {params.data:q} --vae {input.vae:q}"
         " --out {params.folder:q} {params.shard:q} --workers {threads} > {log:q} 2>&1"
-
-
-rule train_phi:
-    input:
-        code=code_of("echo_model.commands.train_phi"),
-        data=f"{DATA}/manifest.csv",
-        features=f"{FEATURES}/index.csv",
-    output:
-        PHI,
-    log:
-        f"{LOGS}/backbones{OF_SEED}/phi.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/backbones{OF_SEED}/phi.tsv"
-    priority: 90
-    retries: 1
-    conda:
-        "../../environment.yml"
-    resources:
-        **needs("train_phi", "backbones/phi.tsv"),
-        **across_nodes(),
-        gpu=gpus_for_training,
-    params:
-        data=subpath(input.data, parent=True),
-        features=subpath(input.features, parent=True),
-        options=json.dumps(PHI_TRAINING, sort_keys=True),
-        checkpoints=f"{RESULTS}/checkpoints{OF_SEED}/phi",
-        seed=backbone_seed,
-    shell:
-        f"{TRAIN} echo_model.commands.train_phi --data {{params.data:q}} --features {{params.features:q}}"
-        " --options {params.options:q} --checkpoints {params.checkpoints:q} {params.seed} --out {output:q} > {log:q} 2>&1"
 
 
 rule understand:
@@ -120,35 +217,6 @@ rule understand:
         " {params.shard:q} > {log:q} 2>&1"
 
 
-# The motion latent that baselines share: who is seen, apart from how they move.
-rule train_renderer:
-    input:
-        code=code_of("baselines.motion.train_renderer"),
-        data=f"{DATA}/manifest.csv",
-    output:
-        RENDERER,
-    log:
-        f"{LOGS}/backbones{OF_SEED}/renderer.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/backbones{OF_SEED}/renderer.tsv"
-    priority: 95
-    retries: 1
-    conda:
-        "../../environment.yml"
-    resources:
-        **needs("train_renderer", "backbones/renderer.tsv"),
-        **across_nodes(),
-        gpu=gpus_for_training,
-    params:
-        data=subpath(input.data, parent=True),
-        options=json.dumps(config["renderer"], sort_keys=True),
-        checkpoints=f"{RESULTS}/checkpoints{OF_SEED}/renderer",
-        seed=backbone_seed,
-    shell:
-        f"{TRAIN} baselines.motion.train_renderer --data {{params.data:q}}"
-        " --options {params.options:q} --checkpoints {params.checkpoints:q} {params.seed} --out {output:q} > {log:q} 2>&1"
-
-
 rule encode_motion:
     input:
         code=code_of("baselines.motion.encode"),
@@ -173,30 +241,3 @@ rule encode_motion:
     shell:
         "python workflow/scripts/on_gpu.py python -m baselines.motion.encode --data {params.data:q}"
         " --renderer {input.renderer:q} --out {params.folder:q} {params.shard:q} --workers {threads} > {log:q} 2>&1"
-
-
-# Measuring networks wait while the chain above has work: nothing but `evaluate` needs them.
-rule train_probe:
-    input:
-        code=lambda wildcards: PROBE_CODE[wildcards.probe],
-        data=f"{DATA}/manifest.csv",
-    output:
-        f"{STUDY}/probes/{{probe}}.safetensors",
-    log:
-        f"{STUDY}/logs/probes/{{probe}}.log",
-    benchmark:
-        f"{STUDY}/benchmarks/probes/{{probe}}.tsv"
-    priority: 50
-    retries: 1
-    conda:
-        "../../environment.yml"
-    resources:
-        **needs("train_probe", "probes/*.tsv"),
-        gpu=gpu,
-    params:
-        data=subpath(input.data, parent=True),
-        options=probe_options,
-        checkpoints=f"{STUDY}/checkpoints/probes/{{probe}}",
-    shell:
-        "python workflow/scripts/on_gpu.py python -m evaluation.fits --probe {wildcards.probe} --data {params.data:q}"
-        " --options {params.options:q} --checkpoints {params.checkpoints:q} --out {output:q} > {log:q} 2>&1"

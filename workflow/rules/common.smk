@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 from on_gpu import visible_gpus
 from checks import options_problem, rows_problem
 from plan import count_dialogues, measured, missing_shards, shard_names
+from backbones import shipped_files, shipped_problem
 from study import PACKAGES, code_files, code_of, config_problem, load_schema, merge, typed
 
 if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method and not shutil.which("conda"):
@@ -154,6 +155,11 @@ FIRST_SEED = 100 * REPLICATE
 PER_SEED = config["backbones_per_seed"]
 ANEW = "--backbones-per-seed" if PER_SEED else ""
 OF_SEED = f"{os.sep}seed{{seed}}" if PER_SEED else ""
+# Autoencoder, renderer, Phi and probes that come with the package, in place of trainings on the study's dialogues.
+SHIPPED = config["backbones"] == "shipped"
+BACKBONES = ["vae", "phi", "renderer"]
+if SHIPPED and (problem := shipped_problem(config, default)):
+    raise WorkflowError(problem)
 DATASET = config["dataset"]["name"] or config["dataset"]["kind"]
 DATA = f"{STUDY}/data/{DATASET}"
 VAE = f"{RESULTS}/backbones{OF_SEED}/vae.safetensors"

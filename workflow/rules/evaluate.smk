@@ -113,6 +113,7 @@ rule tables:
 rule claims:
     input:
         code=code_of("reporting.claims", "evaluation.metrics.*"),
+        backbones=VAE if SHIPPED else [],
         claims=CLAIMS_FILE,
         data=f"{DATA}/manifest.csv",
         rows=[f"{RESULTS}/metrics/{name}/seed{seed}.csv" for name, seed in MEASURED],
@@ -128,9 +129,10 @@ rule claims:
         folder=subpath(output[0], parent=True),
         anew=ANEW,
         given=["--given", *GIVEN] if GIVEN else [],
+        backbones=["--backbones", VAE.replace(".safetensors", ".json")] if SHIPPED else [],
     shell:
         "python -m reporting.claims --metrics {input.rows:q} --claims {input.claims:q} --manifest {input.data:q}"
-        " --out {params.folder:q} {params.anew} {params.given:q} > {log:q} 2>&1"
+        " --out {params.folder:q} {params.anew} {params.given:q} {params.backbones:q} > {log:q} 2>&1"
 
 
 rule swap_table:

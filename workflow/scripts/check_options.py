@@ -51,7 +51,7 @@ def sections(name: str, options: dict[str, Any], **kinds: type) -> None:
         if key not in kinds:
             raise ConfigError(f"{name}: unknown section {key!r}; the allowed ones are {', '.join(sorted(kinds))}.")
     for key, kind in kinds.items():
-        if key != "train" or options.get(key):
+        if key not in ("train", "polish") or options.get(key):
             from_dict(kind, options.get(key, {}), f"{name}.{key}")
 
 
@@ -68,14 +68,14 @@ def vae(options: dict[str, Any]) -> None:
     if options.get("kind", "small") != "small":
         return  # read by its own stage
     options = {key: value for key, value in options.items() if key != "kind"}
-    sections("vae", options, model=VAEOptions, frames=FrameOptions, train=TrainOptions)
+    sections("vae", options, model=VAEOptions, frames=FrameOptions, train=TrainOptions, polish=TrainOptions)
 
 
 def renderer(options: dict[str, Any]) -> None:
     from baselines.motion.renderer import RendererOptions
     from echo_model.commands.train_vae import FrameOptions
 
-    sections("renderer", options, model=RendererOptions, frames=FrameOptions, train=TrainOptions)
+    sections("renderer", options, model=RendererOptions, frames=FrameOptions, train=TrainOptions, polish=TrainOptions)
 
 
 def phi(options: dict[str, Any]) -> None:

@@ -1,0 +1,34 @@
+"""Backbones and readers trained with a study by tiny settings, really; and the plan that makes the shipped ones."""
+
+import json
+
+import pytest
+from checkout import copy_repository
+
+from training.shipped import BACKBONES, READERS
+
+
+@pytest.mark.slow
+def test_each_backbone_and_reader_is_trained(tmp_path):
+    checkout = copy_repository(tmp_path)
+    results = "results/trained_tiny"
+    files = [f"{results}/backbones/{name}.safetensors" for name in BACKBONES]
+    files += [f"{results}/probes/{name}.safetensors" for name in READERS]
+    done = checkout.snakemake("--cores", "all", "--config", "profile=trained_tiny", "--", *files, timeout=900)
+    assert done.code == 0, done.text[-5000:]
+    for file in files:
+        record = json.loads((checkout.folder / file).with_suffix(".json").read_text())
+        assert "shipped" not in record and record["options"] and (checkout.folder / file).stat().st_size > 10_000
+
+
+def test_shipped_ones_are_made_again_by_one_plan(checkout):
+    plan = checkout.snakemake("--dry-run", "--snakefile", "workflow/backbones.smk")
+    assert plan.code == 0, plan.text[-3000:]
+    assert plan.jobs["towns"] == 2 and plan.jobs["train_frames"] == 2 and plan.jobs["train_phi"] == 1
+    assert plan.jobs["train_probe"] == len(READERS) and plan.jobs["pack"] == len(BACKBONES) + len(READERS)
+    generators, readers = ("results/shipped/data/generators", "results/shipped/data/readers")
+    commands = [line for line in plan.text.splitlines() if "python -m " in line]
+    probes = [line for line in commands if "evaluation.fits" in line]
+    assert len(probes) == len(READERS) and all(readers in line and generators not in line for line in probes)
+    others = [line for line in commands if "train_vae" in line or "train_renderer" in line or "train_phi" in line]
+    assert len(others) == len(BACKBONES) and all(generators in line and readers not in line for line in others)

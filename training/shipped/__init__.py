@@ -1,0 +1,47 @@
+"""Weights that come with the package: frozen backbones and readers, each with a card of its making and its quality.
+
+`backbones/` has what generates (autoencoder, renderer, Phi), `readers/` what measures (the probes). Each of the two was
+trained on people and dialogues of its own, none of them a study's; `make backbones` trains them again.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from dyads.errors import DataError
+
+HERE = Path(__file__).parent
+BACKBONES = ("vae", "renderer", "phi")
+READERS = ("motion", "image", "identity", "video", "sync")
+FOLDERS = dict.fromkeys(BACKBONES, "backbones") | dict.fromkeys(READERS, "readers")
+MOST_BYTES = 12_000_000  # of all files together
+
+
+def shipped(name: str) -> Path:
+    """The weights file of a backbone or reader, `name` one of `FOLDERS`."""
+    return HERE / FOLDERS[name] / f"{name}.safetensors"
+
+
+def card_of(name: str) -> dict[str, Any]:
+    """What made a shipped file, and how good it is; DataError if the card cannot be read."""
+    path = shipped(name).with_suffix(".json")
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: the card cannot be read ({error}); install the package again.") from error
+
+
+def given(record: Path) -> str:
+    """Which backbones a study stands on, in words, from the record beside one of them (vae.json); '' where unknown."""
+    try:
+        said = json.loads(record.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return f"shipped with the package, set {said['set']}" if said.get("shipped") else "trained in this study"
+
+
+def set_hash() -> str:
+    """Twelve hexadecimal digits that name the set of all shipped files, from their cards."""
+    lines = [f"{name} {card_of(name)['sha256']}" for name in FOLDERS]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
