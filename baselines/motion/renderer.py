@@ -50,7 +50,10 @@ class MotionRenderer(ReferenceWarper):
             nn.Flatten(), nn.Linear(64 * 16, DIRECTIONS - AFFINE),
         )  # fmt: skip
         self.see_reference(width)
-        self.identity = nn.Sequential(nn.Flatten(), nn.Linear(64 * 16, CODE))  # z_S
+        # z_S, as large as what moves it: without that it grew until the generator heard nothing of m
+        self.identity = nn.Sequential(
+            nn.Flatten(), nn.Linear(64 * 16, CODE), nn.LayerNorm(CODE, elementwise_affine=False)
+        )
         self.directions = nn.Parameter(torch.randn(CODE, DIRECTIONS))
         self.paint_by(width, 64)
         self.tell = nn.Linear(DIRECTIONS, options.coefficients) if options.coefficients else None
