@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import torch
 from einops import rearrange
+from safetensors.numpy import load_file
 from tabulate import tabulate
 
 from baselines.motion.train_renderer import load_renderer
@@ -25,11 +26,12 @@ from echo_model.commands.train_phi import emotion_labels, load_phi, memory_label
 from echo_model.commands.train_vae import FrameOptions, load_vae, regions
 from evaluation.frechet import frechet_distance
 from evaluation.probes.frames import to_tensor as channels_first
+from evaluation.probes.image import ImageProbe
 from evaluation.probes.motion import MotionProbe
 from evaluation.probes.store import PROBES, load_probe
 from training.device import limit_threads
 
-AT_ONCE, SHOWN = 16, 6
+AT_ONCE, SHOWN, FRAMES = 16, 6, 125
 EYES_FROM, EYES_TO = 0.31, 0.62  # of the picture's height: brows and eyelids
 
 
@@ -76,6 +78,14 @@ def measured(network: torch.nn.Module, videos: list[np.ndarray], motion: MotionP
 
 
 @torch.no_grad()
+def seen_motion(image: ImageProbe, videos: list[np.ndarray], truths: list[np.ndarray]) -> dict[str, float]:
+    """How well the image reader's features tell the true coefficients (T, 17) of people it never saw."""
+    told = [image.motion(torch.relu(image.look(channels_first(video))[0])).numpy() for video in videos]
+    pairs = [(np.concatenate(told)[:, [k]], np.concatenate(truths)[:, [k]]) for k in range(truths[0].shape[1])]
+    return {"motion_correlation": round(float(np.mean([correlation(a, b) for a, b in pairs])), 3)}
+
+
+@torch.no_grad()
 def understood(path: Path, features: Path, dyads: list[Dyad]) -> dict[str, float]:
     """How much Phi recognises in test dialogues: recall of shown emotions, now and in memory."""
     phi, hits = load_phi(path), {"emotion_recall": [], "memory_recall": []}
@@ -115,8 +125,9 @@ def main() -> None:
     args = parser.parse_args()
     limit_threads(1)
     dyads = read_manifest(args.data, "test")
-    sides = [dyad.side(ROLES[k % 2]).video for k, dyad in enumerate(dyads)][: args.videos]
-    videos = [read_video(path)[:125] for path in sides]
+    sides = [(dyad, ROLES[k % 2]) for k, dyad in enumerate(dyads)][: args.videos]
+    videos = [read_video(dyad.side(role).video)[:FRAMES] for dyad, role in sides]
+    truths = [load_file(dyad.truth_path)[f"{role}_coefficients"][:FRAMES] for dyad, role in sides]
     motion, image = (load_probe(args.readers / f"{name}.safetensors", PROBES[name])[0] for name in ("motion", "image"))
     found, made = {}, []
     for name, load in (("vae", load_vae), ("renderer", load_renderer)):
@@ -133,6 +144,7 @@ def main() -> None:
         if record.is_file():
             said = json.loads(record.read_text(encoding="utf-8"))
             found[name] = {key: value for key, value in said.items() if key.startswith("test_")}
+    found["image"] = seen_motion(image, videos, truths)
     if args.out:
         write_json(args.out, found)
     print(json.dumps(found))

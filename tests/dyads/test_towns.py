@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dyads.contract import read_manifest
+from dyads.contract import SPLITS, read_manifest
 from dyads.errors import ConfigError
 from dyads.synthetic.conversation import plan
 from dyads.synthetic.identities import identities_of, person
@@ -50,11 +50,11 @@ def test_nobody_and_no_dialogue_is_shared_with_a_study_or_between_generators_and
     assert not generators & readers and not studies & (generators | readers)
 
     def looks(seeds):
-        drawn = [asdict(person(k, seed)) for seed in seeds for split in ("train", "test") for k in identities_of(split)]
+        drawn = [asdict(person(k, seed)) for seed in seeds for split in SPLITS for k in identities_of(split)]
         return {tuple(sorted((key, repr(value)) for key, value in one.items() if key != "index")) for one in drawn}
 
     def plans(seeds):
-        return {repr(plan(seed, split, k, 10.0)) for seed in seeds for split in ("train", "test") for k in range(40)}
+        return {repr(plan(seed, split, k, 10.0)) for seed in seeds for split in SPLITS for k in range(40)}
 
     for found in (looks, plans):
         sets = [found(seeds) for seeds in (studies, generators, readers)]
