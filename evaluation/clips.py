@@ -81,6 +81,7 @@ class Clip:
     valid: np.ndarray | None = None  # bool (T,): frames seen on every side; None: all. Motion is NaN elsewhere
     people: tuple[str, str] | None = None  # who the avatar and the user are
     still: float = CONSTANT_SD  # standard deviation of a motion channel up to which it stands still, whatever reads it
+    series: dict[str, np.ndarray] = field(default_factory=dict)  # a metric's values frame by frame, found already
     speaker_known: bool = True  # False: nobody can tell in which frames it is the avatar who speaks
 
     def counted(self, speaking: bool) -> np.ndarray:

@@ -53,7 +53,7 @@ class Inception(nn.Module):
     def features_of(self, frames: np.ndarray) -> np.ndarray:
         """Features, float32 (⌈T / STRIDE⌉, 2048), of uint8 (T, H, W, 3) frames."""
         chosen, device = frames[::STRIDE], next(self.parameters()).device
-        batches = [to_tensor(chosen[start : start + BATCH]) for start in range(0, len(chosen), BATCH)]
+        batches = (to_tensor(chosen[start : start + BATCH]) for start in range(0, len(chosen), BATCH))
         return torch.cat([self(batch.to(device) / 255).cpu() for batch in batches]).numpy()
 
 

@@ -11,6 +11,7 @@ from evaluation.cards import OK
 from evaluation.clips import Clip
 from evaluation.networks.syncnet import SyncNet
 from faces.voice import speech
+from reporting.score.frames import first
 from reporting.score.items import Item
 from reporting.score.videos import Reader, Video, track_of
 
@@ -41,9 +42,22 @@ def cut(video: Video, frames: int) -> Video:
     """The first frames of a video, with their readings of single frames."""
     if frames == len(video):
         return video
-    readings = {key: value[:frames] if len(value) == len(video) else value for key, value in video.readings.items()}
+    readings = {key: value[: rows_of(len(value), len(video), frames)] for key, value in video.readings.items()}
     sound = None if video.sound is None else video.sound[: frames * SAMPLES_PER_FRAME]
-    return Video(video.path, video.key, video.source_fps, video.source_size, video.frames[:frames], sound, readings)
+    return Video(
+        video.path, video.key, video.source_fps, video.source_size, first(video.frames, frames), sound, readings
+    )
+
+
+def rows_of(rows: int, frames: int, kept: int) -> int:
+    """How many of a reading's rows, of a video of so many frames, belong to the frames that are kept.
+
+    A row is a frame, every so-manieth one from the first on, or a whole window of so many.
+    """
+    step = max(1, round(frames / max(1, rows)))
+    if -(-frames // step) == rows:
+        return -(-kept // step)
+    return kept // step if frames // step == rows else rows
 
 
 def failed(item: Item, system: str, status: str, note: str, alone: bool, frames: int = 0, wanted: int = 0) -> Pair:
@@ -114,8 +128,10 @@ def _clip(item: Item, videos: dict[str, Video], reader: Reader, count: int) -> t
         **motion,
     )
     for side in ("generated", "true"):
-        for name in reader.tools.readers:
+        for name, network in reader.tools.readers.items():
             clip.features[f"{name}_{side}"] = videos[side].readings[name]
+            if getattr(network, "with_reference", False):  # nobody gave a picture: the truth's first frame is one
+                clip.features[f"{name}_reference"] = true.readings[name][0]
         for name, network in reader.tools.listeners.items():
             if isinstance(network, SyncNet) and name in videos[side].readings:
                 clip.features[f"{name}_{side}"] = videos[side].readings[name][: max(0, count - 5)]
@@ -127,6 +143,10 @@ def _motion(videos: dict[str, Video], notes: list[str]):
     count = len(videos["generated"])
     features: dict[str, np.ndarray] = {}
     motion: dict[str, np.ndarray] = {}
+    empty = np.full((count, len(faces.NAMES)), np.nan, np.float32)
+    nothing = {f"motion_{side}": empty for side in ("generated", "true", "user")}
+    if "points" not in videos["true"].readings:  # no metric asked for them
+        return nothing, features, (), None
     tracks = {side: track_of(video) for side, video in videos.items()}
     for side in ("generated", "true"):
         features[f"points_{side}"] = tracks[side].points
@@ -135,8 +155,7 @@ def _motion(videos: dict[str, Video], notes: list[str]):
         other = faces.person_of([tracks["user"]], str(videos["user"].path)) if "user" in tracks else None
     except DataError as error:
         notes.append(str(error))
-        empty = np.full((count, len(faces.NAMES)), np.nan, np.float32)
-        return {f"motion_{side}": empty for side in ("generated", "true", "user")}, features, (), np.zeros(count, bool)
+        return nothing, features, (), np.zeros(count, bool)
     valid = np.ones(count, bool)
     for side, track in tracks.items():
         found = faces.coefficients(track, other if side == "user" else person)

@@ -1,12 +1,14 @@
 """Each metric's course over a clip, for the page: frame by frame what the values are means of."""
 
+from contextlib import suppress
+
 import numpy as np
 
 from evaluation.clips import Clip
 from evaluation.metrics._points import MOUTH, centred, crop_scale, distances, ibug
+from evaluation.metrics._series import Undefined
 from evaluation.metrics.landmarks.blinks import LEFT, RIGHT, eye_aspect_ratio
-from evaluation.metrics.pictures.psnr import psnr
-from evaluation.metrics.pictures.ssim import ssim
+from evaluation.metrics.pictures import psnr, ssim
 from evaluation.readings.lip_sync import SHIFT
 
 JAW = "jaw_open"
@@ -16,8 +18,25 @@ def curves_of(clip: Clip, alone: bool) -> dict[str, dict]:
     """Name -> {label, better, values[, truth]}: lists of T numbers, None where a frame has none."""
     found: dict[str, dict] = {}
     if not alone:
-        found["psnr"] = {"label": "PSNR (dB)", "better": "higher", "values": psnr(clip.generated, clip.true)}
-        found["ssim"] = {"label": "SSIM", "better": "higher", "values": ssim(clip.generated, clip.true)}
+        found["psnr"] = {"label": "PSNR (dB)", "better": "higher", "values": psnr.of_clip(clip)}
+        with suppress(Undefined):
+            found["ssim"] = {"label": "SSIM", "better": "higher", "values": ssim.of_clip(clip)}
+    if "lpips" in clip.series:
+        found["lpips"] = {"label": "LPIPS", "better": "lower", "values": clip.series["lpips"]}
+    if "points_generated" in clip.features:
+        _face(clip, alone, found)
+    reading = clip.features.get("syncnet_generated")
+    if reading is not None and len(reading):
+        found["lse"] = {"label": "Distance of lips and voice", "better": "lower", "values": reading[:, SHIFT]}
+    for curve in found.values():
+        for key in ("values", "truth"):
+            if key in curve:
+                curve[key] = [round(float(v), 4) if np.isfinite(v) else None for v in np.asarray(curve[key], float)]
+    return found
+
+
+def _face(clip: Clip, alone: bool, found: dict[str, dict]) -> None:
+    """Curves of the mesh's readings."""
     points = {side: ibug(clip, side, crop_scale(clip)) for side in ("generated", "true")}
     if not alone:
         mouths = (centred(points[side][:, MOUTH]) for side in ("generated", "true"))
@@ -34,11 +53,3 @@ def curves_of(clip: Clip, alone: bool) -> dict[str, dict]:
         found["eyes"]["truth"] = eyes["true"]
         for name, sides in series.items():
             found[name]["truth"] = sides["true"]
-    reading = clip.features.get("syncnet_generated")
-    if reading is not None and len(reading):
-        found["lse"] = {"label": "Distance of lips and voice", "better": "lower", "values": reading[:, SHIFT]}
-    for curve in found.values():
-        for key in ("values", "truth"):
-            if key in curve:
-                curve[key] = [round(float(v), 4) if np.isfinite(v) else None for v in np.asarray(curve[key], float)]
-    return found

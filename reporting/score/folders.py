@@ -13,10 +13,13 @@ from tqdm import tqdm
 
 from dyads.errors import ConfigError, DataError
 from dyads.files import write_json, write_text
+from dyads.media.containers import SAMPLES_PER_FRAME
 from evaluation.cards import OK, Value, undefined
 from evaluation.clips import Clip
+from evaluation.metrics.pictures.perceptual import shared_lpips
 from evaluation.networks import known as known_network
 from evaluation.networks import load_networks
+from evaluation.networks.dlib_identity import DlibIdentity
 from evaluation.networks.files import verified
 from evaluation.readings.clip import Tools
 from evaluation.registry import cards, modules
@@ -31,6 +34,8 @@ from training.device import pick_device
 from training.options import parse_json
 
 NOTHING, PARTLY = 2, 3
+TOGETHER = 3  # systems whose videos of one name are held at the same time
+PICTURES = ("psnr", "ssim", "perceptual", "fid", "fvd", "cpbd", "sync", "csim")  # which need no mesh of the face
 # What only a study has: its own probes, timings and ratings, and sets of people.
 STUDY_ONLY = ("fid_small", "fvd_small", "speed", "efficiency", "e_appro", "rdgg", "expression")
 FILES = ("name", "system", "status", "frames", "scored_frames", "notes")
@@ -45,22 +50,23 @@ def chosen_metrics(given: list[str]) -> tuple[str, ...]:
     return tuple(given or (name for name in known if name not in STUDY_ONLY))
 
 
-def load(weights: dict[str, str]) -> Tools:
-    """The networks whose weights were given; nothing is downloaded."""
+def load(weights: dict[str, str], metrics: tuple[str, ...]) -> Tools:
+    """The networks whose weights were given, and dlib's, which ships with a package; nothing is downloaded."""
     for slot, path in weights.items():
         if not Path(path).is_file():
             raise ConfigError(
                 f"--weights {slot}: {path} is no file; `python -m evaluation.weights list` says what to get."
             )
         verified(known_network(slot), path)
-    return Tools(networks=load_networks(weights, pick_device()))
+    shipped = {"dlib": DlibIdentity()} if "csim" in metrics else {}
+    return Tools(networks=load_networks(weights, pick_device()) | shipped)
 
 
 class Scorer:
     """Goes through the names once, all systems of a name together, and keeps what belongs to them."""
 
-    def __init__(self, found: Items, reader: Reader, common: bool) -> None:
-        self.found, self.reader, self.common = found, reader, common
+    def __init__(self, found: Items, reader: Reader, common: bool, lpips: bool = True) -> None:
+        self.found, self.reader, self.common, self.lpips = found, reader, common, lpips
         self.pairs: list[Pair] = []
         self.curves: dict[str, dict[str, dict]] = {}
 
@@ -83,28 +89,50 @@ class Scorer:
             self.reader.read(true, voice)
         if user is not None:
             self.reader.read(user)
-        for system in self.found.systems:
-            path, notes = item.generated.get(system), []
-            if path is None:
-                yield failed(item, system, "missing_video", "no video of this name", item.true is None)
-                continue
-            if item.true is not None and true is None:
-                yield failed(item, system, "no_truth", f"the truth cannot be read: {told[0]}", True)
-                continue
-            generated = self._open(path, notes, true.frames.shape[1:3] if true is not None else None)
-            if generated is None:
-                yield failed(item, system, "missing_video", notes[0], item.true is None)
-                continue
-            heard = generated.sound if generated.sound is not None else voice
-            if heard is not None:
-                wanted = len(generated) * 640
-                heard = np.pad(heard, (0, max(0, wanted - len(heard))))[:wanted]
-            self.reader.read(generated, heard)
-            pair = make_pair(item, system, generated, true, user, self.reader, self.common)
-            pair.notes += told
-            if pair.clip.status == OK:
-                self.curves.setdefault(item.name, {})[system] = curves_of(pair.clip, pair.alone)
-            yield pair
+        sharpness: dict[int, np.ndarray] = {}  # of the truth, by the number of frames
+        for first in range(0, len(self.found.systems), TOGETHER):
+            systems = self.found.systems[first : first + TOGETHER]
+            pairs = [self._pair(item, system, true, user, voice, told) for system in systems]
+            self._lpips(pairs, true)
+            for pair in pairs:
+                if pair.clip.frames in sharpness:
+                    pair.clip.series["cpbd_true"] = sharpness[pair.clip.frames]
+                if pair.clip.status == OK:
+                    self.curves.setdefault(item.name, {})[pair.system] = curves_of(pair.clip, pair.alone)
+                yield pair
+                if "cpbd_true" in pair.clip.series:
+                    sharpness[pair.clip.frames] = pair.clip.series["cpbd_true"]
+                pair.clip.series = {}
+
+    def _pair(self, item: Item, system: str, true, user, voice, told: list[str]) -> Pair:
+        """One system's video of a name with its readings."""
+        path, notes = item.generated.get(system), []
+        if path is None:
+            return failed(item, system, "missing_video", "no video of this name", item.true is None)
+        if item.true is not None and true is None:
+            return failed(item, system, "no_truth", f"the truth cannot be read: {told[0]}", True)
+        generated = self._open(path, notes, true.frames.shape[1:3] if true is not None else None)
+        if generated is None:
+            return failed(item, system, "missing_video", notes[0], item.true is None)
+        heard = generated.sound if generated.sound is not None else voice
+        if heard is not None:
+            wanted = len(generated) * SAMPLES_PER_FRAME
+            heard = np.pad(heard, (0, max(0, wanted - len(heard))))[:wanted]
+        self.reader.read(generated, heard)
+        pair = make_pair(item, system, generated, true, user, self.reader, self.common)
+        pair.notes += told
+        return pair
+
+    def _lpips(self, pairs: list[Pair], true: Video | None) -> None:
+        """LPIPS of all of them at once: the network sees the truth a single time."""
+        network = self.reader.tools.networks.get("lpips")
+        pairs = [pair for pair in pairs if pair.clip.status == OK and not pair.alone]
+        if network is None or true is None or not pairs or not self.lpips:
+            return
+        longest = max((pair.clip.true for pair in pairs), key=len)
+        found = shared_lpips(network, [pair.clip.generated for pair in pairs], longest)
+        for pair, values in zip(pairs, found, strict=True):
+            pair.clip.series["lpips"] = values
 
     def clips(self, items: list[Item], shown) -> Iterator[tuple[Pair, Clip]]:
         for item in items:
@@ -122,6 +150,9 @@ def rows_of(scorer: Scorer, metrics: tuple[str, ...], bar: bool) -> list[tuple[s
         values, clips = measure(iter([clip]), scorer.reader.tools, metrics)
         per_clip = [(name, value) for name, value in values if name != WHOLE_SET]
         rows += [(pair.system, name, _alone(value) if pair.alone else value) for name, value in per_clip]
+        for side in ("generated", "true"):  # no metric of the set asks for them, and they are most of the memory
+            for name in ("points", "vertices"):
+                clips[0].features.pop(f"{name}_{side}", None)
         kept[pair.system].append((pair, clips[0]))
     shown.close()
     for system, own in kept.items():
@@ -177,8 +208,9 @@ def score_folders(given: Namespace) -> int:
     )
     metrics = chosen_metrics(list(given.metrics))
     weights = parse_json(given.weights, "--weights")
-    reader = Reader(load(weights), given.cache or given.out / "cache", weights, given.size)
-    scorer = Scorer(found, reader, given.common)
+    seen = not set(metrics) <= set(PICTURES)
+    reader = Reader(load(weights, metrics), given.cache or given.out / "cache", weights, given.size, seen)
+    scorer = Scorer(found, reader, given.common, "perceptual" in metrics)
     for line in found.unused:
         print(line)
     rows = table_of(rows_of(scorer, metrics, bar=True))

@@ -10,38 +10,37 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 import faces
-from dyads.errors import DataError
 from dyads.files import write_arrays
 from dyads.manifest import file_sha256
-from dyads.media.containers import FPS, SAMPLES_PER_FRAME, probe
-from dyads.media.video import iter_video, read_audio
+from dyads.media.containers import SAMPLES_PER_FRAME, probe
+from dyads.media.video import read_audio
 from evaluation.networks.syncnet import SyncNet
 from evaluation.readings import lip_sync
 from evaluation.readings.clip import Tools
 from faces.reader import VERSION as FACES
+from reporting.score.frames import Frames, read_frames
 
 VERSION = 1
-IDENTITY_STRIDE = 5
-MOST_BYTES = 6 << 30
+IDENTITY = "face_recognition_models-0.3.0"  # dlib's network, which ships with a package
 
 
 @dataclass
 class Video:
-    """A decoded video at 25 frames a second, and what was read of it.
+    """A video at 25 frames a second, and what was read of it.
 
-    `frames` uint8 (T, H, W, 3), at most `--size` pixels a side; `sound` float32 (640 T,) or None; `readings` by name.
+    `frames` uint8 (T, H, W, 3), at most `--size` pixels a side, long ones decoded as they are asked for; `sound`
+    float32 (640 T,) or None; `readings` by name.
     """
 
     path: Path
     key: str
     source_fps: float
     source_size: tuple[int, int]
-    frames: np.ndarray
+    frames: np.ndarray | Frames
     sound: np.ndarray | None
     readings: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -52,30 +51,16 @@ class Video:
 class Reader:
     """Reads videos with the mesh reader and the networks that were given, and keeps what it found."""
 
-    def __init__(self, tools: Tools, cache: Path, weights: dict[str, str], size: int) -> None:
-        self.tools, self.cache, self.size = tools, cache, size
+    def __init__(self, tools: Tools, cache: Path, weights: dict[str, str], size: int, faces: bool = True) -> None:
+        self.tools, self.cache, self.size, self.faces = tools, cache, size, faces
         self.hashes = {slot: file_sha256(Path(path)) for slot, path in sorted(weights.items())}
-        self.read_seconds: dict[str, float] = {}
+        self.hashes |= {name: IDENTITY for name in tools.networks if name not in self.hashes}
 
     def open(self, path: Path, shape: tuple[int, int] | None = None) -> Video:
         """Decode; `shape` (H, W) rescales to another video's size. `DataError` if it cannot be read or held."""
         info = probe(path)
-        high, wide = shape or _fitting(info.height, info.width, self.size)
-        frames = []
-        for frame in iter_video(path):
-            if shape is None and not frames:
-                high, wide = _fitting(*frame.shape[:2], self.size)  # upright, with square pixels
-            if frame.shape[:2] != (high, wide):
-                frame = np.asarray(
-                    Image.fromarray(frame).resize((wide, high), Image.Resampling.BICUBIC, reducing_gap=3.0)
-                )
-            frames.append(frame)
-            if len(frames) * high * wide * 3 > MOST_BYTES:
-                raise DataError(
-                    f"{path}: more than {len(frames) / FPS:.0f} s at {wide}x{high} do not fit into {MOST_BYTES >> 30} "
-                    f"GB; "
-                    "cut it into parts or give a smaller --size."
-                )
+        frames = read_frames(path, self.size, shape)
+        high, wide = frames.shape[1:3]
         sound = None
         if info.has_audio:
             samples = read_audio(path)
@@ -83,7 +68,7 @@ class Reader:
             sound = np.pad(samples, (0, max(0, wanted - len(samples))))[:wanted]
         content = json.dumps([VERSION, FACES, file_sha256(path), high, wide])
         key = hashlib.sha256(content.encode()).hexdigest()[:32]
-        return Video(path, key, info.fps, (info.height, info.width), np.stack(frames), sound)
+        return Video(path, key, info.fps, (info.height, info.width), frames, sound)
 
     def read(self, video: Video, voice: np.ndarray | None = None) -> None:
         """Fill `readings`: of the face, of every network; `voice` (640 T,) is what its lips are compared with."""
@@ -92,7 +77,7 @@ class Reader:
             video.readings |= _kept(path) or _keep(path, function())
 
     def _readings(self, video: Video, voice: np.ndarray | None) -> dict[str, Any]:
-        found = {"face": lambda: _face(video)}
+        found = {"face": lambda: _face(video)} if self.faces else {}
         for name, reader in self.tools.readers.items():
             found[f"{name}-{self.hashes[name][:16]}"] = lambda n=name, r=reader: {
                 n: r.features_of(video.frames).astype(np.float16)
@@ -102,11 +87,6 @@ class Reader:
             for name, network in self.tools.listeners.items():
                 found[f"{name}-{self.hashes[name][:16]}-{sound}"] = lambda n=name, r=network: _lips(n, r, video, voice)
         return found
-
-
-def _fitting(height: int, width: int, longest: int) -> tuple[int, int]:
-    scale = min(1.0, longest / max(height, width))
-    return max(2, round(height * scale)), max(2, round(width * scale))
 
 
 def _face(video: Video) -> dict[str, np.ndarray]:

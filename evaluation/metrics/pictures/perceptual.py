@@ -1,6 +1,6 @@
 """LPIPS: perceptual distance of generated and true frames, with AlexNet weights by path or on the small probe."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -71,16 +71,41 @@ def lpips_distance(network: nn.Module, generated: np.ndarray, true: np.ndarray) 
     return torch.cat(scores).cpu().numpy()
 
 
+@torch.inference_mode()
+def shared_lpips(network: nn.Module, generated: Sequence[np.ndarray], true: np.ndarray) -> list[np.ndarray]:
+    """`lpips_distance` of several videos, each at most as long as the true one, which the network sees once.
+
+    What the package's `forward` does, in two halves.
+    """
+    device = next(network.parameters()).device
+
+    def seen(video: np.ndarray, start: int) -> list[Tensor]:
+        pictures = rearrange(torch.from_numpy(video[start : start + BATCH]).to(device), "t h w c -> t c h w") / 255
+        return [_unit(layer) for layer in network.net(network.scaling_layer(2 * pictures - 1))]
+
+    scores: list[list[Tensor]] = [[] for _ in generated]
+    for start in range(0, len(true), BATCH):
+        wanted = seen(true, start)
+        for video, found in zip(generated, scores, strict=True):
+            if start < len(video):
+                layers = zip(seen(video, start), wanted, network.lins, strict=True)
+                count = min(BATCH, len(video) - start)
+                found.append(sum(head((a - b[:count]).square()).mean((1, 2, 3)) for a, b, head in layers))
+    return [torch.cat(found).cpu().numpy() for found in scores]
+
+
+def _unit(x: Tensor) -> Tensor:
+    """Features of length 1, as the lpips package normalises them."""
+    return x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10)
+
+
 def map_distance(generated: list[Tensor], true: list[Tensor]) -> Tensor:
     """LPIPS without heads on lists of feature maps (T, C, H, W): (T,), mean over layers.
 
     As the lpips package normalises and averages, without its three seconds of imports in every process.
     """
 
-    def unit(x: Tensor) -> Tensor:
-        return x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10)
-
-    layers = [(unit(a) - unit(b)).square().sum(1).mean([1, 2]) for a, b in zip(generated, true, strict=True)]
+    layers = [(_unit(a) - _unit(b)).square().sum(1).mean([1, 2]) for a, b in zip(generated, true, strict=True)]
     return torch.stack(layers).mean(0)
 
 
@@ -90,4 +115,6 @@ def clip_values(clip, tools) -> Iterator[Value]:
     else:
         yield Value("lpips_small", "frame", float(clip.map_distance.mean()))
     network = tools.network("lpips")
-    yield Value("lpips", "frame", float(lpips_distance(network, clip.generated, clip.true).mean()))
+    if "lpips" not in clip.series:
+        clip.series["lpips"] = lpips_distance(network, clip.generated, clip.true)
+    yield Value("lpips", "frame", float(clip.series["lpips"].mean()))

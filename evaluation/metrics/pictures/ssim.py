@@ -82,7 +82,14 @@ def ssim(generated: np.ndarray, true: np.ndarray) -> np.ndarray:
     return np.array([_similarity(x, y) for x, y in zip(generated, true, strict=True)])
 
 
-def clip_values(clip, tools) -> Iterator[Value]:
+def of_clip(clip) -> np.ndarray:
+    """SSIM per frame (T,) of a clip, computed once. Undefined `frame_too_small`."""
     if min(clip.true.shape[1:3]) < 2 * RADIUS + 1:
         raise Undefined("frame_too_small")
-    yield Value("ssim", "frame", float(ssim(clip.generated, clip.true).mean()))
+    if "ssim" not in clip.series:
+        clip.series["ssim"] = ssim(clip.generated, clip.true)
+    return clip.series["ssim"]
+
+
+def clip_values(clip, tools) -> Iterator[Value]:
+    yield Value("ssim", "frame", float(of_clip(clip).mean()))
