@@ -80,3 +80,34 @@ def test_a_lock_from_before_there_were_owners_is_left_to_snakemake(state):
 )
 def test_looking_needs_no_owner(arguments, runs):
     assert owner.runs_jobs(arguments.split()) is runs
+
+
+def test_jobs_that_a_killed_run_left_in_slurms_queue_are_cancelled(state, other, tmp_path, monkeypatch, capsys):
+    """One that still waits would write into what the next run has made. Slurm is played by two scripts."""
+    (tmp_path / "bin").mkdir()
+    queue = tmp_path / "queue"
+    queue.write_text("7\n8\n")
+    scripts = {
+        "squeue": f'[ "$*" = "--noheader --name the-run --format=%i" ] && cat {queue}',
+        "scancel": f'echo "$@" > {tmp_path}/cancelled; : > {queue}',
+    }
+    for name, text in scripts.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    record = next((state / "owners").iterdir())
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"slurm": "the-run"}))
+    assert "is being made by process" in owner.claim("results/smoke", state)  # its owner lives: they are its own
+    assert not (tmp_path / "cancelled").exists()
+    os.kill(other.pid, signal.SIGKILL)
+    other.wait()
+    assert owner.claim("results/smoke", state) is None
+    assert (tmp_path / "cancelled").read_text() == "7 8\n"
+    assert "2 jobs of that run are still in Slurm's queue: they are cancelled." in capsys.readouterr().err
+    owner.note_jobs("results/smoke", "this-run", state)
+    assert (
+        json.loads(record.read_text())["slurm"] == "this-run" and json.loads(record.read_text())["pid"] == os.getpid()
+    )
+    owner.release("results/smoke", state)
+    owner.note_jobs("results/smoke", "nobody's", state)  # not held: nothing to write
+    assert json.loads(record.read_text())["slurm"] == "this-run"
