@@ -9,6 +9,7 @@ this script did not write are never replaced.
 """
 
 import argparse
+import fcntl
 import os
 import shutil
 import signal
@@ -194,6 +195,18 @@ def two_nodes(cpus: int | None = None) -> Iterator[Cluster]:
     """A running cluster of `cpus` a node (default: this machine's, at least 2); every process of it ends with it."""
     if why := missing():
         raise Unavailable(why)
+    CONFIGURATION.mkdir(exist_ok=True)
+    with open(CONFIGURATION / ".loopback.lock", "w") as lock:  # the configuration lies in one place
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Unavailable("another loopback cluster runs on this machine") from None
+        with _running(cpus) as cluster:
+            yield cluster
+
+
+@contextmanager
+def _running(cpus: int | None) -> Iterator[Cluster]:
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))
     folder.chmod(0o755)
     cluster = Cluster(folder)
@@ -229,7 +242,6 @@ def _configure(folder: Path, cpus: int) -> None:
         f"RealMemory={memory}" + (f" Gres=gpu:{GPUS}" if gpus else "")
         for name, port in zip(NODES, ports, strict=True)
     ]
-    CONFIGURATION.mkdir(exist_ok=True)
     text = SLURM_CONF.format(folder=folder, controller=controller, nodes="\n".join(nodes), names=",".join(NODES))
     (CONFIGURATION / "slurm.conf").write_text(MARK + text)
     lines = [f"NodeName={node} Name=gpu File={path}\n" for node, paths in gpus.items() for path in paths]
