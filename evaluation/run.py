@@ -162,7 +162,8 @@ def main(arguments: list[str] | None = None) -> None:
     dyads = read_manifest(args.data, args.split, args.shard)
     tools, probes = load_tools(files, weights, args.data, args.split, options.keep_readings, args.shard)
     beside = read_beside(args.videos, args.shard)
-    clips = (beside.told(read_clip(dyad, args.videos / f"{dyad.dyad_id}.mp4", tools)) for dyad in dyads)
+    videos = {dyad.dyad_id: args.videos / f"{dyad.dyad_id}.mp4" for dyad in dyads}
+    clips = (beside.told(read_clip(d, videos[d.dyad_id], tools, beside.absent(d.dyad_id))) for d in dyads)
     rows, kept = measure(clips, tools, options.metrics, of_set=args.shard.whole)
     tools.save()
 

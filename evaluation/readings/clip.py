@@ -132,8 +132,13 @@ def _true_keys(probe: nn.Module) -> tuple[str, ...]:
     return (*TRUE_KEYS, "neutral") if isinstance(probe, MeshProbe) else TRUE_KEYS
 
 
-def read_clip(dyad: Dyad, video: Path, tools: Tools) -> Clip:
-    """Decode one dialogue and let the probes read it; a missing or unfit generated video becomes a status."""
+def read_clip(dyad: Dyad, video: Path, tools: Tools, absent: str = "missing_video") -> Clip:
+    """Decode one dialogue and let the probes read it; a missing or unfit generated video becomes a status.
+
+    `absent`: the status where there is no such file.
+    """
+    if not video.exists() and absent != "missing_video":
+        return Clip(dyad.dyad_id, 0, absent, np.zeros(0, bool))
     try:
         generated = read_video(video)
     except DataError as error:

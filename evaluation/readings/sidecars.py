@@ -9,6 +9,7 @@ from typing import Any
 from dyads.contract import file_sha256
 from dyads.errors import DataError
 from dyads.shards import WHOLE, Shard
+from evaluation.cards import STATUSES
 
 TIMES, RATINGS = "generate.jsonl", "ratings.json"
 SCALE = (1.0, 5.0)
@@ -43,6 +44,11 @@ class Beside:
         clip.timing, clip.rating = self.of(clip.dyad_id)
         clip.border = int(self.times.get(clip.dyad_id, {}).get("clip_frames") or 0)
         return clip
+
+    def absent(self, dyad_id: str) -> str:
+        """Status of a dyad without a video: what its generation said, such as no_truth, else missing_video."""
+        said = self.times.get(dyad_id, {}).get("status")
+        return said if said in STATUSES else "missing_video"
 
     def of(self, dyad_id: str) -> tuple[Timing | None, Rating | None]:
         """Timing and rating of a dyad's video as it is now; None where there is none, or nobody rates."""
