@@ -36,8 +36,9 @@ COLUMNS = {  # of the table: metric/part
     "words": "expression_correlation/words",
     "mouth": "mouth_opening_correlation/speech",
     "border": "clip_border/picture",
+    "nods": "nod_correlation/due",
 }
-METRICS = ("fid_small", "fvd", "expression", "mouth", "clip_border")  # files of evaluation/metrics
+METRICS = ("fid_small", "fvd", "expression", "mouth", "clip_border", "nods")  # files of evaluation/metrics
 
 
 def merged(*sections: dict[str, Any]) -> dict[str, Any]:

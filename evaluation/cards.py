@@ -25,6 +25,7 @@ STATUSES = {
     "no_face": "no face was found long enough where the metric needs one",
     "silent": "the sound is constant wherever the metric would listen",
     "no_blink": "the eyes never close, so closures have no length",
+    "no_nod": "no nod is due in these frames, or none is made whose time could be told",
     "no_edges": "no block of any picture has edges to measure",
     "no_regions": "nothing says which vertices of this mesh are lips or upper face",
     "no_truth": "the data set has no true coefficients or oracle, or the probe has no named coefficients",

@@ -48,6 +48,7 @@ TALKING_COLUMNS = (
 )
 LISTENING_COLUMNS = (
     *("expression_correlation/all", "expression_amplitude/all", "expression_valence/smile"),
+    *("nod_correlation/due", "nod_delay/due"),
     *("motion_mse/expression", "motion_fd_pooled/expression", "motion_fd_pooled/pose", "rpcc/expression", "rpcc/pose"),
     *("sid/expression", "sid/pose", "var/expression", "var/pose", "fid_small/frame"),
 )

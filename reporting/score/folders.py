@@ -36,8 +36,8 @@ from training.options import parse_json
 NOTHING, PARTLY = 2, 3
 TOGETHER = 3  # systems whose videos of one name are held at the same time
 PICTURES = ("psnr", "ssim", "perceptual", "fid", "fvd", "cpbd", "sync", "csim")  # which need no mesh of the face
-# What only a study has: its own probes, timings and ratings, and sets of people.
-STUDY_ONLY = ("fid_small", "fvd_small", "speed", "efficiency", "e_appro", "rdgg", "expression")
+# What only a study has: its own probes, timings and ratings, sets of people, the truth, and where clips meet.
+STUDY_ONLY = ("fid_small", "fvd_small", "speed", "efficiency", "e_appro", "rdgg", "expression", "nods", "clip_border")
 FILES = ("name", "system", "status", "frames", "scored_frames", "notes")
 
 

@@ -140,6 +140,7 @@ def test_every_motion_metric_is_known_to_these_tests():
     """A new metric that reads motion must face the failures below."""
     reads = {card.name for card in cards().values() if card.per == "set" or card.from_readings}
     others = {"expression_correlation", "expression_amplitude", "expression_valence", "fid_small"}
+    others |= {"nod_correlation", "nod_delay"}  # of places where a nod is due, see test_nods.py
     others |= {"rdgg"}  # of minutes, see test_rdgg.py
     others |= OF_FACES & reads
     assert reads - OF_MOTION - OF_FEATURES == others
@@ -291,6 +292,7 @@ SITUATIONS = {  # of every status, clips that come to it
     "no_rating": lambda: [changed(rating=Rating(None))],
     "no_edges": lambda: [changed(generated=FLAT, true=FLAT)],
     "no_blink": lambda: [changed(features={"points_generated": OPEN_EYES, "points_true": OPEN_EYES})],
+    "no_nod": lambda: [changed(truth=replace(make_clip().truth, expected=make_clip().truth.avatar[:1].repeat(T, 0)))],
     "no_regions": lambda: [changed(features={f"vertices_{s}": np.zeros((T, 9, 3)) for s in ("generated", "true")})],
 }
 # see test_tables.py, test_missing_rows_and_seeds_stay_in_sight; test_rdgg.py; test_coefficients.py
