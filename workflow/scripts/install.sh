@@ -33,13 +33,22 @@ fi
 
 if [ ! -x "$VENV/bin/python" ]; then
     if [ -n "$UV" ]; then
-        "$UV" venv --quiet --seed --python "$PYTHON" "$VENV" || { rm -rf "$VENV"; exit 1; }
+        "$UV" venv --quiet --seed --python "$PYTHON" "$VENV" || { rm -rf "$VENV"; stop "uv could not begin $VENV (the" \
+            "reason stands above); without a network nothing can be installed, and make UV= takes pip instead"; }
     else
         "$PYTHON" -c 'import ensurepip, venv' 2> /dev/null || stop "$PYTHON cannot make environments: its module venv or" \
             "ensurepip is missing; on Debian and Ubuntu: apt install python3-venv (or install uv)"
         "$PYTHON" -m venv "$VENV" || { rm -rf "$VENV"; exit 1; }
     fi
 fi
+
+# Of all packages only this one is compiled, and only there: immutables 0.21 has no wheel for Python 3.14.
+compiles='import os, shutil, sys, sysconfig
+headers = os.path.isfile(os.path.join(sysconfig.get_paths()["include"], "Python.h"))
+sys.exit(sys.version_info >= (3, 14) and not (headers and shutil.which(os.environ.get("CC", "cc"))))'
+"$VENV/bin/python" -c "$compiles" || stop "under Python 3.14 one package is compiled (immutables has no wheel for it), and" \
+    "a C compiler or Python's headers are missing; on Debian and Ubuntu: apt install gcc libc6-dev python3-dev, or take" \
+    "another Python: make PYTHON=python3.13"
 
 lock=requirements.lock
 if [ "$TORCH" = cpu ]; then
