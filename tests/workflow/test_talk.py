@@ -117,7 +117,7 @@ def test_on_a_terminal_the_line_is_cut_and_written_over(told, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     start(speaker, 1, "fit")
     shown = stream.getvalue().split("\r\x1b[2K")[-1]
-    assert shown.startswith("0 of 2 jobs done; now fit") and len(shown) == 39 and "\n" not in shown
+    assert shown.startswith("0 of 2 jobs done; about ") and len(shown) == 39 and "\n" not in shown
     speaker.say("something that stays")
     assert stream.getvalue().endswith("\r\x1b[2Ksomething that stays\n")
 
@@ -140,3 +140,11 @@ def test_snakemakes_own_handler_keeps_warnings_and_errors(told):
 def test_the_journal_is_json(told):
     _, _, journal = told
     assert [json.loads(line)["event"] for line in journal.read_text().splitlines()] == ["begin"]
+
+
+def test_on_a_terminal_the_table_keeps_the_columns_that_fit():
+    rows = ["| method | seeds | mouth ↑ | FID ↓ |", "|:--|--:|--:|--:|", "| ECHO | 3 | **0.862** | <u>42.1</u> |"]
+    text = "\n".join(["## Main", "", *rows, "", "- a note |", ""])
+    assert talk.fitting(text, 80) == "method  mouth ↑    FID ↓\nECHO    **0.862**  42.1\n"
+    assert talk.fitting(text, 20) == "method  mouth ↑\nECHO    **0.862**\n"
+    assert talk.fitting(text, 3) == "method\nECHO\n" and talk.fitting("no table", 80) == "no table"

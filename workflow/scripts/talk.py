@@ -24,6 +24,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 TICK = 1.0  # seconds between two looks
 QUIET = 60.0  # seconds between two plain lines
 LOG_END = 12  # lines of a failed job's log
+COST = ("seeds", "steps", "samples", "parameters")  # columns that a terminal has no room for
 OWN_STEP = re.compile(r"(\w+) (\d+)/(\d+)(?:.*?([\d.]+) min left)?")  # training.engine.journal.Bar
 SAID_HERE = (LogEvent.JOB_ERROR, LogEvent.GROUP_ERROR)  # in fewer words
 
@@ -232,7 +233,9 @@ class Talk(LogHandlerBase):
         self.write({"event": "over", "seconds": round(wall, 2), "done": run.done(), "failed": len(self.failed)})
         fresh = table.is_file() and table.stat().st_mtime >= self.began
         if fresh:
-            self.stream.write("\n" + table.read_text(encoding="utf-8") + "\n")
+            text = table.read_text(encoding="utf-8")
+            shown = fitting(text, shutil.get_terminal_size().columns) if self.terminal else text
+            self.stream.write(f"\n{shown}\nthe whole table, and what its columns mean: {table}\n\n")
         for rule, jobs, seconds in stages(run):
             self.stream.write(f"{rule:<16}{counted(jobs, 'job'):>10}{spoken(seconds):>12}\n")
         used = sum((job.ended - job.started) * job.threads for job in run.jobs.values() if job.ended and job.started)
@@ -329,6 +332,20 @@ def end_of(log: str, lines: int = LOG_END) -> str:
     except OSError:
         return ""
     return "\n".join("    " + line[:300] for line in text.splitlines()[-lines:])
+
+
+def fitting(text: str, width: int) -> str:
+    """The rows of a Markdown table, without what a row cost, with as many of its columns as `width` has room for."""
+    plain = [re.sub("</?u>", "", line.strip("|")) for line in text.splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in line.split("|")] for line in plain]
+    if not rows:
+        return text
+    rows = [row for row in rows if not all(set(cell) <= set(":-") for cell in row)]
+    columns = [column for column in zip(*rows, strict=False) if column[0] not in COST]
+    sizes = [max(map(len, column)) for column in columns]
+    count = max(1, sum(sum(sizes[: end + 1]) + 2 * end < width for end in range(len(sizes))))
+    shown = zip(*columns[:count], strict=True)
+    return "\n".join("  ".join(map(str.ljust, row, sizes)).rstrip() for row in shown) + "\n"
 
 
 def stages(run: Run) -> list[tuple[str, int, float]]:
