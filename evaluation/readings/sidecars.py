@@ -9,7 +9,7 @@ from typing import Any
 from dyads.contract import file_sha256
 from dyads.errors import DataError
 from dyads.shards import WHOLE, Shard
-from evaluation.cards import STATUSES
+from evaluation.cards import OK, STATUSES
 
 TIMES, RATINGS = "generate.jsonl", "ratings.json"
 SCALE = (1.0, 5.0)
@@ -48,7 +48,7 @@ class Beside:
     def absent(self, dyad_id: str) -> str:
         """Status of a dyad without a video: what its generation said, such as no_truth, else missing_video."""
         said = self.times.get(dyad_id, {}).get("status")
-        return said if said in STATUSES else "missing_video"
+        return said if said in STATUSES and said != OK else "missing_video"
 
     def of(self, dyad_id: str) -> tuple[Timing | None, Rating | None]:
         """Timing and rating of a dyad's video as it is now; None where there is none, or nobody rates."""

@@ -129,14 +129,15 @@ def test_true_readings_are_kept_for_the_next_method(world, videos, probes, tmp_p
         evaluate(world, videos, probes, tmp_path / "three" / "seed3.csv")
 
 
-def test_a_video_that_could_not_be_made_says_why(world, videos, probes, tmp_path):
+@pytest.mark.parametrize(("said", "status"), [("no_truth", "no_truth"), ("ok", "missing_video")])
+def test_a_video_that_could_not_be_made_says_why(world, videos, probes, tmp_path, said, status):
     """The oracle of recordings: there is no truth; not that somebody lost its video."""
-    entries = [{"dyad_id": dyad.dyad_id, "status": "no_truth"} for dyad in read_manifest(world, "test")]
+    entries = [{"dyad_id": dyad.dyad_id, "status": said} for dyad in read_manifest(world, "test")]
     (videos / "generate.jsonl").write_text("\n".join(json.dumps(entry) for entry in entries))
     for video in videos.glob("*.mp4"):
         video.unlink()
     rows = evaluate(world, videos, probes, tmp_path / "out" / "seed3.csv")
-    assert set(rows["status"]) == {"no_truth"} and set(rows["value"]) == {""}
+    assert set(rows["status"]) == {status} and set(rows["value"]) == {""}
 
 
 def test_bad_videos_become_statuses(world, videos, probes, tmp_path, capsys):
