@@ -30,6 +30,9 @@ from evaluation.metrics.reaction.rdgg import encounters
 from evaluation.readings.voice import voice_features
 
 SMALL = RdggOptions(lags=(1, 2, 3, 4, 6, 8, 12, 16, 24), skip=10, stretch=50, nulls=20, draws=2000)
+WORLD = RdggOptions(
+    lags=(1, 2, 3, 4, 6, 8, 12, 16, 20, 25), skip=5, stretch=40, nulls=40, draws=2000, audio=24, motion=12
+)
 WIDE = replace(SMALL, lags=RdggOptions().lags, stretch=100, nulls=20)
 
 
@@ -138,7 +141,9 @@ def world(dialogues: int, seconds: float, options: RdggOptions) -> None:
     made = [generate_dialogue(0, "test", k, (seconds, seconds)) for k in range(dialogues)]
     strangers = [generate_dialogue(0, "train", k, (seconds, seconds)).faces.avatar for k in range(dialogues)]
     clips = [_clip(each) for each in made]
-    met = encounters(clips, options)
+    # turns are short here: every silence counts, and the options say from which length on
+    silent = [~clip.speaking for clip in clips]
+    met = [replace(each, listening=mask) for each, mask in zip(encounters(clips, options), silent, strict=True)]
     rows = {
         "truth": [each.faces.avatar for each in made],
         "oracle": [each.faces.expected for each in made],
@@ -180,7 +185,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=40.0, help="of each dialogue of the world")
     args = parser.parse_args()
     if args.world:
-        world(args.world, args.seconds, replace(RdggOptions(), audio=24, motion=12, nulls=40, draws=2000))
+        world(args.world, args.seconds, WORLD)
     elif args.simulate:
         simulate(args.simulate, tuple(args.people), tuple(args.strengths), tuple(args.truth))
     else:

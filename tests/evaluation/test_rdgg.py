@@ -167,3 +167,16 @@ def test_what_cannot_be_is_refused():
     with pytest.raises(DataError, match="not finite"):
         fit_components([lambda: np.full((9, 2), np.nan)], 1, 5, 100, 0, "voice")
     assert runs(np.array([True, True, False, True])) == [(0, 2), (3, 4)] and LAGS[-1] == 100
+
+
+def test_truth_gains_nothing_where_nobody_reacts():
+    """Refitted to all at once, two people's chance agreement counts twice in the truth's row; by fold it does not."""
+    found, few = {"fold": [], "pooled": []}, replace(REACTING, lags=(1, 2, 4, 8), nulls=10, draws=10)
+    for study in range(28):
+        met = listeners(9, 1, 0.0, study, frames=700, widths=(16, 3, 8))
+        operator = fit_operator(met, few)
+        for refit, told in found.items():
+            energy = energies(met, true(met), operator, replace(few, refit=refit, seed=study))["truth"]
+            told.append(difference(energy, None, few.draws).net)
+    z = {refit: np.mean(told) / (np.std(told) / np.sqrt(len(told))) for refit, told in found.items()}
+    assert z["pooled"] > 3 and abs(z["fold"]) < 2, z
