@@ -42,7 +42,7 @@ class Setting:
     peers: tuple[str, ...] = tuple(MEASURED)
 
     def __post_init__(self) -> None:
-        if not WINDOW <= self.frames < 2 * WINDOW:
+        if "cd-fvd" in self.peers and not WINDOW <= self.frames < 2 * WINDOW:
             raise ConfigError(f"--frames {self.frames} is not one window for FVD; give {WINDOW} to {2 * WINDOW - 1}.")
         if self.clips < 2:
             raise ConfigError(f"--clips {self.clips} is too few; a Frechet distance needs at least 2.")
