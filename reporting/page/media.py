@@ -5,11 +5,13 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from dyads.contract import FPS, Side
-from dyads.media.containers import opened, video_stream
-from dyads.media.video import read_audio, read_video, write_video
+from dyads.media.containers import SAMPLES_PER_FRAME, opened, probe, video_stream
+from dyads.media.video import iter_video, read_audio
+from dyads.media.writer import VideoWriter
 
 PLAYABLE = {"h264": ("yuv420p", "yuvj420p"), "vp8": ("yuv420p",), "vp9": ("yuv420p",), "av1": ("yuv420p",)}
 SUFFIXES = (".mp4", ".webm")
@@ -24,6 +26,7 @@ def place(source: Path, target: Path) -> None:
     The project replaces files and never writes into them, so a link keeps what it showed.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)  # of an earlier run; copying onto a link to the same file is an error
     try:
         os.link(source, target)
     except OSError:
@@ -39,18 +42,23 @@ def playable(path: Path) -> bool:
         return known and path.suffix in SUFFIXES and rate is not None and abs(float(rate) - FPS) < 1e-3
 
 
-def place_video(source: Path, target: Path, side: Side | None = None) -> bool:
+def place_video(source: Path, target: Path, side: Side | None = None, own_sound: bool = False) -> bool:
     """`source` at `target`, or h264 at 25 frames a second made of it; whether it had to be made.
 
-    `side`: the recording whose sound belongs to it; a made video has no sound without. DataError if unreadable.
+    `side`: the recording whose sound belongs to it; a made video has no sound without, unless `own_sound` keeps what
+    it has. DataError if unreadable.
     """
     if playable(source):
         place(source, target)
         return False
-    frames = read_video(source)
-    height, width = (length // 2 * 2 for length in frames.shape[1:3])
-    sound = read_audio(side.audio, side.audio_channel) if side else None
-    write_video(target, frames[:, :height, :width], sound)
+    height, width = (length // 2 * 2 for length in next(iter_video(source)).shape[:2])
+    own_sound = own_sound and side is None and probe(source).has_audio
+    sound = read_audio(side.audio, side.audio_channel) if side else read_audio(source) if own_sound else None
+    with VideoWriter(target, height, width, sound=sound is not None) as writer:
+        for frame in iter_video(source):
+            writer.write(frame[:height, :width])
+        wanted = writer.count * SAMPLES_PER_FRAME
+        writer.finish([] if sound is None else [np.pad(sound, (0, max(0, wanted - len(sound))))[:wanted]])
     return True
 
 

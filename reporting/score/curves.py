@@ -11,7 +11,7 @@ from evaluation.metrics.landmarks.blinks import LEFT, RIGHT, eye_aspect_ratio
 from evaluation.metrics.pictures import psnr, ssim
 from evaluation.readings.lip_sync import SHIFT
 
-JAW = "jaw_open"
+SHOWN = {"jaw_open": "Jaw opening", "smile": "Smile", "yaw": "Head turned (rad)"}
 
 
 def curves_of(clip: Clip, alone: bool) -> dict[str, dict]:
@@ -44,11 +44,11 @@ def _face(clip: Clip, alone: bool, found: dict[str, dict]) -> None:
     eyes = {side: (eye_aspect_ratio(p[:, LEFT]) + eye_aspect_ratio(p[:, RIGHT])) / 2 for side, p in points.items()}
     found["eyes"] = {"label": "Eye aspect ratio", "better": "truth", "values": eyes["generated"]}
     series = {}
-    for name in (JAW, "smile", "yaw"):
+    for name in SHOWN:
         if name in clip.names:
             column = clip.names.index(name)
             series[name] = {side: getattr(clip, f"motion_{side}")[:, column] for side in ("generated", "true")}
-            found[name] = {"label": name, "better": "truth", "values": series[name]["generated"]}
+            found[name] = {"label": SHOWN[name], "better": "truth", "values": series[name]["generated"]}
     if not alone:
         found["eyes"]["truth"] = eyes["true"]
         for name, sides in series.items():

@@ -24,7 +24,7 @@ def _placed(path: Path | None, target: Path) -> str:
     if path is None:
         return ""
     try:
-        place_video(path, target)
+        place_video(path, target, own_sound=True)
     except DataError:
         return ""
     return f"{target.parent.name}/{target.name}"

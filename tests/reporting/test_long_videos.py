@@ -10,8 +10,10 @@ from clip_factory import smooth
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dyads.media.video import read_video, write_video
+from dyads.media.containers import probe
+from dyads.media.video import read_audio, read_video, write_video
 from evaluation.metrics.pictures.perceptual import lpips_distance, shared_lpips
+from reporting.page.media import place_video
 from reporting.score import frames as score_frames
 from reporting.score.__main__ import main
 from reporting.score.clips import rows_of
@@ -77,3 +79,12 @@ def test_lpips_of_several_systems_sees_the_truth_once():
     assert len(seen) == 2 * 3  # two batches of the truth and of each
     np.testing.assert_allclose(found[0], lpips_distance(network, one, true), rtol=1e-5)
     np.testing.assert_allclose(found[1], lpips_distance(network, other, true[:17]), rtol=1e-5)
+
+
+def test_a_page_is_written_again_over_itself_and_keeps_the_sound_of_what_it_makes(clip: Path, tmp_path: Path):
+    target, sound = tmp_path / "page" / "a.mp4", np.sin(np.arange(41 * 640) / 20).astype(np.float32)
+    for _ in range(2):  # a link to the same file stands there the second time
+        assert not place_video(clip, target)
+    write_video(tmp_path / "odd.mp4", smooth(32, 64, 64), sound[: 32 * 800], fps=20)
+    assert place_video(tmp_path / "odd.mp4", tmp_path / "made.mp4", own_sound=True)
+    assert probe(tmp_path / "made.mp4").has_audio and abs(read_audio(tmp_path / "made.mp4")).max() > 0.5
