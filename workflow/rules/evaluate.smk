@@ -57,7 +57,7 @@ rule evaluate:
 
 if COEFFICIENTS:
 
-    # One process for all rows: they share the truth, its clusters and the reaction operator.
+    # One job for all rows: they share the truth, its clusters and the reaction operator.
     rule evaluate_coefficients:
         input:
             code=code_files("evaluation.coefficients", "evaluation.metrics.*"),
