@@ -21,6 +21,7 @@ from evaluation.run import main as measure
 from reporting.tables import main as tables
 
 COLUMNS = ("file", "dyad_id", "status", "fps", "width", "height", "frames", "wanted_frames", "note")
+UNEVEN = 0.01  # seconds that a frame may lie beside its place at 25 a second
 SCORED = ("ok", "resampled", "rescaled")
 
 
@@ -33,7 +34,8 @@ def look_at(path: Path, dyad: Dyad) -> dict:
     try:
         info = probe(path)
         # as they will be decoded: a header of a video that was cut by stream copy counts others
-        frames = sum(1 for _ in iter_video(path, convert=lambda frame, aspect, reformatter: 0))
+        times = list(iter_video(path, convert=lambda frame, aspect, reformatter: frame.time))
+        frames = len(times)
     except DataError as error:
         return line | {"status": "missing_video", "note": str(error)}
     line |= {"fps": round(info.fps, 3), "width": info.width, "height": info.height, "frames": frames}
@@ -41,9 +43,11 @@ def look_at(path: Path, dyad: Dyad) -> dict:
     if (info.height, info.width) != (dyad.avatar.height, dyad.avatar.width):
         status = "rescaled"
         notes.append(f"rescaled to {dyad.avatar.width}x{dyad.avatar.height}")
-    if abs(info.fps - FPS) > 1e-3:
+    uneven = max(abs(time - times[0] - k / FPS) for k, time in enumerate(times)) > UNEVEN
+    if abs(info.fps - FPS) > 1e-3 or uneven:
         status = "resampled"
-        notes.append(f"resampled to {FPS} fps by timestamps")
+        why = "frames at uneven times, " if abs(info.fps - FPS) <= 1e-3 else ""
+        notes.append(f"{why}resampled to {FPS} fps by timestamps")
     if frames != wanted:
         return line | {"status": "length_mismatch", "note": f"lasts {frames} frames, the truth {wanted}: no values"}
     return line | {"status": status, "note": "; ".join(notes)}

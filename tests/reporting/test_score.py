@@ -1,15 +1,18 @@
 """A folder of anyone's videos: each file's fate is said, nothing is cut to fit, and a table comes out."""
 
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from clip_factory import numbered, write_any
 
 from dyads.contract import read_manifest
 from dyads.errors import ConfigError, DataError
 from dyads.media.video import read_video, write_video
 from reporting.score import study as score
+from reporting.score.study import look_at
 
 
 def run(world, videos, probes, out):
@@ -62,3 +65,13 @@ def test_no_folder_and_no_video_of_a_test_dialogue_are_refused(world, probes, tm
     with pytest.raises(DataError, match="name the files as"):
         run(world, tmp_path / "empty", probes, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("late", "status"), [(0.0, "ok"), (0.016, "resampled")])
+def test_uneven_times_of_25_frames_a_second_on_average_are_said(tmp_path, late, status):
+    times = np.arange(40) / 25 + late * (np.arange(40) % 2)
+    path = write_any(tmp_path / "a.mkv", numbered(40), times)
+    true = SimpleNamespace(video=write_any(tmp_path / "t.mkv", numbered(40), np.arange(40) / 25), width=64, height=64)
+    line = look_at(path, SimpleNamespace(dyad_id="a", avatar=true))
+    assert line["status"] == status and line["frames"] == line["wanted_frames"] == 40
+    assert ("uneven times" in line["note"]) == (status == "resampled")
