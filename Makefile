@@ -35,7 +35,7 @@ study: environment  ## the whole study (profile default), then the main table an
 smoke: environment  ## the same workflow with tiny settings; its numbers mean nothing
 	ECHO_TALK=1 python -m snakemake --cores all --workflow-profile profiles/smoke
 
-backbones: environment  ## the shipped backbones and readers again, from nothing (workflow/backbones.yaml); an hour or two
+backbones: environment  ## the shipped backbones and readers again, from nothing (docs/backbones.md)
 	python -m snakemake --snakefile workflow/backbones.smk --cores all --rerun-incomplete
 
 test: environment  ## all tests, the smoke run among them
