@@ -119,7 +119,7 @@ def measured(rows: list[dict[str, Any]]) -> dict[str, float] | None:
     last, found = [], None
     for row in rows:
         last = [row] if row["event"] == "begin" else [*last, row]
-        if row["event"] == "over" and last[0]["event"] == "begin" and row["done"] == last[0]["jobs"]:
+        if row["event"] == "over" and last[0]["event"] == "begin" and row["done"] >= last[0]["jobs"]:
             used = sum(one["seconds"] * one["threads"] for one in last if one["event"] == "end")
             cores, wall, jobs = last[0]["cores"], row["seconds"], row["done"]
             if jobs and (found is None or jobs >= found["jobs"]):

@@ -142,6 +142,16 @@ def test_the_journal_is_json(told):
     assert [json.loads(line)["event"] for line in journal.read_text().splitlines()] == ["begin"]
 
 
+def test_a_target_that_only_gathers_files_is_no_job(told):
+    speaker, _, journal = told
+    for jobid, command in ((7, None), (8, "python -m training.fit")):
+        told_of = {"rule_name": "all", "wildcards": {}, "log": [], "threads": 1, "shellcmd": command}
+        speaker.emit(event(LogEvent.JOB_INFO, jobid=jobid, **told_of))
+        speaker.emit(event(LogEvent.JOB_STARTED, jobs=[jobid]))
+        speaker.emit(event(LogEvent.JOB_FINISHED, job_id=jobid))
+    assert speaker.run.done() == 1 and len(speaker.run.jobs) == 3
+
+
 def test_on_a_terminal_the_table_keeps_the_columns_that_fit():
     rows = ["| method | seeds | mouth ↑ | FID ↓ |", "|:--|--:|--:|--:|", "| ECHO | 3 | **0.862** | <u>42.1</u> |"]
     text = "\n".join(["## Main", "", *rows, "", "- a note |", ""])

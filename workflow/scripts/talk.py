@@ -140,6 +140,8 @@ class Talk(LogHandlerBase):
             return
         now = time.time()
         if event == LogEvent.JOB_INFO:
+            if record.jobid not in self.run.jobs and not getattr(record, "shellcmd", None):
+                return  # a target that only gathers files
             job = self.run.jobs.setdefault(
                 record.jobid, Job(record.rule_name, named(record.rule_name, record.wildcards))
             )
