@@ -32,8 +32,8 @@ COLUMNS = {  # of the table: metric/part
     "FVD": "fvd_small/window",
     "expression": "expression_correlation/all",
     "amplitude": "expression_amplitude/all",
-    "voice": "expression_correlation/voice",
-    "words": "expression_correlation/words",
+    "voice": "expression_correlation/cue_voice",
+    "words": "expression_correlation/cue_words",
     "mouth": "mouth_opening_correlation/speech",
     "border": "clip_border/picture",
     "nods": "nod_correlation/due",
@@ -119,15 +119,15 @@ def try_setting(setting: dict, config: dict, study: Path, out: Path, seed: int) 
     return row | {"CPU min": (cpu + seconds(weights)) / 60, "sampling s": made}
 
 
-def read_row(measured: Path) -> dict[str, float]:
-    """The table's figures: of the whole set, else the mean over the clips that have a value."""
+def read_row(measured: Path) -> dict[str, float | None]:
+    """The table's figures: of the whole set, else the mean over the clips that have a value; None where none has."""
     with measured.open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["value"]]
     found = {}
     for name, key in COLUMNS.items():
         own = [row for row in rows if f"{row['metric']}/{row['part']}" == key]
         own = [row for row in own if row["clip"] == measure.WHOLE_SET] or own
-        found[name] = sum(float(row["value"]) for row in own) / len(own) if own else float("nan")
+        found[name] = sum(float(row["value"]) for row in own) / len(own) if own else None
     return found
 
 

@@ -67,24 +67,24 @@ def sample_clip(
 
     def predict(x_t: Tensor, t: float) -> Tensor:
         full, *others = generator(x_t=expand(x_t), t=torch.full((count,), t).to(x_0), **arguments).unbind(0)
-        guided = full + sum((w - 1) * (full - other) for w, other in zip(scales, others, strict=True))
-        return led_on(guided, previous, generator.m_face, options.lead, generator.options.patch)
+        return full + sum((w - 1) * (full - other) for w, other in zip(scales, others, strict=True))
 
-    return integrate(predict, x_0, options.steps, options.solver, options.shift)
+    made = integrate(predict, x_0, options.steps, options.solver, options.shift)
+    return led_on(made, previous, generator.m_face, options.lead, generator.options.patch)
 
 
-def led_on(estimate: Tensor, previous: Tensor, m_face: Tensor, lead: int, patch: int) -> Tensor:
-    """An estimate of a clip, (F_cur, 17, patch * 8), that goes on from where the frames before it ended.
+def led_on(clip: Tensor, previous: Tensor, m_face: Tensor, lead: int, patch: int) -> Tensor:
+    """A clip, (F_cur, 17, patch * 8), that goes on from where the frames before it ended.
 
     Guidance and chance let a clip begin elsewhere than the last one ended, which shows as a jump. What its first frame
     is off, against the last one moved on at the speed of the frames around the border, is taken from it, and less and
     less from the `lead` frames after it; in tokens of the lips less by M_face, for they follow the voice.
     """
     if not lead:
-        return estimate
-    frames, before = unpack(estimate, patch), unpack(previous, patch)
+        return clip
+    frames, before = unpack(clip, patch), unpack(previous, patch)
     speed = 0.5 * (frames[1] - frames[0] + before[-1] - before[-min(2, len(before))])
-    k = torch.arange(len(frames)).to(estimate)
+    k = torch.arange(len(frames)).to(clip)
     weight = 0.5 + 0.5 * torch.cos(torch.pi * (k / lead).clamp_max(1.0))
     return pack(frames + weight[:, None, None] * m_face * (before[-1] + speed - frames[0]), patch)
 
