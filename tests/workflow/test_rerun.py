@@ -12,8 +12,10 @@ PROFILE = ["--config", "profile=trained_tiny"]  # every stage there is: one with
 REPORTING = {"tables", "claims", "inspect", "run_notebook", "report_page", "all"}
 # Stands in for `python`: makes the files that a stage would write, from its arguments.
 STAGE = """#!/bin/sh
+taking= names=
 previous=
 for word in "$@"; do
+    case "$word" in --take) taking=1 ;; --*) taking= ;; *) [ -z "$taking" ] || names="$names $word" ;; esac
     case "$previous" in
         --out) out=$word ;;
         --shard) shard=$word ;;
@@ -23,6 +25,7 @@ for word in "$@"; do
     esac
     previous=$word
 done
+for name in $names; do mkdir -p "$out"; touch "$out/$name.safetensors" "$out/$name.json"; done
 case "$out" in
     *.safetensors) touch "$out" "${out%.safetensors}.json" ;;
     *.csv) touch "$out" "${out%.csv}.json" "${out%.csv}.features.safetensors" ;;
