@@ -2,6 +2,11 @@
 
 if TEST_SET:
 
+    if SHIPPED:
+        raise WorkflowError(
+            f"test_set {TEST_SET} takes backbones and probes that the profile's own run has trained, but backbones is "
+            "shipped; leave one of them out."
+        )
     wanted = [
         f"{TRAINED_IN}/models/{name}/seed{FIRST_SEED + seed}.safetensors"
         for name in TRAINED
