@@ -9,6 +9,7 @@ if config["dataset"]["kind"] == "synthetic":
             f"{DATA}/manifest.csv",
         log:
             f"{LOGS}/data/world.log",
+        priority: 110  # all wait for it, and not for shipped backbones
         conda:
             "../../environment.yml"
         threads: workers("make_world")
