@@ -106,7 +106,7 @@ def _rgb(values: np.ndarray) -> tuple[float, float, float]:
 
 @lru_cache(maxsize=512)
 def person(identity: int, world_seed: int) -> Person:
-    """Draw identity `identity` of the world `world_seed`; raises ConfigError outside [0, identities)."""
+    """Draw identity `identity` of the world `world_seed`; raises ConfigError for a number that no split has."""
     known = PARAMETERS.identities + PARAMETERS.validation_identities
     if not 0 <= identity < known:
         raise ConfigError(f"identity {identity} is outside 0..{known - 1}; choose one inside.")

@@ -119,4 +119,4 @@ def test_wrong_coefficients_and_people_are_refused():
     with pytest.raises(DataError, match="finite"):
         render_frames(0, np.full((1, 17), np.nan, np.float32), 64)
     with pytest.raises(ConfigError, match="outside"):
-        person(PARAMETERS.identities, 0)
+        person(PARAMETERS.identities + PARAMETERS.validation_identities, 0)
