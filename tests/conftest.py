@@ -1,6 +1,7 @@
 """A tiny synthetic world for the tests of evaluation, made once, and the same without its truth."""
 
 import shutil
+import signal
 
 import pytest
 import torch
@@ -18,6 +19,9 @@ from evaluation.probes.video import VideoProbe
 # A busy machine is no fault of the code: what takes how long is the benchmarks' matter.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
+# A shell's background job ignores Ctrl-C, and so would all that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -69,7 +69,7 @@ def pairs_of(values):
 
 def test_whose_clip_is_whose_reaches_each_statistic_of_a_set_metric():
     pairs = pairs_of(table())
-    found = _by_set(pairs, [0, 1, 2], Readings(subjects=SUBJECTS), True)
+    found = _by_set(pairs, [0, 1, 2], Readings(subjects=SUBJECTS), True, given=False)
     known, boot = resampling.crossed(pairs, WHO), resampling.bootstrap(pairs, WHO)
     assert (found.mean, found.boot.low, found.boot.high) == (known, boot.low, boot.high)
     assert found.rank.flip_p == resampling.exchange(pairs, WHO)

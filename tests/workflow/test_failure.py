@@ -25,11 +25,11 @@ def test_a_failed_row_leaves_a_report_of_the_others(tmp_path):
     path = f"{stage.parent}{os.pathsep}{os.environ['PATH']}"
     calls = tmp_path / "calls"
     done = checkout.snakemake("--cores", "2", *PROFILE, PATH=path, CALLS=str(calls))
-    results = checkout.folder / "results/smoke"
+    results = checkout.folder / "results/trained_tiny"
     assert done.code != 0, done.text
     assert (results / "metrics/echo/seed0.csv").exists() and not (results / "metrics/dim/seed0.csv").exists()
     assert (results / "unfinished/report/index.html").exists(), done.text[-3000:]
-    assert "What finished is shown in results/smoke/unfinished/report/index.html." in done.text
+    assert "What finished is shown in results/trained_tiny/unfinished/report/index.html." in done.text
     # A failed run leaves none of the real outputs, so that the same command goes on with what is missing.
     assert not (results / "report").exists() and not (results / "tables").exists()
     told = [line.split(" --rows ")[1] for line in calls.read_text().splitlines() if " reporting.page " in line]
@@ -72,7 +72,7 @@ def test_ctrl_c_ends_at_once_and_draws_nothing(tmp_path):
     stage.chmod(0o755)
     calls = tmp_path / "calls"
     environment = {**os.environ, "PATH": f"{stage.parent}{os.pathsep}{os.environ['PATH']}", "CALLS": str(calls)}
-    measured = checkout.folder / "results/smoke/metrics/truth/seed0.csv"
+    measured = checkout.folder / "results/trained_tiny/metrics/truth/seed0.csv"
     targets = [str(path.relative_to(checkout.folder)) for path in (measured, measured.parents[2] / STARTED)]
     command = [sys.executable, "-m", "snakemake", *targets, "--cores", "2", *PROFILE]
     run = subprocess.Popen(
@@ -86,7 +86,8 @@ def test_ctrl_c_ends_at_once_and_draws_nothing(tmp_path):
         and time.monotonic() < end
     ):
         time.sleep(0.2)
+    assert run.poll() is None, run.communicate()[0][-2000:]
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does
     text, _ = run.communicate(timeout=120)
     assert measured.exists() and run.returncode != 0, text[-2000:]
-    assert " reporting." not in calls.read_text() and not (checkout.folder / "results/smoke/unfinished").exists()
+    assert " reporting." not in calls.read_text() and not (checkout.folder / "results/trained_tiny/unfinished").exists()
