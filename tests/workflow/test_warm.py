@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 import warm
-from begin import SLOW, TRIED, missing, remedy, tried_once, watch_workers
+from begin import JOBS_ARE_TOLD, SLOW, TRIED, missing, remedy, tried_once, watch_workers
 
 SCRIPTS = Path(warm.__file__).parent
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the server is used on Linux alone")
@@ -210,3 +210,15 @@ def test_what_is_slow_to_import_is_tried_once_in_each_environment(tmp_path, monk
     assert tried_once() is None and tried == [True, False, True]
     monkeypatch.setattr("begin.SLOW", ("no_such_package",))
     assert "no_such_package" in tried_once() and "make environment" in tried_once()
+
+
+def test_the_server_is_told_what_snakemake_tells_a_job_of_one_thread(tmp_path):
+    """It was not, of two variables, and refused every stage without a word."""
+    (tmp_path / "Snakefile").write_text('rule all:\n    output: "told"\n    shell: "env > {output}"\n')
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--quiet"]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=300)
+    lines = (line.partition("=") for line in (tmp_path / "told").read_text().splitlines())
+    told = {name: value for name, _, value in lines if name.endswith("_NUM_THREADS")}
+    read = {name: value for name, value in told.items() if name.startswith(warm.READ_AT_LOAD)}
+    assert read == {f"{name}_NUM_THREADS": "1" for name in JOBS_ARE_TOLD}

@@ -19,6 +19,7 @@ SCRIPTS = Path(__file__).resolve().parent
 NATIVE = ("numpy", "cv2", "av", "soundfile", "PIL.Image", "safetensors", "zmq")
 # Slow to import: tried when the environment is made, and by a run whose environment was not tried before.
 SLOW = ("torch", "torchvision", "scipy.linalg", "pandas", "matplotlib.pyplot", "papermill")
+JOBS_ARE_TOLD = ("OMP", "GOTO", "OPENBLAS", "MKL", "NUMEXPR")
 TRIED = Path(".snakemake/environment.json")  # which environment has loaded them
 # What they ask for, and what Debian and Ubuntu call it.
 SYSTEM = {
@@ -66,8 +67,10 @@ class Machine:
         log = Path(self.results, "logs", "server.log")
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, str(SCRIPTS / "warm_server.py"), str(place), str(os.getpid()), *self.libraries]
+        # Snakemake tells each job of one thread all of these; a server that was told another value serves none.
+        told = {**os.environ, **{f"{name}_NUM_THREADS": "1" for name in JOBS_ARE_TOLD}}
         with open(log, "w") as errors:
-            self.server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
+            self.server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, env=told)
         os.environ[SOCKET] = str(place)
         self._kernels(self.folder / "jupyter")
         watch_workers(self.folder)
