@@ -25,6 +25,7 @@ from echo_model.commands.encode import load_inputs
 from echo_model.commands.train_phi import emotion_labels, load_phi, memory_labels
 from echo_model.commands.train_vae import FrameOptions, load_vae, regions
 from evaluation.frechet import frechet_distance
+from evaluation.metrics._series import pearson
 from evaluation.probes.frames import to_tensor as channels_first
 from evaluation.probes.image import ImageProbe
 from evaluation.probes.motion import MotionProbe
@@ -49,12 +50,6 @@ def decibels(error: np.ndarray, mask: np.ndarray) -> float:
     return float(np.mean(10 * np.log10(255**2 / np.maximum(inside, 0.5))))
 
 
-def correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Pearson r of (T, D), channels centred and pooled."""
-    a, b = a - a.mean(0), b - b.mean(0)
-    return float((a * b).sum() / np.sqrt((a**2).sum() * (b**2).sum()))
-
-
 def measured(network: torch.nn.Module, videos: list[np.ndarray], motion: MotionProbe, image: torch.nn.Module):
     """What the round trip keeps, mean over videos; and the round trips."""
     made = [round_trip(network, video) for video in videos]
@@ -69,7 +64,7 @@ def measured(network: torch.nn.Module, videos: list[np.ndarray], motion: MotionP
             rows.setdefault(name, []).append(decibels(error, mask))
         a, b = (motion.read(video, true[0]) for video in (own, true))
         for name, part in (("expression", EXPRESSION), ("mouth", LIPS), ("eyes", EYES)):
-            rows.setdefault(f"{name}_correlation", []).append(correlation(a[:, part], b[:, part]))
+            rows.setdefault(f"{name}_correlation", []).append(pearson(a[:, part], b[:, part]))
     features = [
         np.concatenate([image.look(channels_first(video))[0].numpy() for video in own]) for own in (made, videos)
     ]
@@ -82,7 +77,7 @@ def seen_motion(image: ImageProbe, videos: list[np.ndarray], truths: list[np.nda
     """How well the image reader's features tell the true coefficients (T, 17) of people it never saw."""
     told = [image.motion(torch.relu(image.look(channels_first(video))[0])).numpy() for video in videos]
     pairs = [(np.concatenate(told)[:, [k]], np.concatenate(truths)[:, [k]]) for k in range(truths[0].shape[1])]
-    return {"motion_correlation": round(float(np.mean([correlation(a, b) for a, b in pairs])), 3)}
+    return {"motion_correlation": round(float(np.mean([pearson(a, b) for a, b in pairs])), 3)}
 
 
 @torch.no_grad()

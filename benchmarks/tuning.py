@@ -22,6 +22,7 @@ import yaml
 from benchmarks.report import show
 from dyads.errors import ConfigError, run_cli
 from dyads.files import write_text
+from echo_model.plan import merged
 from evaluation import run as measure
 from training import fit, generate
 from training.engine.journal import append_line
@@ -39,16 +40,6 @@ COLUMNS = {  # of the table: metric/part
     "nods": "nod_correlation/due",
 }
 METRICS = ("fid_small", "fvd", "expression", "mouth", "clip_border", "nods")  # files of evaluation/metrics
-
-
-def merged(*sections: dict[str, Any]) -> dict[str, Any]:
-    """Dictionaries in one, later ones first, level by level."""
-    whole: dict[str, Any] = {}
-    for section in sections:
-        for key, value in section.items():
-            inner = isinstance(value, dict) and isinstance(whole.get(key), dict)
-            whole[key] = merged(whole[key], value) if inner else value
-    return whole
 
 
 def train(study: Path, out: Path, cls: str, options: dict, backbones: dict[str, Path], seed: int) -> Path:

@@ -1,7 +1,7 @@
 """What a metric sees of one dialogue: pictures, probe readings, the avatar's speech and, where known, the truth."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,7 +81,7 @@ class Clip:
     valid: np.ndarray | None = None  # bool (T,): frames seen on every side; None: all. Motion is NaN elsewhere
     people: tuple[str, str] | None = None  # who the avatar and the user are
     still: float = CONSTANT_SD  # standard deviation of a motion channel up to which it stands still, whatever reads it
-    series: dict[str, np.ndarray] = field(default_factory=dict)  # a metric's values frame by frame, found already
+    series: dict[str, np.ndarray] = field(default_factory=dict)  # see `once`
     speaker_known: bool = True  # False: nobody can tell in which frames it is the avatar who speaks
 
     def counted(self, speaking: bool) -> np.ndarray:
@@ -103,6 +103,12 @@ class Clip:
         if not self.names:
             return None
         return motion[:, columns(self.names, GROUPS[part])]
+
+    def once(self, key: str, find: Callable[[], np.ndarray]) -> np.ndarray:
+        """A metric's values frame by frame: what `find` gives the first time, or what somebody put there before."""
+        if key not in self.series:
+            self.series[key] = find()
+        return self.series[key]
 
 
 class Channels(tuple):

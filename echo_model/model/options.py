@@ -28,9 +28,7 @@ class ModelOptions:
     dropout: float = 0.3  # of what LCU reads; a small study has few people, and LCU would know them by heart
     masks: str = "soft"  # M_lip, M_face: soft | binary
     # Of the small generator; wan has its own.
-    precondition: bool = (
-        False  # x_hat = c_skip x_t + c_out F(c_in x_t), by each token's own spread; off: x_hat = F(x_t)
-    )
+    precondition: bool = False  # x_hat = c_skip x_t + c_out F(c_in x_t), by each token's spread; off: x_hat = F(x_t)
     mixing: int = 0  # latent steps under a block's depthwise convolution over time; odd, 0: none
     neighbours: int = 0  # latent steps on each side that are embedded beside each step of x_t
     # Ablations, under the paper's names.

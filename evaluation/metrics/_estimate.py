@@ -22,6 +22,11 @@ FEW = 4  # samples a dimension up to which they are simply all in memory: so few
 Samples = Collection[np.ndarray]  # (N_i, D) by clip, gone through more than once
 
 
+def more_than_dimensions(dimensions: int) -> int:
+    """Samples below which a covariance has no full rank."""
+    return dimensions + 1
+
+
 def no_estimate(metric: str, part: str, status: str) -> Iterator[Value]:
     """The three rows of a part that there is nothing to compute from."""
     yield from (undefined(metric, name, status) for name in (part, count_part(part), extrapolated_part(part)))

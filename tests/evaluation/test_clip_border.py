@@ -48,3 +48,12 @@ def test_a_still_or_short_video_has_no_value():
             border_ratio(frames)
         assert failure.value.status == status
     assert border_ratio(true[:49]) > 0
+
+
+def test_a_truth_that_repeats_its_picture_at_every_border_has_no_value():
+    """Dividing by its change of nothing would end the whole row."""
+    true = moving()
+    true[24::24] = true[23:-1:24]
+    with pytest.raises(Undefined) as failure:
+        clip_border(moving(), true)
+    assert failure.value.status == "constant_series"

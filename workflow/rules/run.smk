@@ -29,10 +29,9 @@ def begin_run():
         raise WorkflowError(problem)
     if workflow.local_exec:  # on a cluster's nodes each stage is a process of its own
         machine.begin()
-    elif name := getattr(
-        workflow.scheduler._executor, "run_uuid", None
-    ):  # of the slurm plugin: its jobs' name
-        note_jobs(RESULTS, name)
+    else:  # the Slurm plugin's name for the jobs of this run; other executors have none
+        if name := getattr(workflow.scheduler._executor, "run_uuid", None):
+            note_jobs(RESULTS, name)
     if talk is not None:
         times = yaml.safe_load(Path(workflow.basedir, "workflow/times.yaml").read_text())
         jobs = planned(workflow.dag.needrun_jobs(), workflow.dag.jobid)

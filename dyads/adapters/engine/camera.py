@@ -8,6 +8,7 @@ comes out is compared with the plan that follows from all looks; where they diff
 
 from collections import deque
 from collections.abc import Iterator
+from functools import cached_property
 
 import av
 import numpy as np
@@ -98,21 +99,21 @@ class Following:
             yield waiting.popleft().square(*between(self.squares, done / STEP), size)
             done += 1
 
-    @property
+    @cached_property
     def plan(self) -> CropPlan:
         """What was done, or, where it was off, what is to be done. DataError: no face, or two of them."""
-        wanted = self.followed.plan("tracked")
-        return wanted if self._off(wanted) else self.followed.planned("tracked", np.array(self.squares), STEP)
+        return self._wanted if self.off else self.followed.planned("tracked", np.array(self.squares), STEP)
 
-    @property
+    @cached_property
+    def _wanted(self) -> CropPlan:
+        return self.followed.plan("tracked")
+
+    @cached_property
     def off(self) -> bool:
         """Whether the pictures are not what the whole recording asks for."""
-        return self._off(self.followed.plan("tracked"))
-
-    def _off(self, wanted: CropPlan) -> bool:
-        used = np.array(self.squares)
-        middle, other = (squares[:, :2] + squares[:, 2:] / 2 for squares in (used, wanted.squares))
-        side = wanted.squares[0, 2]
+        used, wanted = np.array(self.squares), self._wanted.squares
+        middle, other = (squares[:, :2] + squares[:, 2:] / 2 for squares in (used, wanted))
+        side = wanted[0, 2]
         too_far = np.abs(middle - other).max() > PLACE_OFF * side
         return bool(too_far or abs(np.log(self.side / side)) > SIZE_OFF)
 

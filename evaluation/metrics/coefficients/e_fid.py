@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from evaluation.cards import MetricCard, Value
-from evaluation.metrics._estimate import PROTOCOL, estimate, no_estimate
+from evaluation.metrics._estimate import PROTOCOL, estimate, more_than_dimensions, no_estimate
 from evaluation.metrics._series import Undefined, frechet, require_frames
 from evaluation.metrics._sums import ByClip
 
@@ -15,7 +15,7 @@ def e_fid(generated: np.ndarray, true: np.ndarray) -> float:
 
     Undefined: `too_few_frames` below D + 1, `length_mismatch` of the counts, `not_finite`.
     """
-    require_frames(min(len(generated), len(true)), _least(true.shape[1]))
+    require_frames(min(len(generated), len(true)), more_than_dimensions(true.shape[1]))
     return frechet(generated, true)
 
 
@@ -61,7 +61,7 @@ def expressions(clip, side: str) -> np.ndarray:
 def set_values(clips, tools) -> Iterator[Value]:
     sides = (ByClip(clips, lambda clip, k=k: _seen(clip)[k]) for k in (0, 1))
     try:
-        yield from estimate("e_fid", "expression", *sides, _least)
+        yield from estimate("e_fid", "expression", *sides, more_than_dimensions)
     except Undefined as failure:
         yield from no_estimate("e_fid", "expression", failure.status)
 
@@ -73,7 +73,3 @@ def _seen(clip) -> tuple[np.ndarray, np.ndarray]:
         raise Undefined("length_mismatch")
     seen = np.isfinite(generated).all(1) & np.isfinite(true).all(1)
     return generated[seen], true[seen]
-
-
-def _least(dimensions: int) -> int:
-    return dimensions + 1

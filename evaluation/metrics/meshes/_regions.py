@@ -11,9 +11,7 @@ from evaluation.metrics._series import Undefined
 UNIT = "distance of outer eye corners"
 PROTOCOL = (
     "the mesh reader's 468 points of both videos, head pose and size removed, in distances of the outer eye corners; "
-    "or "
-    "given meshes and regions (by this file's functions), in their own unit; frames in which both faces were "
-    "found, "
+    "or given meshes and regions (by this file's functions), in their own unit; frames in which both faces were found, "
     "at least 90 % of the clip; paired by time at 25 fps; mean over frames, then over clips"
 )
 

@@ -28,8 +28,8 @@ CARDS = (
         r"\delta(f)_t=\sqrt{\operatorname{mean}(f_t-f_{t-1})^2}",
         protocol="root mean square difference of neighbouring RGB frames, 0-255; B: the first frame of each clip but "
         f"the first, every n frames, n as generate.jsonl beside the video tells, {CLIP} (ECHO's T_cur) where it tells "
-        f"none; means over the frames of a dialogue; at least {LEAST} borders; constant_series where the generated "
-        f"picture changes by less than {STILL} grey levels inside clips",
+        f"none; means over the frames of a dialogue; at least {LEAST} borders; constant_series where a picture changes "
+        f"by less than {STILL} grey levels inside clips, or the true one not at all across borders",
         source="ours",
         disagreements=(
             "Temporal consistency in VBench and others is a mean over all neighbouring frames, of which one in "
@@ -68,9 +68,13 @@ def border_ratio(frames: np.ndarray, clip: int = CLIP) -> float:
 
 
 def clip_border(generated: np.ndarray, true: np.ndarray, clip: int = CLIP) -> float:
-    """`border_ratio` of the generated video over that of the true one; 1 for the truth itself."""
+    """`border_ratio` of the generated video over that of the true one; 1 for the truth itself. Undefined as there, and
+    where the true picture stands still at every border."""
     require_alike(generated, true)
-    return border_ratio(generated, clip) / border_ratio(true, clip)
+    due = border_ratio(true, clip)
+    if not due:  # recorded frames that repeat at every border
+        raise Undefined("constant_series")
+    return border_ratio(generated, clip) / due
 
 
 def clip_values(clip, tools) -> Iterator[Value]:

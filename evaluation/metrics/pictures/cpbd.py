@@ -140,9 +140,7 @@ def clip_cpbd(frames: np.ndarray) -> float:
 def clip_values(clip, tools) -> Iterator[Value]:
     for side, name in (("generated", str), ("true", truth_part)):
         try:
-            key = f"cpbd_{side}"
-            if key not in clip.series:
-                clip.series[key] = np.array([clip_cpbd(getattr(clip, side))])
-            yield Value("cpbd", name("frame"), float(clip.series[key][0]))
+            found = clip.once(f"cpbd_{side}", lambda side=side: np.array([clip_cpbd(getattr(clip, side))]))
+            yield Value("cpbd", name("frame"), float(found[0]))
         except Undefined as failure:
             yield undefined("cpbd", name("frame"), failure.status)

@@ -6,7 +6,7 @@ from operator import attrgetter
 import numpy as np
 
 from evaluation.cards import MetricCard, Value
-from evaluation.metrics._estimate import PROTOCOL, estimate
+from evaluation.metrics._estimate import PROTOCOL, estimate, more_than_dimensions
 from evaluation.metrics._series import frechet, require_frames
 from evaluation.metrics._sums import ByClip
 
@@ -42,14 +42,10 @@ CARDS = (
 
 def fid(generated: np.ndarray, true: np.ndarray) -> float:
     """Frechet distance of features, two (N, D). Undefined: fewer than D + 1 frames, or unequal counts."""
-    require_frames(min(len(generated), len(true)), _least(true.shape[1]))
+    require_frames(min(len(generated), len(true)), more_than_dimensions(true.shape[1]))
     return frechet(generated, true)
 
 
 def set_values(clips, tools) -> Iterator[Value]:
     sides = (ByClip(clips, attrgetter(key)) for key in ("image_generated", "image_true"))
-    yield from estimate("fid_small", "frame", *sides, _least)
-
-
-def _least(dimensions: int) -> int:
-    return dimensions + 1
+    yield from estimate("fid_small", "frame", *sides, more_than_dimensions)

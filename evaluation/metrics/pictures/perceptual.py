@@ -115,6 +115,5 @@ def clip_values(clip, tools) -> Iterator[Value]:
     else:
         yield Value("lpips_small", "frame", float(clip.map_distance.mean()))
     network = tools.network("lpips")
-    if "lpips" not in clip.series:
-        clip.series["lpips"] = lpips_distance(network, clip.generated, clip.true)
-    yield Value("lpips", "frame", float(clip.series["lpips"].mean()))
+    distance = clip.once("lpips", lambda: lpips_distance(network, clip.generated, clip.true))
+    yield Value("lpips", "frame", float(distance.mean()))

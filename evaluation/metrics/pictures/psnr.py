@@ -46,9 +46,7 @@ def psnr(generated: np.ndarray, true: np.ndarray) -> np.ndarray:
 
 def of_clip(clip) -> np.ndarray:
     """PSNR per frame (T,) of a clip, computed once."""
-    if "psnr" not in clip.series:
-        clip.series["psnr"] = psnr(clip.generated, clip.true)
-    return clip.series["psnr"]
+    return clip.once("psnr", lambda: psnr(clip.generated, clip.true))
 
 
 def clip_values(clip, tools) -> Iterator[Value]:

@@ -86,9 +86,7 @@ def of_clip(clip) -> np.ndarray:
     """SSIM per frame (T,) of a clip, computed once. Undefined `frame_too_small`."""
     if min(clip.true.shape[1:3]) < 2 * RADIUS + 1:
         raise Undefined("frame_too_small")
-    if "ssim" not in clip.series:
-        clip.series["ssim"] = ssim(clip.generated, clip.true)
-    return clip.series["ssim"]
+    return clip.once("ssim", lambda: ssim(clip.generated, clip.true))
 
 
 def clip_values(clip, tools) -> Iterator[Value]:
