@@ -29,6 +29,11 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def same_content(one: Path, other: Path) -> bool:
+    """Whether two files hold the same bytes."""
+    return one.stat().st_size == other.stat().st_size and file_sha256(one) == file_sha256(other)
+
+
 def datasets_of(data: Path) -> tuple[str, ...]:
     """Names of the data sets in a data folder's manifest, sorted."""
     with open(Path(data) / "manifest.csv", encoding="utf-8-sig", newline="") as file:

@@ -8,9 +8,8 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,83 +18,14 @@ import soundfile
 from dyads.adapters.engine.camera import Planned, camera
 from dyads.adapters.engine.crop_plan import CropPlan
 from dyads.adapters.engine.options import AdaptOptions
-from dyads.adapters.pairs import Known, Member, Pair, Skipped, Source
+from dyads.adapters.engine.sounds import Sound, fitted, one_track, silences, spool
+from dyads.adapters.engine.unpack import unpacked
+from dyads.adapters.pairs import Known, Pair, Skipped, Source
 from dyads.errors import DataError
-from dyads.manifest import file_sha256
-from dyads.media.containers import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, count_audio, probe
-from dyads.media.sound import spool_audio
+from dyads.manifest import file_sha256, same_content
+from dyads.media.containers import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, probe
 from dyads.media.writer import VideoWriter
 from dyads.records import ROLES, Turn, read_turns, write_turns
-
-BLOCK = 1 << 16  # samples of sound held at a time; a multiple of the sound encoder's frame
-SILENT = 1e-4  # largest sample of a track in which nothing was recorded: -80 dB
-
-
-@dataclass(frozen=True)
-class Sound:
-    """A side's sound: raw float32 at 16 kHz in `path` (None: silence), from the video's start."""
-
-    path: Path | None
-    samples: int
-
-    def part(self, first: int, count: int) -> Iterator[np.ndarray]:
-        """So many samples from one on, in blocks; silence where there are none."""
-        with ExitStack() as stack:
-            handle = stack.enter_context(open(self.path, "rb")) if self.path else None
-            for start in range(first, first + count, BLOCK):
-                wanted = min(BLOCK, first + count - start)
-                block = np.zeros(wanted, np.float32)
-                if handle is not None and start < self.samples:
-                    handle.seek(4 * start)
-                    found = np.frombuffer(handle.read(4 * min(wanted, self.samples - start)), np.float32)
-                    block[: len(found)] = np.clip(found, -1, 1)
-                yield block
-
-    def silent(self) -> bool:
-        """Whether nothing was recorded."""
-        return all(np.abs(block).max(initial=0) < SILENT for block in self.part(0, self.samples))
-
-
-def unpacked(pair: Pair, folder: Path) -> Pair:
-    """The pair with its archived files written into a folder."""
-    if not pair.members:
-        return pair
-    places = {member.path: folder / f"{k:02d}" / Path(member.name).name for k, member in enumerate(pair.members)}
-    for member in pair.members:
-        _extract(member, places[member.path])
-    sides = {role: _placed(pair.source(role), places) for role in ROLES}
-    notes = _PlacedNotes(pair.notes, places) if pair.notes else None
-    return replace(pair, **sides, turns=places.get(pair.turns, pair.turns), notes=notes, members=())
-
-
-def _extract(member: Member, target: Path) -> None:
-    target.parent.mkdir()
-    with open(member.archive, "rb") as source, open(target, "wb") as handle:
-        source.seek(member.offset)
-        left = member.size
-        while left:
-            piece = source.read(min(left, 1 << 20))
-            if not piece:
-                raise DataError(f"{member.archive}: ends within {member.name}; fetch the archive again.")
-            handle.write(piece)
-            left -= len(piece)
-
-
-def _placed(source: Source, places: dict[Path, Path]) -> Source:
-    return replace(source, video=places.get(source.video, source.video), audio=places.get(source.audio, source.audio))
-
-
-@dataclass(frozen=True)
-class _PlacedNotes:
-    notes: object
-    places: dict
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        return self.notes.files
-
-    def read(self, place, seconds: float) -> Known:
-        return self.notes.read(lambda path: self.places.get(path, path), seconds)
 
 
 class Segment:
@@ -136,37 +66,6 @@ class Segment:
         shutil.rmtree(self.folder)
 
 
-def spool(source: Source, start: float, folder: Path, name: str) -> Sound:
-    """A side's sound from `start` on."""
-    if source.audio is None:
-        return Sound(None, 0)
-    path = folder / f"{name}.raw"
-    samples = spool_audio(source.audio, source.channel, path, source.stream)
-    first = round(start * SAMPLE_RATE)
-    if first:
-        with open(path, "rb") as handle, open(path.with_suffix(".cut"), "wb") as target:
-            handle.seek(4 * first)
-            shutil.copyfileobj(handle, target)
-        os.replace(path.with_suffix(".cut"), path)
-    return Sound(path, max(0, samples - first))
-
-
-def fitted(source: Source, sound: Sound, frames: int, end: float | None, tolerance: float) -> float:
-    """Seconds of silence added after a side's sound (below 0: left out); more than `tolerance` is a `DataError`."""
-    if source.audio is None or source.video is None:
-        return 0.0
-    off = frames / FPS - sound.samples / SAMPLE_RATE
-    if off < 0 and end is not None:
-        return 0.0  # sound of the rest of the recording
-    if abs(off) > tolerance:
-        raise DataError(
-            f"{source.audio}: the sound lasts {sound.samples / SAMPLE_RATE:.3f} s but the video {frames / FPS:.3f} s "
-            f"({frames} frames), more than {tolerance:g} s apart; give the sound of this video, the span "
-            "in which both are there (start, end), or a larger audio_tolerance."
-        )
-    return off
-
-
 def cut_turns(turns: tuple[Turn, ...], start: float, stop: float) -> list[Turn]:
     """Turns between two times, clipped and counted from `start`; one across a cut is in both parts."""
     return [
@@ -199,9 +98,9 @@ def _convert(pair: Pair, out: Path, scratch: Path, options: AdaptOptions) -> dic
     length = min(probe(source.video).duration for source in sources.values() if source.video is not None)
     known = pair.notes.read(lambda path: path, length) if pair.notes else Known()
     turns = read_turns(pair.turns) if pair.turns else known.turns
-    pair = replace(pair, mixed=_one_track(pair))
+    pair = replace(pair, mixed=one_track(pair))
     sounds = {role: spool(sources[role], pair.start + sources[role].offset, scratch, role) for role in ROLES}
-    remarks = list(known.remarks) + _silences(pair, sounds, turns, options)
+    remarks = list(known.remarks) + silences(pair, sounds, turns, options)
     cameras = {role: camera(source, *_span(pair, source), options) for role, source in sources.items()}
     counts, segments = _write(pair, cameras, sounds, scratch / "segments", options)
     plans = {role: one.plan for role, one in cameras.items()}
@@ -278,41 +177,6 @@ def _two_faces(sources: dict[str, Source], plans: dict[str, CropPlan | None]) ->
             f"{user}: both roles are cut from the same place of one recording; give a box of each person (user_box, "
             "avatar_box), or left and right (user_face, avatar_face), or the other person's own recording."
         )
-
-
-def _one_track(pair: Pair) -> bool:
-    """Whether both sides are one track: the same one of a file, or of a copy of it."""
-    user, avatar = pair.user, pair.avatar
-    if pair.mixed_audio or pair.mixed is not None or None in (user.audio, avatar.audio):
-        return pair.mixed_audio
-    return (user.stream, user.channel) == (avatar.stream, avatar.channel) and same_content(user.audio, avatar.audio)
-
-
-def same_content(one: Path, other: Path) -> bool:
-    """Whether two files hold the same bytes."""
-    return one.stat().st_size == other.stat().st_size and file_sha256(one) == file_sha256(other)
-
-
-def _silences(pair: Pair, sounds: dict[str, Sound], turns: tuple[Turn, ...], options: AdaptOptions) -> list[str]:
-    """Remarks on sides in which nothing was recorded; where a data set's own turns say otherwise it is a `Skipped`."""
-    remarks = []
-    for role in ROLES:
-        if sounds[role].path is None or not sounds[role].silent():
-            continue
-        streams = count_audio(pair.source(role).audio)
-        if streams > 1 and not pair.source(role).stream:
-            raise DataError(
-                f"{pair.source(role).audio}: the first of its {streams} audio streams is silent; choose another one "
-                f"({role}_audio: #a1), or `none` for a side without sound."
-            )
-        said = sum(turn.end - turn.start for turn in turns if turn.role == role)
-        words = f"{pair.dyad_id} {role}: its sound is silent throughout"
-        if said > 0 and pair.notes:
-            raise Skipped(f"{words}, its turns speak for {said:.1f} s; left out.")
-        if options.silent_sides == "skip":
-            raise Skipped(f"{words}; left out (option silent_sides).")
-        remarks.append(f"{role}: silent throughout")
-    return remarks
 
 
 def _write(
