@@ -1,4 +1,4 @@
-"""A dialogue's sound while it is made: one side's, from the video's start, in a temporary file, and what is wrong with it."""
+"""A dialogue's sound while it is made: a side's, in a temporary file from the video's start, and what it lacks."""
 
 import os
 import shutil
