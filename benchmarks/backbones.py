@@ -33,6 +33,7 @@ from evaluation.probes.store import PROBES, load_probe
 from training.device import limit_threads
 
 AT_ONCE, SHOWN, FRAMES = 16, 6, 125
+STILL = 1e-6  # standard deviation
 EYES_FROM, EYES_TO = 0.31, 0.62  # of the picture's height: brows and eyelids
 
 
@@ -77,7 +78,9 @@ def seen_motion(image: ImageProbe, videos: list[np.ndarray], truths: list[np.nda
     """How well the image reader's features tell the true coefficients (T, 17) of people it never saw."""
     told = [image.motion(torch.relu(image.look(channels_first(video))[0])).numpy() for video in videos]
     pairs = [(np.concatenate(told)[:, [k]], np.concatenate(truths)[:, [k]]) for k in range(truths[0].shape[1])]
-    return {"motion_correlation": round(float(np.mean([pearson(a, b) for a, b in pairs])), 3)}
+    # a reading that stands still tells nothing; a coefficient that does cannot be told
+    found = [pearson(a, b) if a.std() > STILL else 0.0 for a, b in pairs if b.std() > STILL]
+    return {"motion_correlation": round(float(np.mean(found)), 3)}
 
 
 @torch.no_grad()
