@@ -31,6 +31,8 @@ STATUSES = {
     "no_truth": "the data set has no true coefficients or oracle, or the probe has no named coefficients",
     "not_finite": "the computation overflowed or divided by zero",
     "weights_missing": "no weights file was given for this network",
+    "no_user": "no video of the person talked to was given",
+    "no_mesh": "nobody read points of these faces: of a drawn world the motion probe reads in the mesh's place",
     "not_timed": "nothing beside the video says how long it took to generate",
     "no_judge": "nobody has rated this method's videos",
     "no_rating": "the judge gave this video no rating, or rated another version of it",

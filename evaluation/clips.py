@@ -22,6 +22,7 @@ GROUPS = {
     "eyes": COEFFICIENTS[EYES],
 }
 MOTION_PARTS = (*GROUPS, "all")
+PASSING = ("points_", "vertices_")  # features of 468 points a frame, 22 kB in all
 EXPRESSION_PARTS = {
     "smile": ("smile",),
     "brows": ("brow_raise", "brow_furrow", "brow_inner"),
@@ -103,6 +104,11 @@ class Clip:
         if not self.names:
             return None
         return motion[:, columns(self.names, GROUPS[part])]
+
+    def drop_pictures(self) -> None:
+        """Let go of what only the clip's own metrics ask for: frames, sound, and points and shapes of the faces."""
+        self.generated = self.true = self.audio = None
+        self.features = {key: found for key, found in self.features.items() if not key.startswith(PASSING)}
 
     def once(self, key: str, find: Callable[[], np.ndarray]) -> np.ndarray:
         """A metric's values frame by frame: what `find` gives the first time, or what somebody put there before."""

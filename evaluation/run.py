@@ -95,7 +95,7 @@ def measure(
             else:
                 values = [undefined(*pair, clip.status) for pair in promised(cards)]
             rows += [(clip.dyad_id, value) for value in values]
-        clip.generated = clip.true = clip.audio = None
+        clip.drop_pictures()
         kept.append(clip)
     if of_set:
         rows += set_rows(kept, [clip.status for clip in kept], tools, wanted)

@@ -24,8 +24,14 @@ for training loops with the same values, mergeable over processes, are in `evalu
 **Symbols.** $x$ user, $y$ true avatar, $\\hat y$ generated avatar, as motion coefficients of $T$ frames and $D$
 dimensions; $f$ and $\\hat f$ true and generated frames; $N$ clips; $r$ Pearson's correlation; $j$ the mouth's opening.
 
-**Parts.** *expression* (smile, brows, cheek), *pose* (head), *lips*, *eyes*, and *all* coefficients together. On
-recorded data the motion probe's dimensions have no names, and only *all* is measured.
+**Parts.** *expression* (smile, brows, cheek), *pose* (head), *lips*, *eyes*, and *all* coefficients together. Motion
+is read by the study's own probe in a drawn world, and by the mesh of 468 points in recordings (there with 50 numbers
+of its fixed basis in *expression* and *all*); of a PCA's dimensions, which have no names, only *all* is measured.
+
+**Points.** What asks for points on the face (M-LMD and the like, LVE, FDD, MOD, blinks, beats, E-FID) has values where
+the mesh reads: in studies of recordings and in `evaluation.score`, the same in both. In a study of the drawn world it
+says `no_mesh`: to read the points of every video would take about as long as all the rest (10 ms a frame);
+`evaluation.score` on the study's videos and its true ones tells them.
 
 **Orders.** Every card names the controls that the metric must order, and those it cannot tell apart: *truth*, the true
 video encoded once more; *VAE*, the true video through the autoencoder; *frozen*, the reference image throughout;

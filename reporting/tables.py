@@ -154,7 +154,7 @@ def unmeasured(table: pd.DataFrame, columns) -> dict[tuple[MetricCard, str], str
     found = {}
     for card, part in columns:
         states = set(table[f"{card.name}/{part}_status"]) - {"not_run", "missing_video", "length_mismatch"}
-        if len(states) == 1 and states <= {"weights_missing", "no_truth"}:
+        if len(states) == 1 and states <= {"weights_missing", "no_truth", "no_mesh"}:
             found[card, part] = states.pop()
     return found
 

@@ -58,10 +58,10 @@ def interocular(points: np.ndarray) -> float:
 
 def of_clip(clip: Any, side: str) -> np.ndarray:
     """The 468 points (T, 468, 3) in pixels of the true picture's size that the mesh reader found in the `generated`
-    or `true` video; NaN where there was no face. Undefined `weights_missing`: no such reader looked at this clip."""
+    or `true` video; NaN where there was no face. Undefined `no_mesh`: no such reader looked at this clip."""
     points = clip.features.get(f"points_{side}")
     if points is None:
-        raise Undefined("weights_missing")
+        raise Undefined("no_mesh")
     return np.asarray(points, np.float64)
 
 

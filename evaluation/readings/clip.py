@@ -28,6 +28,8 @@ from evaluation.probes.mesh import MeshProbe
 from evaluation.probes.store import PROBES, load_probe
 from evaluation.readings import lip_sync, voice
 from evaluation.readings.known import TRUE_KEYS, Known
+from evaluation.readings.mesh import KEYS as MESH_KEYS
+from evaluation.readings.mesh import mesh_readings
 from faces import Coefficients
 from faces.finding import eyes, track
 from training.device import pick_device
@@ -90,10 +92,11 @@ def load_tools(
     read_by = [module.__file__ for module in (frames, motion, pca, mesh, eyes, track)]
     code = [content_hash(file) for file in (*read_by, inspect.getfile(Coefficients))]
     folder = probes["motion"].parent / "readings" if keep else None
+    kept = MESH_KEYS if isinstance(loaded["motion"][0], MeshProbe) else TRUE_KEYS
     tools = Tools(
         probes={name: probe.to(device) for name, (probe, _) in loaded.items()},
         networks=load_networks(weights, device),
-        known=Known(folder, content_hash(probes["motion"]), *data_key, *code, keys=_true_keys(loaded["motion"][0])),
+        known=Known(folder, content_hash(probes["motion"]), *data_key, *code, keys=kept),
     )
     if isinstance(tools.probes["motion"], MeshProbe):
         tools.networks["dlib"] = DlibIdentity()
@@ -127,11 +130,6 @@ def refuse_names(probe: nn.Module, meta: dict, manifest: str, datasets: tuple[st
         probe.names = ()
 
 
-def _true_keys(probe: nn.Module) -> tuple[str, ...]:
-    """What is kept of true videos: the mesh's readings need the person's neutral face too."""
-    return (*TRUE_KEYS, "neutral") if isinstance(probe, MeshProbe) else TRUE_KEYS
-
-
 def read_clip(dyad: Dyad, video: Path, tools: Tools, absent: str = "missing_video") -> Clip:
     """Decode one dialogue and let the probes read it; a missing or unfit generated video becomes a status.
 
@@ -154,8 +152,9 @@ def read_clip(dyad: Dyad, video: Path, tools: Tools, absent: str = "missing_vide
     if resized:
         generated = read_video(video, size=true.shape[1:3])
     probe = tools.probes["motion"]
+    points: dict[str, np.ndarray] = {}
     if isinstance(probe, MeshProbe):
-        read = _mesh_motion(probe, tools.known, dyad.dyad_id, arrays, generated, known)
+        read, points = mesh_readings(probe, tools.known, dyad.dyad_id, arrays, generated, known)
     else:
         read = _probe_motion(probe, tools.known, dyad.dyad_id, arrays, generated, known)
     truth = read_truth(dyad)
@@ -175,6 +174,7 @@ def read_clip(dyad: Dyad, video: Path, tools: Tools, absent: str = "missing_vide
         people=(dyad.avatar.subject_id, dyad.user.subject_id),
         groups=getattr(probe, "groups", None),
         valid=_valid(read),
+        features=points,
         **read,
     )
     if count > voice.SHORTEST:
@@ -201,25 +201,6 @@ def _probe_motion(probe, store: Known, dyad_id: str, arrays, generated: np.ndarr
         }
         store.put(dyad_id, known)
     return {**known, "motion_generated": probe.read(generated, arrays.reference)}
-
-
-def _mesh_motion(
-    probe: MeshProbe, store: Known, dyad_id: str, arrays, generated: np.ndarray, known: dict | None
-) -> dict:
-    """Motion that the mesh reads: avatar and user each against their own neutral face in the true recording."""
-    if known is None:
-        true, user = probe.track(arrays.avatar_frames), probe.track(arrays.user_frames)
-        neutral = probe.neutral(true)
-        known = {
-            "motion_true": probe.read_track(true, neutral),
-            "motion_user": probe.read_track(user, probe.neutral(user)),
-            "motion_reference": probe.read_track(probe.track(arrays.reference[None]), neutral)[0],
-            "neutral": np.full((468, 3), np.nan, np.float32) if neutral is None else neutral,
-        }
-        store.put(dyad_id, known)
-    neutral = known["neutral"] if np.isfinite(known["neutral"]).all() else None
-    motion = {key: known[key] for key in TRUE_KEYS}
-    return {**motion, "motion_generated": probe.read_track(probe.track(generated), neutral)}
 
 
 def _valid(read: dict[str, np.ndarray]) -> np.ndarray | None:

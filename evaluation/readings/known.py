@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load_file
 
 from dyads.errors import DataError
 from dyads.files import write_arrays
@@ -45,3 +46,24 @@ class Known:
         """Write what is new; of two processes at once, the later file stays, and both are complete."""
         if self.added and self.path is not None:
             write_arrays(self.path, self.readings)
+
+
+class KnownPoints:
+    """Points (T, 468, 3) of true faces beside a reader's other readings, a file a dialogue: 6 kB a frame."""
+
+    def __init__(self, known: Known) -> None:
+        self.folder = known.path.with_suffix("") if known.path else None
+
+    def get(self, dyad_id: str) -> np.ndarray | None:
+        """A dialogue's points, if they are there. DataError: the file is damaged."""
+        path = self.folder / f"{dyad_id}.safetensors" if self.folder else None
+        if path is None or not path.is_file():
+            return None
+        try:
+            return load_file(path)["points"]
+        except (SafetensorError, KeyError) as error:
+            raise DataError(f"{path}: cannot be read ({error}); delete it.") from error
+
+    def put(self, dyad_id: str, points: np.ndarray) -> None:
+        if self.folder:
+            write_arrays(self.folder / f"{dyad_id}.safetensors", {"points": points})

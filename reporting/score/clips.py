@@ -10,6 +10,7 @@ from dyads.media.containers import FPS, SAMPLES_PER_FRAME
 from evaluation.cards import OK
 from evaluation.clips import Clip
 from evaluation.networks.syncnet import SyncNet
+from evaluation.probes.mesh import MeshProbe
 from faces.voice import speech
 from reporting.score.frames import first
 from reporting.score.items import Item
@@ -17,17 +18,14 @@ from reporting.score.videos import Reader, Video, track_of
 
 LEAST_SHARE = 0.9  # of the frames must show every face that is compared
 COMMON_SHARE = 0.5  # of the longer video that a common part must have
-GROUPS = {"lips": faces.LIPS, "expression": faces.EXPRESSION, "eyes": faces.EYES, "pose": faces.POSE}
-PARTS = {part: tuple(map(faces.NAMES.index, names)) for part, names in GROUPS.items()}
-PARTS["all"] = tuple(sorted(column for columns in PARTS.values() for column in columns))
-BASIS = tuple(map(faces.NAMES.index, faces.BASIS))
 # What a video says of itself. Other metrics compare with a truth.
 ALONE = ("cpbd", "blink_rate", "blink_duration", "beat_align", "lip_stability", "var", "lse_")
 
 
 @dataclass
 class Pair:
-    """One name in one system: the clip, and what was said about its files. `alone`: there is no truth."""
+    """One name in one system: the clip, and what was said about its files. `alone`: there is no truth; `answers`: the
+    user's side is there."""
 
     item: Item
     system: str
@@ -36,6 +34,7 @@ class Pair:
     notes: list[str]
     frames: int = 0
     wanted: int = 0
+    answers: bool = False
 
 
 def cut(video: Video, frames: int) -> Video:
@@ -105,7 +104,7 @@ def make_pair(
     if user is not None:
         videos["user"] = cut(user, count)
     clip, said = _clip(item, videos, reader, count)
-    return Pair(item, system, clip, alone, notes + said, len(generated), count)
+    return Pair(item, system, clip, alone, notes + said, len(generated), count, user is not None)
 
 
 def _clip(item: Item, videos: dict[str, Video], reader: Reader, count: int) -> tuple[Clip, list[str]]:
@@ -123,7 +122,7 @@ def _clip(item: Item, videos: dict[str, Video], reader: Reader, count: int) -> t
         true=true.frames,
         audio=np.zeros(count * SAMPLES_PER_FRAME, np.float32) if sound is None else sound,
         features=features,
-        groups=PARTS if names else None,
+        groups=MeshProbe.groups if names else None,
         valid=valid,
         **motion,
     )
@@ -165,7 +164,6 @@ def _motion(videos: dict[str, Video], notes: list[str]):
             notes.append(f"{videos[side].path.name}: a face is seen in {track.coverage:.0%} of the frames")
         if side != "user":
             features[f"vertices_{side}"] = faces.aligned_points(track, person).astype(np.float32)
-            features[f"basis_{side}"] = found.values[:, BASIS]
     motion.setdefault("motion_user", np.full_like(motion["motion_true"], np.nan))
     motion["motion_reference"] = np.nan_to_num(motion["motion_true"][int(np.argmax(tracks["true"].found))])
     return motion, features, tuple(faces.NAMES), None if valid.all() else valid

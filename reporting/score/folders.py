@@ -38,6 +38,7 @@ TOGETHER = 3  # systems whose videos of one name are held at the same time
 PICTURES = ("psnr", "ssim", "perceptual", "fid", "fvd", "cpbd", "sync", "csim")  # which need no mesh of the face
 # What only a study has: its own probes, timings and ratings, sets of people, the truth, and where clips meet.
 STUDY_ONLY = ("fid_small", "fvd_small", "speed", "efficiency", "e_appro", "rdgg", "expression", "nods", "clip_border")
+OF_THE_USER = ("rpcc", "tlcc", "paired_fd", "rdgg")  # how metrics begin that ask whom the avatar answers
 FILES = ("name", "system", "status", "frames", "scored_frames", "notes")
 
 
@@ -58,7 +59,7 @@ def load(weights: dict[str, str], metrics: tuple[str, ...]) -> Tools:
                 f"--weights {slot}: {path} is no file; `python -m evaluation.weights list` says what to get."
             )
         verified(known_network(slot), path)
-    shipped = {"dlib": DlibIdentity()} if "csim" in metrics else {}
+    shipped = {"dlib": DlibIdentity()} if {"csim", "aed"} & set(metrics) else {}
     return Tools(networks=load_networks(weights, pick_device()) | shipped)
 
 
@@ -149,17 +150,16 @@ def rows_of(scorer: Scorer, metrics: tuple[str, ...], bar: bool) -> list[tuple[s
     for pair, clip in scorer.clips(scorer.found.items, shown):
         values, clips = measure(iter([clip]), scorer.reader.tools, metrics)
         per_clip = [(name, value) for name, value in values if name != WHOLE_SET]
-        rows += [(pair.system, name, _alone(value) if pair.alone else value) for name, value in per_clip]
-        for side in ("generated", "true"):  # no metric of the set asks for them, and they are most of the memory
-            for name in ("points", "vertices"):
-                clips[0].features.pop(f"{name}_{side}", None)
+        rows += [(pair.system, name, _without(value, pair.alone, pair.answers)) for name, value in per_clip]
         kept[pair.system].append((pair, clips[0]))
     shown.close()
     for system, own in kept.items():
-        clips = [clip for pair, clip in own if clip.status == OK and not pair.alone]
-        if not clips:
+        pairs = [(pair, clip) for pair, clip in own if clip.status == OK and not pair.alone]
+        if not pairs:
             continue
-        rows += [(system, WHOLE_SET, value) for value in _set_values(clips, scorer.reader.tools, metrics)]
+        answers, clips = all(pair.answers for pair, _ in pairs), [clip for _, clip in pairs]
+        values = _set_values(clips, scorer.reader.tools, metrics)
+        rows += [(system, WHOLE_SET, _without(value, False, answers)) for value in values]
     return rows
 
 
@@ -171,14 +171,20 @@ def _set_values(clips: list[Clip], tools: Tools, metrics: tuple[str, ...]) -> It
             yield from collect(getattr(module, "set_values", None), clips, tools, own)
 
 
-def _alone(value: Value) -> Value:
-    """A value of a video that has no truth."""
+def _without(value: Value, alone: bool, answers: bool) -> Value:
+    """A value of a video that has no truth, or of one whose user nobody gave."""
     own = (
         value.metric.startswith(ALONE)
         and not value.part.endswith("_truth")
         and not value.metric.startswith("lse_offset_t")
     )
-    return value if own or value.status != OK else undefined(value.metric, value.part, "no_truth")
+    if value.status not in (OK, "not_finite"):
+        return value
+    if alone and not own:
+        return undefined(value.metric, value.part, "no_truth")
+    if not answers and value.metric.startswith(OF_THE_USER):
+        return undefined(value.metric, value.part, "no_user")
+    return value
 
 
 def table_of(rows: list[tuple[str, str, Value]]) -> pd.DataFrame:

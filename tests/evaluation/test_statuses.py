@@ -65,7 +65,8 @@ def statuses(*clips: Clip, estimates: bool = False) -> dict[tuple[str, str, str]
 def test_a_good_clip_defines_everything_but_what_needs_weights():
     found = statuses(*(make_clip(number, f"clip{number}") for number in range(10)))
     bad = {(metric, status) for (_, metric, _), status in found.items() if status != OK}
-    wanted = {(metric, "weights_missing") for metric in (*OF_NETWORKS, *OF_FACES)}
+    wanted = {(metric, "weights_missing") for metric in (*OF_NETWORKS, "aed", "aed_dlib")}
+    wanted |= {(metric, "no_mesh") for metric in OF_FACES}
     wanted |= {("rdgg", "too_few_frames"), ("cpbd", "frame_too_small")}
     assert bad == wanted
 
@@ -126,7 +127,7 @@ OF_FACES = {
     card.name
     for name, module in modules().items()
     for card in module.CARDS
-    if module.__name__.split(".")[2] in ("landmarks", "meshes") or name in ("e_fid", "aed")
+    if module.__name__.split(".")[2] in ("landmarks", "meshes") or name == "e_fid"
 }
 OF_MOTION = {
     *ERRORS,
@@ -142,7 +143,7 @@ def test_every_motion_metric_is_known_to_these_tests():
     others = {"expression_correlation", "expression_amplitude", "expression_valence", "fid_small"}
     others |= {"nod_correlation", "nod_delay"}  # of places where a nod is due, see test_nods.py
     others |= {"rdgg"}  # of minutes, see test_rdgg.py
-    others |= OF_FACES & reads
+    others |= (OF_FACES | {"aed", "aed_dlib"}) & reads
     assert reads - OF_MOTION - OF_FEATURES == others
 
 
@@ -287,6 +288,7 @@ SITUATIONS = {  # of every status, clips that come to it
     "no_voice": lambda: [changed(frames=10 * T)],
     "not_finite": lambda: [changed(motion_generated=np.full((T, D), np.inf, np.float32))],
     "weights_missing": lambda: [make_clip()],
+    "no_mesh": lambda: [make_clip()],
     "not_timed": lambda: [changed(timing=None)],
     "no_judge": lambda: [changed(rating=None)],
     "no_rating": lambda: [changed(rating=Rating(None))],
@@ -295,8 +297,9 @@ SITUATIONS = {  # of every status, clips that come to it
     "no_nod": lambda: [changed(truth=replace(make_clip().truth, expected=make_clip().truth.avatar[:1].repeat(T, 0)))],
     "no_regions": lambda: [changed(features={f"vertices_{s}": np.zeros((T, 9, 3)) for s in ("generated", "true")})],
 }
-# see test_tables.py, test_missing_rows_and_seeds_stay_in_sight; test_rdgg.py; test_coefficients.py
-OF_TABLES = {"not_run", "too_few_people", "no_pictures"}
+# see test_tables.py, test_missing_rows_and_seeds_stay_in_sight; test_rdgg.py; test_coefficients.py;
+# test_score_folders.py
+OF_TABLES = {"not_run", "too_few_people", "no_pictures", "no_user"}
 
 
 def changed(**parts) -> Clip:

@@ -144,11 +144,14 @@ def test_other_lengths_are_refused_or_scored_on_the_common_part(folders: Path, t
     found = files(tmp_path / "no")["short", "one"]
     assert found["status"] == "length_mismatch" and "57 frames at 25 fps, the truth 60" in found["notes"]
     assert "--common" in found["notes"] and not (tmp_path / "no" / "rows.csv").exists()
-    assert run(tmp_path / "yes", *given, "--common") == 0
+    assert run(tmp_path / "yes", *given, "--common", metrics=(*QUICK, "rpcc")) == 0
     found = files(tmp_path / "yes")["short", "one"]
     assert (found["status"], found["frames"], found["scored_frames"]) == ("ok", "57", "57")
     assert "the first 57 are scored" in found["notes"]
-    assert values(tmp_path / "yes").loc[("short", "one", "psnr", "frame"), "value"] > 25
+    rows = values(tmp_path / "yes")
+    assert rows.loc[("short", "one", "psnr", "frame"), "value"] > 25
+    for clip, metric in (("one", "rpcc"), ("*", "rpcc_pooled")):
+        assert rows.loc[("short", clip, metric, "pose"), "status"] == "no_user"
 
 
 def test_a_video_without_a_truth_has_what_needs_none(folders: Path, tmp_path: Path):

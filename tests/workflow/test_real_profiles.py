@@ -82,4 +82,4 @@ def test_drawn_recordings_have_every_value_and_a_report(drawn):
 def test_without_a_truth_the_oracle_says_so(drawn):
     """Not that its video is missing."""
     said = Counter(row["status"] for row in table(drawn / "metrics/oracle/seed0.csv"))
-    assert set(said) <= {"no_truth", "not_timed", "no_judge", "weights_missing"} and said["no_truth"], said
+    assert set(said) <= {"no_truth", "not_timed", "no_judge", "weights_missing", "no_mesh"} and said["no_truth"], said

@@ -7,8 +7,9 @@ import numpy as np
 from evaluation.cards import MetricCard, Value, undefined
 from evaluation.metrics._features import features
 from evaluation.metrics._series import Undefined, require_frames
+from evaluation.networks import dlib_identity
 
-READERS = {"aed": "openface", "aed_dlib": "identity_dlib"}
+READERS = {"aed": "openface", "aed_dlib": "dlib"}
 
 
 def aed(generated: np.ndarray, true: np.ndarray) -> float:
@@ -55,7 +56,13 @@ def _card(name: str, label: str, reader: str, unit: str, high: float) -> MetricC
 
 CARDS = (
     _card("aed", "AED", "OpenFace's 128 numbers, given per video (`openface` of its .npz)", "1", 4.0),
-    _card("aed_dlib", "AED (dlib)", "dlib's 128 numbers of every fifth frame, aligned", "1", float("inf")),
+    _card(
+        "aed_dlib",
+        "AED (dlib)",
+        f"dlib's 128 numbers of every {dlib_identity.STRIDE}th frame, aligned",
+        "1",
+        float("inf"),
+    ),
 )
 
 

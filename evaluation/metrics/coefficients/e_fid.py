@@ -51,11 +51,14 @@ CARDS = (
 
 
 def expressions(clip, side: str) -> np.ndarray:
-    """(T, D) of one side: given ones first, else the reader's basis. Undefined `weights_missing` without either."""
-    for name in (f"given_{side}", f"basis_{side}"):
-        if clip.features.get(name) is not None:
-            return np.asarray(clip.features[name], np.float64)
-    raise Undefined("weights_missing")
+    """(T, D) of one side: given ones first, else the mesh's basis among the motion. Undefined `no_mesh`: neither."""
+    given = clip.features.get(f"given_{side}")
+    if given is not None:
+        return np.asarray(given, np.float64)
+    columns = [place for place, name in enumerate(clip.names) if name.startswith("basis_")]
+    if not columns:
+        raise Undefined("no_mesh")
+    return np.asarray(getattr(clip, f"motion_{side}")[:, columns], np.float64)
 
 
 def set_values(clips, tools) -> Iterator[Value]:

@@ -38,10 +38,10 @@ def pairs_of(clip: Any, vertices: int) -> np.ndarray:
 
 
 def meshes(clip: Any, region: str) -> tuple[np.ndarray, np.ndarray]:
-    """Generated and true vertices (T, V, 3) of a region. Undefined `weights_missing`: nobody gave or read meshes."""
+    """Generated and true vertices (T, V, 3) of a region. Undefined `no_mesh`: nobody gave or read meshes."""
     found = [clip.features.get(f"vertices_{side}") for side in ("generated", "true")]
     if any(item is None for item in found):
-        raise Undefined("weights_missing")
+        raise Undefined("no_mesh")
     given = clip.features.get(f"region_{region}")
     if region == "all":
         chosen = slice(None)
