@@ -1,26 +1,32 @@
 """Make an avatar's video from one's own files: `python -m echo_model.commands.generate --help`."""
 
 import argparse
+import math
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from tqdm import tqdm
 
+from dyads.adapters.engine.camera import Planned
 from dyads.adapters.engine.options import AdaptOptions
 from dyads.adapters.engine.planning import crop_plan
+from dyads.adapters.engine.sounds import Sound, spool
 from dyads.adapters.face_crop import apply_crop, centre_crop, picture_crop
 from dyads.adapters.pairs import Source
 from dyads.contract import FPS
 from dyads.errors import ConfigError, run_cli
-from dyads.media.containers import probe
+from dyads.media.containers import SAMPLE_RATE, probe
 from dyads.media.pictures import read_picture
-from dyads.media.regions import iter_views
-from dyads.media.sound import read_audio
-from dyads.media.video import write_video
-from dyads.records import read_turns
+from dyads.media.writer import VideoWriter
+from dyads.records import Turn, read_turns
 from echo_model.backbones.audio import FRAME
-from echo_model.pretrained import Echo, clips_of
+from echo_model.pretrained import Echo
+from echo_model.stream import EchoStream
 from training.device import pick_device
 
 
@@ -29,28 +35,43 @@ def face(image: np.ndarray, size: int, name: str, crop: bool) -> np.ndarray:
     return apply_crop(image, picture_crop(image, name) if crop else centre_crop(image), size)
 
 
-def read_user(path: Path, size: int, crop: bool) -> np.ndarray:
-    """The user's face, uint8 (T, size, size, 3), at 25 fps, in a crop that follows it; DataError without a face."""
-    plan = crop_plan(Source("user", path, None), 0.0, None, AdaptOptions(crop="tracked" if crop else "centre"))
-    return np.stack([view.square(*plan.at(k), size) for k, view in enumerate(iter_views(path))])
+def user_pictures(path: Path, size: int, crop: bool) -> Iterator[np.ndarray]:
+    """The user's face, uint8 (size, size, 3), at 25 fps, in a crop that follows it; DataError without a face."""
+    source = Source("user", path, None)
+    plan = crop_plan(source, 0.0, None, AdaptOptions(crop="tracked" if crop else "centre"))
+    return Planned(source, 0.0, None, plan).pictures(size)
 
 
-def read_user_sound(path: Path, sound: Path | None, frames: int) -> np.ndarray:
-    """The user's voice as long as the video; silence where the file has no sound track."""
-    if sound is None and not probe(path).has_audio:
-        print(f"{path} has no sound track: the user is taken as silent.")
-        return np.zeros(frames * FRAME, np.float32)
-    return stretch(read_audio(sound or path), frames)
+def sounds_of(user: Path, user_audio: Path | None, avatar_audio: Path, scratch: Path) -> tuple[Sound, Sound]:
+    """Both voices, in temporary files; the user's is silence where the file has no sound track."""
+    if user_audio is None and not probe(user).has_audio:
+        print(f"{user} has no sound track: the user is taken as silent.")
+        heard = Sound(None, 0)
+    else:
+        heard = spool(Source("user", None, user_audio or user), 0.0, scratch, "user")
+    voice = spool(Source("avatar", None, avatar_audio), 0.0, scratch, "avatar")
+    seconds, spoken = probe(user).duration, voice.samples / SAMPLE_RATE
+    if seconds and abs(spoken - seconds) > 2 / FPS:
+        print(
+            f"{avatar_audio} lasts {spoken:.2f} s and {user} {seconds:.2f} s: the video's length is kept, the voice "
+            "cut or followed by silence."
+        )
+    return heard, voice
 
 
-def stretch(audio: np.ndarray, frames: int) -> np.ndarray:
-    """Cut, or continued by silence, to the frames' length."""
-    audio = audio[: frames * FRAME]
-    return np.pad(audio, (0, frames * FRAME - len(audio)))
+def clips_from(
+    stream: EchoStream, pictures: Iterator[np.ndarray], heard: Sound, voice: Sound, turns: Sequence[Turn]
+) -> Iterator[np.ndarray]:
+    """The avatar's frames, clip after clip, while the user's are read."""
+    first = 0
+    while seen := list(islice(pictures, stream.model.clip)):
+        sounds = (np.concatenate(list(each.part(first * FRAME, len(seen) * FRAME))) for each in (heard, voice))
+        yield stream.step(np.stack(seen), *sounds, () if first else turns)
+        first += len(seen)
 
 
-def check_out(path: Path) -> None:
-    """ConfigError, before any work, where no video can be written."""
+def check_out(path: Path) -> Path:
+    """The folder, already there, that it will lie in; ConfigError, before any work, where no video can be written."""
     if path.is_dir():
         raise ConfigError(f"--out {path} is a folder; name a file in it, such as {path / 'avatar.mp4'}.")
     if path.suffix.lower() not in (".mp4", ".mov", ".mkv"):
@@ -58,6 +79,7 @@ def check_out(path: Path) -> None:
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise ConfigError(f"--out {path} cannot be written: {folder} is no folder that this user may write to.")
+    return folder
 
 
 def main() -> None:
@@ -75,25 +97,24 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.steps is not None and arguments.steps < 1:
         raise ConfigError(f"--steps is {arguments.steps}, but sampling needs at least one step.")
-    check_out(arguments.out)
+    place = check_out(arguments.out)
     echo = Echo.from_pretrained(arguments.checkpoint, map_location=str(pick_device(None)))
     size, crop = echo.vae.options.size, not arguments.no_crop
     reference = face(read_picture(arguments.reference), size, str(arguments.reference), crop)
-    frames = read_user(arguments.user, size, crop)
-    heard = read_user_sound(arguments.user, arguments.user_audio, len(frames))
-    voice = read_audio(arguments.avatar_audio)
-    if abs(len(voice) / FRAME - len(frames)) > 1:
-        print(
-            f"{arguments.avatar_audio} lasts {len(voice) / FRAME / FPS:.2f} s and {arguments.user} "
-            f"{len(frames) / FPS:.2f} s: the video's length is kept, the voice cut or followed by silence."
-        )
-    voice = stretch(voice, len(frames))
+    pictures = user_pictures(arguments.user, size, crop)
     turns = read_turns(arguments.turns) if arguments.turns else ()
     stream = echo.stream(reference, arguments.seed, **({} if arguments.steps is None else {"steps": arguments.steps}))
-    clips = clips_of(stream, frames, heard, voice, turns)
-    made = list(tqdm(clips, "generate", -(-len(frames) // echo.model.clip), unit="clip", disable=None))
-    write_video(arguments.out, np.concatenate(made), voice)
-    print(f"{arguments.out}: {len(frames)} frames of {size}x{size}, with sound")
+    with ExitStack() as stack:  # memory does not grow with the recording: sound lies in files, frames go as they come
+        scratch = Path(stack.enter_context(TemporaryDirectory(prefix=".sound.", dir=place)))
+        heard, voice = sounds_of(arguments.user, arguments.user_audio, arguments.avatar_audio, scratch)
+        writer = stack.enter_context(VideoWriter(arguments.out, size, size))
+        clips = clips_from(stream, pictures, heard, voice, turns)
+        expected = math.ceil(probe(arguments.user).duration * FPS / echo.model.clip) or None
+        for clip in tqdm(clips, "generate", expected, unit="clip", disable=None):
+            for picture in clip:
+                writer.write(picture)
+        writer.finish(voice.part(0, writer.count * FRAME))
+    print(f"{arguments.out}: {writer.count} frames of {size}x{size}, with sound")
 
 
 if __name__ == "__main__":

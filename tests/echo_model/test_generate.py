@@ -8,13 +8,16 @@ from PIL import Image
 from skimage import data as pictures
 from small_networks import SAMPLING, networks
 
+from dyads.adapters.engine.camera import Planned
 from dyads.errors import ConfigError, DataError
 from dyads.media.containers import probe
 from dyads.media.sound import read_audio, write_wav
 from dyads.media.video import read_video, write_video
+from dyads.media.writer import VideoWriter
 from dyads.records import Turn, write_turns
 from echo_model.commands.generate import main
 from echo_model.pretrained import Echo
+from echo_model.stream import EchoStream
 
 
 @pytest.fixture
@@ -47,6 +50,19 @@ def test_a_video_as_long_as_the_users_with_the_avatars_voice(files, monkeypatch)
     assert probe(out).frames == 30 and read_video(out).shape[1:] == (64, 64, 3)
     heard, spoken = read_audio(out), read_audio(files / "voice.wav")
     assert np.corrcoef(heard[: len(spoken)], spoken[: len(heard)])[0, 1] > 0.5
+
+
+def test_frames_go_as_they_come(files, monkeypatch):
+    """Memory does not grow with a recording: a clip is made and written before the next one is read."""
+    read, asked, written = [], [], []
+    pictures, step, write = Planned.pictures, EchoStream.step, VideoWriter.write
+    monkeypatch.setattr(Planned, "pictures", lambda *given: (read.append(1) or each for each in pictures(*given)))
+    monkeypatch.setattr(EchoStream, "step", lambda *given: asked.append((len(read), len(written))) or step(*given))
+    monkeypatch.setattr(VideoWriter, "write", lambda *given: written.append(1) or write(*given))
+    run(files, monkeypatch)
+    clip = Echo.from_pretrained(files / "echo").model.clip
+    assert clip < 30 and asked == [(min(start + clip, 30), start) for start in range(0, 30, clip)]
+    assert not list(files.glob(".*"))  # the sound's files are gone
 
 
 def test_a_silent_user_and_a_short_voice_work_and_are_said(files, monkeypatch, capsys):
