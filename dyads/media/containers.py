@@ -134,6 +134,18 @@ def probe(path: Path | str) -> MediaInfo:
         )
 
 
+def uneven(path: Path | str, fps: float = FPS, most: float = 0.01) -> bool:
+    """Whether a picture lies more than `most` seconds beside its place at `fps`, by the packets' times: nothing is
+    decoded. What a header calls 25 frames a second may be so on average alone."""
+    with opened(path) as container:
+        stream = video_stream(container, path)
+        packets = container.demux(stream)
+        times = sorted(
+            float(packet.pts * stream.time_base) for packet in packets if packet.size and packet.pts is not None
+        )
+    return any(abs(time - times[0] - place / fps) > most for place, time in enumerate(times))
+
+
 def decoded(container, stream, path) -> Iterator[tuple[float, float, av.VideoFrame]]:
     """(time, duration, frame) in presentation order; corrupt data is an error, never a grey picture."""
     nominal = float(1 / stream.average_rate) if stream.average_rate else 1 / FPS

@@ -94,8 +94,11 @@ def make_pair(
     if user is not None and len(user) < count:
         notes.append(f"{user.path.name}: {len(user)} frames are fewer than {count}; the user's side is left out")
         user = None
-    if abs(generated.source_fps - FPS) > 1e-3:
-        notes.append(f"{generated.path.name}: {generated.source_fps:g} fps, taken at {FPS} by timestamps")
+    for video in (generated, true, user):
+        if video is not None and (abs(video.source_fps - FPS) > 1e-3 or video.uneven):
+            rate = f"{video.source_fps:g} fps" if abs(video.source_fps - FPS) > 1e-3 else "frames at uneven times"
+            side = "" if video is generated else "the truth, " if video is true else "the user, "
+            notes.append(f"{side}{video.path.name}: {rate}, taken at {FPS} by timestamps")
     if true is not None and generated.source_size != true.source_size:
         sizes = ["{1}x{0}".format(*video.source_size) for video in (generated, true)]
         notes.append(f"{generated.path.name}: {sizes[0]}, rescaled to the truth's {sizes[1]}")

@@ -8,6 +8,7 @@ either, for fewer clips would be another test set. Files of no test dialogue are
 
 import argparse
 import csv
+import glob
 import io
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from dyads.files import write_text
 from dyads.media.containers import FPS, probe
 from dyads.media.video import iter_video
 from evaluation.run import main as measure
+from reporting.score.items import SUFFIXES
 from reporting.tables import main as tables
 
 COLUMNS = ("file", "dyad_id", "status", "fps", "width", "height", "frames", "wanted_frames", "note")
@@ -25,16 +27,21 @@ UNEVEN = 0.01  # seconds that a frame may lie beside its place at 25 a second
 SCORED = ("ok", "resampled", "rescaled")
 
 
+def times_of(path: Path) -> list[float]:
+    """Times of a video's frames as they will be decoded: of one cut by stream copy the header counts others."""
+    return list(iter_video(path, convert=lambda frame, aspect, reformatter: frame.time))
+
+
 def look_at(path: Path, dyad: Dyad) -> dict:
     """One line of files.csv: what the file is, and what the policy makes of it."""
-    wanted = probe(dyad.avatar.video).frames
+    wanted = len(times_of(dyad.avatar.video))
     line = dict.fromkeys(COLUMNS, "") | {"file": path.name, "dyad_id": dyad.dyad_id, "wanted_frames": wanted}
     if not path.is_file():
-        return line | {"status": "missing_video", "note": "no such file: the clip has no values"}
+        others = sorted(each.name for each in path.parent.glob(f"{glob.escape(path.stem)}.*") if is_video(each))
+        note = f"{others[0]} is there, but mp4 alone is read; convert or rename it" if others else "no such file"
+        return line | {"status": "missing_video", "note": f"{note}: the clip has no values"}
     try:
-        info = probe(path)
-        # as they will be decoded: a header of a video that was cut by stream copy counts others
-        times = list(iter_video(path, convert=lambda frame, aspect, reformatter: frame.time))
+        info, times = probe(path), times_of(path)
         frames = len(times)
     except DataError as error:
         return line | {"status": "missing_video", "note": str(error)}
@@ -49,24 +56,31 @@ def look_at(path: Path, dyad: Dyad) -> dict:
         why = "frames at uneven times, " if abs(info.fps - FPS) <= 1e-3 else ""
         notes.append(f"{why}resampled to {FPS} fps by timestamps")
     if frames != wanted:
-        return line | {"status": "length_mismatch", "note": f"lasts {frames} frames, the truth {wanted}: no values"}
+        note = f"lasts {frames} frames, the truth {wanted}: no values (--true in place of --data can take --common)"
+        return line | {"status": "length_mismatch", "note": note}
     return line | {"status": status, "note": "; ".join(notes)}
 
 
 def survey(folder: Path, dyads: list[Dyad]) -> list[dict]:
-    """A line for every test dialogue, then one for every mp4 that belongs to none."""
+    """A line for every test dialogue, then one for every other video."""
     if not folder.is_dir():
         raise ConfigError(f"--generated {folder} is no folder; give one with <dyad_id>.mp4 files.")
     lines = [look_at(folder / f"{dyad.dyad_id}.mp4", dyad) for dyad in dyads]
     known = {dyad.dyad_id for dyad in dyads}
-    for path in sorted(folder.glob("*.mp4")):
-        if path.stem not in known:
-            note = "belongs to no test dialogue: left alone"
+    for path in sorted(filter(is_video, folder.iterdir())):
+        if path.stem not in known or path.suffix != ".mp4":
+            of_one = path.stem in known
+            note = "no mp4 file: left alone" if of_one else "belongs to no test dialogue: left alone"
             lines.append(dict.fromkeys(COLUMNS, "") | {"file": path.name, "status": "extra", "note": note})
     if not any(line["status"] in (*SCORED, "length_mismatch") for line in lines):
         example = dyads[0].dyad_id if dyads else "dyad_id"
         raise DataError(f"{folder} has no readable video of a test dialogue; name the files as {example}.mp4.")
     return lines
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file has a video's name."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def report(lines: list[dict], out: Path) -> None:

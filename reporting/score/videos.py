@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 import faces
 from dyads.files import write_arrays
 from dyads.manifest import file_sha256
-from dyads.media.containers import SAMPLES_PER_FRAME, probe
+from dyads.media.containers import SAMPLES_PER_FRAME, probe, uneven
 from dyads.media.video import read_audio
 from evaluation.networks.syncnet import SyncNet
 from evaluation.readings import lip_sync
@@ -43,6 +43,7 @@ class Video:
     frames: np.ndarray | Frames
     sound: np.ndarray | None
     readings: dict[str, np.ndarray] = field(default_factory=dict)
+    uneven: bool = False  # frames do not lie where 25 a second would
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -68,7 +69,7 @@ class Reader:
             sound = np.pad(samples, (0, max(0, wanted - len(samples))))[:wanted]
         content = json.dumps([VERSION, FACES, file_sha256(path), high, wide])
         key = hashlib.sha256(content.encode()).hexdigest()[:32]
-        return Video(path, key, info.fps, (info.height, info.width), frames, sound)
+        return Video(path, key, info.fps, (info.height, info.width), frames, sound, uneven=uneven(path))
 
     def read(self, video: Video, voice: np.ndarray | None = None) -> None:
         """Fill `readings`: of the face, of every network; `voice` (640 T,) is what its lips are compared with."""
