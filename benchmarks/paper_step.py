@@ -2,8 +2,9 @@
 
 Full size wants one GPU of 80 GB or more: time of a step beside the same base's with LoRA alone, MFU by the FLOPs that
 `echo_model.plan` counts, and peak memory beside what it promises. `--tiny` runs all of it in seconds on a CPU, where
-only the ratio of the two steps means anything. `--minutes A B` samples dialogues of these lengths, tiny, each in a
-process of its own, and prints their peak memory: it must not grow.
+only the ratio of the two steps means anything. `--minutes A B` samples dialogues of these lengths by tiny networks, the
+autoencoder's among them, into videos with sound, each in a process of its own, and prints their peak memory: it must
+not grow.
 """
 
 import argparse
@@ -15,23 +16,28 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from benchmarks.report import peak_mib, show
+from dyads.contract import FPS
 from dyads.errors import ConfigError, run_cli
 from dyads.features import write_features
-from echo_model.model.latent import LatentLayout
+from dyads.media.sound import write_wav
+from echo_model.backbones.audio import FRAME
 from echo_model.model.options import ModelOptions, SamplingOptions, StageOptions
 from echo_model.wan.adapters import add_lora
 from echo_model.wan.clips import DialogueClips, Encoded
+from echo_model.wan.encoders.latents import WanLatents
 from echo_model.wan.method import build_lcu
-from echo_model.wan.options import Sizes, WanOptions
+from echo_model.wan.options import WanOptions
 from echo_model.wan.planning.bases import TRANSFORMERS, VAES, known
 from echo_model.wan.planning.costs import BYTES, Cost, arguments_on_meta, cost, sizes_of, user_on_meta
 from echo_model.wan.sampling import sample_dialogue
 from echo_model.wan.transformer import EchoWan
 from training.device import autocast, pick_device
+from training.generate import write_stacks
 
 PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12}  # dense bfloat16 FLOP/s
 LENGTHS = {"clip": 48, "previous": 8, "context": 384, "tubelet": 4, "words": 64}
@@ -45,7 +51,9 @@ TINY = {
     "freq_dim": 32,
 }
 TINY |= {"in_channels": 6, "out_channels": 6}
-TINY_VAE = {"z_dim": 6, "scale_factor_spatial": 16}
+TINY_VAE = {"base_dim": 8, "decoder_base_dim": 8, "z_dim": 6, "dim_mult": [1, 2, 2, 2], "num_res_blocks": 1}
+TINY_VAE |= {"is_residual": True, "in_channels": 12, "out_channels": 12, "patch_size": 2, "scale_factor_spatial": 16}
+TINY_VAE |= {"latents_mean": [0.0] * 6, "latents_std": [1.0] * 6}
 
 
 def options(base: str, tiny: bool) -> tuple[WanOptions, ModelOptions]:
@@ -178,25 +186,15 @@ def measure(
     return rows, figures
 
 
-class NoDecoder:
-    """Stands for the autoencoder where memory of the loop over clips is measured."""
-
-    def __init__(self, sizes: Sizes, size: int):
-        self.layout, self.size = LatentLayout((sizes.channels, sizes.rows, sizes.cols), 4, 1), size
-
-    def encode(self, frames, reference=None):
-        return torch.zeros(self.layout.steps(len(frames)), *self.layout.step)
-
-    def decode(self, steps, reference=None):
-        import numpy as np
-
-        return np.zeros((self.layout.frames(len(steps)), self.size, self.size, 3), np.uint8)
-
-
 def made_up(minutes: float, folder: Path) -> None:
-    """Write the encoders' and the readers' files of a dialogue of so many minutes."""
+    """Write the autoencoder, the avatar's sound, and the encoders' and the readers' files of a dialogue."""
+    from diffusers import AutoencoderKLWan
+
     wan, model = options("", True)
-    sizes, clips = sizes_of(wan, model), -(-round(minutes * 60 * 25) // model.clip)
+    AutoencoderKLWan(**TINY_VAE).save_pretrained(folder / "vae")
+    frames = round(minutes * 60 * FPS)
+    write_wav(folder / "one.wav", 0.1 * np.random.default_rng(0).standard_normal(frames * FRAME))
+    sizes, clips = sizes_of(wan, model), -(-frames // model.clip)
     whole, steps, g = clips * model.clip, model.previous // model.patch, torch.Generator().manual_seed(0)
     tokens, side = sizes.rows * sizes.cols // 4, wan.size
 
@@ -225,19 +223,20 @@ def made_up(minutes: float, folder: Path) -> None:
 
 
 def sample(minutes: float, folder: Path) -> dict:
-    """Sample that dialogue with tiny networks: frames, and this process's peak memory."""
+    """Sample that dialogue with tiny networks into a video: its frames, and this process's peak memory and seconds."""
     wan, model = options("", True)
-    sizes, frames = sizes_of(wan, model), round(minutes * 60 * 25)
+    sizes, frames = sizes_of(wan, model), round(minutes * 60 * FPS)
     torch.manual_seed(0)
     steps = model.previous // model.patch, model.clip // model.patch
     base = random_base(wan, torch.device("cpu"))
     generator = EchoWan(base, wan, sizes, model.patch * model.window, model.d, *steps).eval()
-    lcu = build_lcu(model, sizes, 0).eval()
+    lcu, space = build_lcu(model, sizes, 0).eval(), WanLatents(folder / "vae", wan.size)
     dialogue = DialogueClips(Encoded(folder, folder / "context"), "one", model)
-    words, space, made = (model.words, model.text_width), NoDecoder(sizes, wan.size), 0
-    for stack in sample_dialogue(generator, lcu, space, dialogue, frames, SamplingOptions(steps=1), 0, words):
-        made += len(stack)
-    return {"frames": made, "peak_mib": peak_mib()}
+    words, settings = (model.words, model.text_width), SamplingOptions(steps=1)
+    stacks = sample_dialogue(generator, lcu, space, dialogue, frames, settings, 0, words)
+    start = time.process_time()
+    made = write_stacks(folder / "one.mp4", stacks, folder / "one.wav", None, 12)
+    return {"frames": made, "peak_mib": peak_mib(), "cpu_seconds": time.process_time() - start}
 
 
 def memory(minutes: list[float]) -> tuple[list[dict], dict]:

@@ -229,14 +229,15 @@ def main() -> None:
     parser.add_argument("--profile", default="paper")
     parser.add_argument("--hours", type=float, default=300.0, help="of training dialogues, each person's video once")
     parser.add_argument("--test-hours", type=float, default=3.0, help="of test dialogues")
-    parser.add_argument("--gpus", type=int, default=16, help="processes of one training")
+    parser.add_argument("--gpus", type=int, help="processes of one training; without it the profile's gpus_per_job")
     parser.add_argument("--mfu", type=float, default=0.35, help="share of a GPU's peak that is reached; an assumption")
     parser.add_argument("--json", action="store_true", help="numbers alone")
     arguments = parser.parse_args()
-    if not 0 < arguments.mfu <= 1 or arguments.hours <= 0 or arguments.gpus < 1:
-        raise ConfigError("--hours, --gpus and --mfu must be above 0, and --mfu at most 1.")
     config = profile(arguments.profile)
-    found = plan(config, arguments.hours, arguments.test_hours, arguments.gpus, arguments.mfu)
+    gpus = (config.get("gpus_per_job") or 1) if arguments.gpus is None else arguments.gpus
+    if not 0 < arguments.mfu <= 1 or arguments.hours <= 0 or gpus < 1:
+        raise ConfigError("--hours, --gpus and --mfu must be above 0, and --mfu at most 1.")
+    found = plan(config, arguments.hours, arguments.test_hours, gpus, arguments.mfu)
     print(json.dumps(found) if arguments.json else shown(found, arguments.mfu))
 
 

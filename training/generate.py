@@ -17,7 +17,8 @@ import numpy as np
 from dyads.contract import FPS, Dyad, file_sha256, read_manifest
 from dyads.errors import run_cli
 from dyads.files import write_text
-from dyads.media.video import fit_audio, probe, read_audio, write_video
+from dyads.media.sound import fitted_blocks
+from dyads.media.video import probe, read_audio, write_video
 from dyads.media.writer import VideoWriter
 from dyads.shards import add_shard
 from training.command import method_from, method_parser
@@ -109,27 +110,27 @@ def _generate(method: Method, dyad: Dyad, seed: int, out: Path, crf: int) -> dic
     row: dict[str, Any] = {"dyad_id": dyad.dyad_id, "file": "", "frames": 0, "status": method.absent}
     if frames is not None:
         row.update(file=f"{dyad.dyad_id}.mp4", status="ok")
-        audio = read_audio(dyad.avatar.audio, dyad.avatar.audio_channel)
+        sound = dyad.avatar.audio, dyad.avatar.audio_channel
         if isinstance(frames, Iterator):
             frames = checked(clock.over(frames), dyad, method.name)
-            row["frames"] = write_stacks(out / row["file"], frames, audio, crf)
+            row["frames"] = write_stacks(out / row["file"], frames, *sound, crf)
         else:
-            write_video(out / row["file"], checked(frames, dyad, method.name), audio, crf=crf)
+            write_video(out / row["file"], checked(frames, dyad, method.name), read_audio(*sound), crf=crf)
             row["frames"] = len(frames)
         row["sha256"] = file_sha256(out / row["file"])
         row["clip_frames"] = method.clip_frames
     return row | {"wall_seconds": round(clock.wall, 3), "cpu_seconds": round(clock.cpu, 3)}
 
 
-def write_stacks(path: Path, stacks: Iterator[np.ndarray], audio: np.ndarray, crf: int) -> int:
-    """`write_video` of frames that come in stacks, of which none is kept; how many there were."""
+def write_stacks(path: Path, stacks: Iterator[np.ndarray], audio: Path, channel: int | None, crf: int) -> int:
+    """`write_video` of frames that come in stacks, a file's sound too, none of it kept; how many there were."""
     first, count = next(stacks), 0
     with VideoWriter(path, *first.shape[1:3], crf=crf) as writer:
         for stack in chain([first], stacks):
             for picture in stack:
                 writer.write(picture)
             count += len(stack)
-        writer.finish([fit_audio(audio, count, name=str(path))])
+        writer.finish(fitted_blocks(audio, channel, count))
     return count
 
 

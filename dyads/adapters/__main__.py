@@ -43,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
     pairs = [pair for pair in pairs if options.only in ("", pair.split)]
     for line in remarks:
         print(line)
+    if options.only and not pairs and not given.list:
+        raise DataError(f"{given.root}: no recording is in split {options.only}; take that test set out.")
     if given.list:
         for line in skipped.values():
             print(f"left out: {line}")

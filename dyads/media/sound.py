@@ -5,6 +5,8 @@ and sample 0 belongs to the start of the first video frame (to the first sound s
 video).
 """
 
+import os
+import tempfile
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -148,13 +150,29 @@ def spool_audio(path: Path | str, channel: int | None, target: Path, index: int 
 
 def fit_audio(audio: np.ndarray, frames: int, tolerance_s: float = 0.1, name: Path | str = "audio") -> np.ndarray:
     """Pad or trim the end to exactly frames * 640 samples; more than `tolerance_s` off is a `DataError`."""
+    wanted = _fitting(len(audio), frames, tolerance_s, name)
+    return np.pad(audio, (0, max(0, wanted - len(audio))))[:wanted]
+
+
+def fitted_blocks(path: Path | str, channel: int | None, frames: int, tolerance_s: float = 0.1) -> Iterator[np.ndarray]:
+    """`fit_audio` of `read_audio`, in blocks for `VideoWriter.finish`: memory does not grow with the sound's length."""
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder) / "sound.raw"
+        wanted = _fitting(spool_audio(path, channel, raw), frames, tolerance_s, path)
+        os.truncate(raw, 4 * wanted)  # what it lacks at its end becomes zeros
+        with open(raw, "rb") as source:
+            yield from _blocks(source)
+
+
+def _fitting(samples: int, frames: int, tolerance_s: float, name: Path | str) -> int:
+    """The samples that so many frames last; `DataError` where there are clearly more or fewer."""
     wanted = frames * SAMPLES_PER_FRAME
-    if abs(len(audio) - wanted) > tolerance_s * SAMPLE_RATE:
+    if abs(samples - wanted) > tolerance_s * SAMPLE_RATE:
         raise DataError(
-            f"{name}: the sound lasts {len(audio) / SAMPLE_RATE:.3f} s but the video {frames / FPS:.3f} s "
+            f"{name}: the sound lasts {samples / SAMPLE_RATE:.3f} s but the video {frames / FPS:.3f} s "
             f"({frames} frames), more than {tolerance_s:g} s apart; give the sound of this video."
         )
-    return np.pad(audio, (0, max(0, wanted - len(audio))))[:wanted]
+    return wanted
 
 
 def write_wav(path: Path | str, audio: np.ndarray) -> None:

@@ -1,6 +1,7 @@
 """LoRA inside a frozen base under several names, and tokens of the reference for bases that have no place for them."""
 
 import re
+import warnings
 from collections.abc import Iterator
 
 from torch import nn
@@ -25,7 +26,9 @@ def add_lora(base: nn.Module, name: str, options: WanOptions, inside: str = "bas
     names = "|".join(layer.replace(".", r"\.") for layer in options.layers)
     place = rf"blocks\.\d+\.{re.escape(inside)}({names})"
     config = LoraConfig(r=options.rank, lora_alpha=options.scale, target_modules=place)
-    inject_adapter_in_model(config, base, name)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Already found a `peft_config` attribute")  # several are wanted
+        inject_adapter_in_model(config, base, name)
 
 
 def lora_layers(base: nn.Module) -> Iterator[nn.Module]:

@@ -18,7 +18,7 @@ from echo_model.model.latent import UserSizes
 from echo_model.model.lcu import LCU
 from echo_model.model.options import ModelOptions, SamplingOptions, StageOptions
 from echo_model.wan.clips import DialogueClips, Encoded, Slices, TrainingClips, count_clips
-from echo_model.wan.encode import ENCODERS, folder
+from echo_model.wan.encode import ENCODERS, check_model, folder
 from echo_model.wan.encoders.latents import WanLatents
 from echo_model.wan.options import Sizes, WanOptions
 from echo_model.wan.sampling import sample_dialogue
@@ -49,6 +49,7 @@ class WanMethod(Method):
         known = {section: options.get(section, {}) for section in SECTIONS}
         self.wan = from_dict(WanOptions, known["generator"], "generator")
         self.model = from_dict(ModelOptions, known["model"], "model")
+        check_model(self.wan, self.model)
         self.stage = from_dict(StageOptions, known["stage"], "stage")
         self.schedule = from_dict(TrainOptions, known["train"], "train") if known["train"] else None
         self.sampling = from_dict(SamplingOptions, known["sampling"], "sampling")

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dyads.errors import DataError
+from dyads.media.sound import fitted_blocks
 from dyads.media.video import fit_audio, read_audio, resample, write_video, write_wav
 
 
@@ -133,6 +134,16 @@ def test_fitting_pads_or_trims_only_within_the_tolerance(frames: int, offset: in
     else:
         fitted = fit_audio(sound, frames, tolerance, "x.wav")
         assert len(fitted) == frames * 640 and fitted.sum() == min(samples, frames * 640)
+
+
+@pytest.mark.parametrize(("frames", "offset"), [(1, 0), (1, -600), (140, 1600), (103, -1), (205, 0)])
+def test_sound_in_blocks_is_the_sound_as_a_whole(tmp_path: Path, frames: int, offset: int):
+    write_wav(tmp_path / "a.wav", noise(frames * 640 + offset))
+    blocks = list(fitted_blocks(tmp_path / "a.wav", None, frames))
+    assert np.array_equal(np.concatenate(blocks), fit_audio(read_audio(tmp_path / "a.wav"), frames))
+    assert all(len(block) == 1 << 16 for block in blocks[:-1])
+    with pytest.raises(DataError, match="a.wav: the sound lasts"):
+        next(fitted_blocks(tmp_path / "a.wav", None, frames + 6))
 
 
 def test_wav_files_are_pcm16_and_clip(tmp_path: Path):

@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks import paper_step
 from dyads.errors import ConfigError
+from dyads.media.video import read_video
 from echo_model import plan
 from echo_model.model.options import ModelOptions, StageOptions
 from echo_model.wan.options import WanOptions
@@ -80,6 +82,17 @@ def test_a_plan_prints_every_row_and_its_sum(monkeypatch):
     assert found["rows"][1]["epochs"] == pytest.approx(20000 * 16 / found["clips"])
     text = plan.shown(found, 0.35)
     assert all(word in text for word in ("talking", "echo", "GiB/GPU", "16 A100", "8 H200", "Caches:", "35%"))
+
+
+def test_the_benchmark_of_a_step_and_of_long_dialogues_runs_tiny(monkeypatch, tmp_path):
+    monkeypatch.setitem(bases.TRANSFORMERS, "tiny", paper_step.TINY)
+    monkeypatch.setitem(bases.VAES, "tiny", paper_step.TINY_VAE)
+    rows, figures = paper_step.measure(*paper_step.options("tiny", True), 1, 1, torch.device("cpu"))
+    assert [row["step"] for row in rows] == ["LoRA alone", "ECHO"] and figures["seconds_echo_over_lora"] > 0
+    assert figures["flops_echo_over_lora"] > 1 and figures["mfu"] is figures["peak_over_plan"] is None
+    paper_step.made_up(0.02, tmp_path)
+    found = paper_step.sample(0.02, tmp_path)
+    assert found["frames"] == 30 == len(read_video(tmp_path / "one.mp4")) and found["peak_mib"] > 0
 
 
 def test_what_cannot_be_planned_is_one_sentence():

@@ -14,7 +14,7 @@ from wan_study import MODEL, randomise, study, understood, write_index
 from dyads.contract import load_arrays, read_manifest
 from dyads.errors import ConfigError, DataError
 from dyads.features import read_features, write_features
-from dyads.media.video import write_wav
+from dyads.media.video import write_video, write_wav
 from echo_model.backbones.readers import weights_sha256
 from echo_model.commands import inspect
 from echo_model.model.latent import LatentLayout
@@ -256,6 +256,42 @@ def test_lengths_are_exact_from_1_to_200_frames(monkeypatch, tmp_path):
         stacks = sampling.sample_dialogue(painter, None, painter, dialogue, frames, SamplingOptions(), 0, (1, 1))
         shown = np.concatenate(list(stacks))[:, 0, 0, 0]
         assert np.array_equal(shown, np.arange(frames) % 251), frames
+
+
+def shortened(dyad, arrays, frames, folder):
+    """The dialogue cut, or repeated, to so many frames."""
+    sides = {}
+    for role, shown, sound in (
+        ("user", arrays.user_frames, arrays.user_audio),
+        ("avatar", arrays.avatar_frames, arrays.avatar_audio),
+    ):
+        files = {kind: folder / f"{role}{frames}.{kind}" for kind in ("mp4", "wav")}
+        write_video(files["mp4"], shown[np.arange(frames) % len(shown)], None)
+        write_wav(files["wav"], np.resize(sound, frames * FRAME))
+        changed = {"video": files["mp4"], "audio": files["wav"], "sha256": f"{role}{frames}"}
+        sides[role] = replace(dyad.side(role), **changed)
+    return replace(dyad, dyad_id=f"of{frames}", **sides)
+
+
+def test_dialogues_of_any_length_are_encoded_trained_on_and_sampled_to_the_frame(made, echo, tmp_path):
+    """By the networks themselves, at lengths around a latent step's, T_prev's and a clip's."""
+    dyad, arrays = (dyad := read_manifest(made.root / "data", "train")[0]), load_arrays(dyad)
+    lengths, rows, dyads = (1, 2, 4, 5, 8, 15, 16, 17, 31, 33, 200), [], []
+    for frames in lengths:
+        dyads.append(shortened(dyad, arrays, frames, tmp_path))
+        rows.append(encode_dyad(made.encoders, dyads[-1], tmp_path / "clips", "test"))
+        understood(tmp_path / "context", dyads[-1].dyad_id, frames)
+    write_index(tmp_path / "clips", rows, made.encoders)
+    found = Encoded(tmp_path / "clips", tmp_path / "context")
+    assert list(found.frames().values()) == list(lengths)
+    resources = Resources(made.root / "data", found.clips, {"context": found.context}, "cpu")
+    for cls, weights in ((Echo, echo), (RoundTrip, None)):
+        row = cls(options(made), resources)
+        row.load(weights)
+        assert [sum(map(len, row.generate(dyad, 0))) for dyad in dyads] == list(lengths)
+    clips = TrainingClips(found, dyads, MODEL, True, 0)
+    learnt = sum(float(clips.at(k)["there"].sum()) for k in range(len(clips.places)))
+    assert learnt == sum(min(frames - start, 16) // 4 for frames in lengths for start in range(0, frames, 16))
 
 
 def test_videos_and_round_trips_are_as_long_as_the_dialogue(made, echo, talking):

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 from checkout import copy_repository
+from safetensors.torch import load_file
 
 pytestmark = pytest.mark.slow
 KEPT = ("talking", "echo", "talking_entangled", "no_sdcm", "single_stage")
@@ -110,6 +111,26 @@ def test_sampling_that_was_killed_goes_on_to_the_same_videos(checkout, study):
     assert done.code == 0, done.text[-3000:]
     videos = sorted((study / "videos/echo/seed0").glob("*.mp4"))
     assert len(videos) == 2 and all((out / path.name).read_bytes() == path.read_bytes() for path in videos)
+
+
+def test_two_processes_train_a_row_cut_by_fsdp(checkout, study):
+    """`gpus_per_job` starts torchrun from the rule; what the row leaves is as whole as what one process trains."""
+    row = {"label": "cut", "class": "echo_model.method:Echo", "group": "ablation", "stage": 2, "start": "talking"}
+    row["options"] = {"train": {"parallel": "fsdp"}}
+    given = [checkout.given[0].replace("methods={", f"methods={{cut: {json.dumps(row)}, "), checkout.given[1]]
+    asked = ["--cores", "all", "results/paper_tiny/models/cut/seed0.safetensors", "--rerun-triggers", "mtime"]
+    done = checkout.snakemake(*asked, "--config", PROFILE, "gpus_per_job=2", *given, timeout=600)
+    assert done.code == 0, done.text[-5000:]
+    command = next(line for line in done.text.splitlines() if "-m training.fit --method cut" in line)
+    assert "--gpus 2 python -m training.launch --processes 2 --nodes 1 -m training.fit" in command
+    ours, theirs = (json.loads((study / f"models/{name}/seed0.json").read_text())["card"] for name in ("cut", "echo"))
+    same = ("steps", "parameters", "parameters_trained", "base_sha256", "pretrained")
+    assert {key: ours[key] for key in same} == {key: theirs[key] for key in same}
+    summary = json.loads((study / "checkpoints/cut/seed0/finished.json").read_text())
+    assert summary["processes"] == 2 and ours["samples"] - theirs["samples"] == 4  # two steps of twice the batch
+    ours, theirs = (load_file(study / f"models/{name}/seed0.safetensors") for name in ("cut", "echo"))
+    assert {name: x.shape for name, x in ours.items()} == {name: x.shape for name, x in theirs.items()}
+    assert all(x.isfinite().all() for x in ours.values() if x.is_floating_point())
 
 
 def test_another_test_set_trains_nothing(checkout, study):

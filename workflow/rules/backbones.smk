@@ -62,14 +62,14 @@ else:
         resources:
             **needs("train_vae", "backbones/vae.tsv"),
             **across_nodes(),
-            gpu=gpus_for_training,
+            gpu=gpus_for_small,
         params:
             data=subpath(input.data, parent=True),
             options=json.dumps(config["vae"], sort_keys=True),
             checkpoints=f"{RESULTS}/checkpoints{OF_SEED}/vae",  # no output: survives a kill
             seed=backbone_seed,
         shell:
-            f"{TRAIN} echo_model.commands.train_vae --data {{params.data:q}} --options {{params.options:q}}"
+            f"{TRAIN_SMALL} echo_model.commands.train_vae --data {{params.data:q}} --options {{params.options:q}}"
             " --checkpoints {params.checkpoints:q} {params.seed} --out {output:q} > {log:q} 2>&1"
 
     rule train_phi:
@@ -90,7 +90,7 @@ else:
         resources:
             **needs("train_phi", "backbones/phi.tsv"),
             **across_nodes(),
-            gpu=gpus_for_training,
+            gpu=gpus_for_small,
         params:
             data=subpath(input.data, parent=True),
             features=subpath(input.features, parent=True),
@@ -98,7 +98,7 @@ else:
             checkpoints=f"{RESULTS}/checkpoints{OF_SEED}/phi",
             seed=backbone_seed,
         shell:
-            f"{TRAIN} echo_model.commands.train_phi --data {{params.data:q}} --features {{params.features:q}}"
+            f"{TRAIN_SMALL} echo_model.commands.train_phi --data {{params.data:q}} --features {{params.features:q}}"
             " --options {params.options:q} --checkpoints {params.checkpoints:q} {params.seed} --out {output:q} > {log:q} 2>&1"
 
     # The motion latent that baselines share: who is seen, apart from how they move.
@@ -119,14 +119,14 @@ else:
         resources:
             **needs("train_renderer", "backbones/renderer.tsv"),
             **across_nodes(),
-            gpu=gpus_for_training,
+            gpu=gpus_for_small,
         params:
             data=subpath(input.data, parent=True),
             options=json.dumps(config["renderer"], sort_keys=True),
             checkpoints=f"{RESULTS}/checkpoints{OF_SEED}/renderer",
             seed=backbone_seed,
         shell:
-            f"{TRAIN} baselines.motion.train_renderer --data {{params.data:q}}"
+            f"{TRAIN_SMALL} baselines.motion.train_renderer --data {{params.data:q}}"
             " --options {params.options:q} --checkpoints {params.checkpoints:q} {params.seed} --out {output:q} > {log:q} 2>&1"
 
     # Measuring networks wait while the chain above has work: nothing but `evaluate` needs them.

@@ -18,6 +18,9 @@ TRAIN = (
     else ON_GPU
 )
 
+# In a study on wan these are the processes of its rows; what is small is trained in one.
+TRAIN_SMALL = ON_GPU if WAN else TRAIN
+
 COUNT = count_dialogues(config)
 SIZE = config["shards"]["dialogues"]
 if SIZE and not sum(COUNT.values()):
@@ -74,9 +77,27 @@ def gpu(wildcards):
     return min(gpus_for_training(wildcards), 1)
 
 
-def across_nodes():
+def many(wildcards):
+    """Whether `gpus_per_job` processes train this row."""
+    return not WAN or on_wan(wildcards)
+
+
+def gpus_for_row(wildcards):
+    """GPUs that a row's training asks for."""
+    return gpus_for_training(wildcards) if many(wildcards) else gpu(wildcards)
+
+
+def gpus_for_small(wildcards):
+    """GPUs that a shared backbone's training asks for."""
+    return gpu(wildcards) if WAN else gpus_for_training(wildcards)
+
+
+def across_nodes(of_a_row=False):
     """What Slurm needs to know of a training on several nodes, whose launcher calls srun itself."""
-    return {"nodes": NODES, "tasks": NODES, "tasks_per_gpu": 0, "mpi": "srun"} if NODES > 1 else {}
+    if NODES == 1 or (WAN and not of_a_row):
+        return {}
+    nodes = (lambda wildcards: NODES if many(wildcards) else 1) if of_a_row else NODES
+    return {"nodes": nodes, "tasks": nodes, "tasks_per_gpu": 0, "mpi": "srun"}
 
 
 def needs(rule, benchmarks=None):

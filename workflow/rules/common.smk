@@ -16,7 +16,8 @@ from snakemake.utils import update_config, validate
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 from on_gpu import visible_gpus
 from checks import options_problem, rows_problem
-from plan import count_dialogues, measured, missing_shards, shard_names
+from checkpoints import fit_problem, missing_problem
+from plan import count_dialogues, measured, missing_shards, processes_problem, shard_names
 from backbones import shipped_files, shipped_problem
 from study import PACKAGES, code_files, code_of, config_problem, load_schema, merge, typed
 
@@ -413,7 +414,7 @@ if workflow.exec_mode == ExecMode.DEFAULT:
     }
     classes = sorted({path for path, _ in options.values() if path.partition(".")[0] in PACKAGES})
     stages = ("training.method", "reporting.tables", "reporting.page", "evaluation.run", "evaluation.fits.*")
-    if problem := options_problem(config, options, code_files(*stages, *classes)):
+    if problem := options_problem(config, options, code_files(*stages, *classes)) or fit_problem(config):
         raise WorkflowError(problem)
 
 

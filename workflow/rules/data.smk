@@ -67,6 +67,8 @@ elif COEFFICIENTS:
 
 else:
 
+    DATA_ROOT = os.environ.get(config["dataset"]["root_variable"] or "") or config["dataset"]["root"]
+
     rule adapt_videos:
         input:
             code=code_of("dyads.adapters", f"dyads.adapters.{config['dataset']['kind']}"),
@@ -84,7 +86,7 @@ else:
         params:
             kind=config["dataset"]["kind"],
             pairs=lambda wildcards, input: ["--pairs", str(input.pairs)] if input.pairs else [],
-            root=os.environ.get(config["dataset"]["root_variable"] or "", config["dataset"]["root"]),
+            root=DATA_ROOT,
             folder=subpath(output[0], parent=True),
             options=json.dumps({"dataset": DATASET, **config["dataset"]["options"]}, sort_keys=True),
         shell:
@@ -112,7 +114,7 @@ else:
             params:
                 kind=config["dataset"]["kind"],
                 pairs=lambda wildcards, input: ["--pairs", str(input.pairs)] if input.pairs else [],
-                root=os.environ.get(config["dataset"]["root_variable"] or "", config["dataset"]["root"]),
+                root=DATA_ROOT,
                 folder=placed(DATA),
                 options=json.dumps({"dataset": DATASET, **config["dataset"]["options"]}, sort_keys=True),
                 shard=shard_option(SHARDS),

@@ -26,9 +26,10 @@ rule fit:
         "../../environment.yml"
     resources:
         **needs("fit", "fit/*.tsv"),
-        **across_nodes(),
-        gpu=gpus_for_training,
+        **across_nodes(of_a_row=True),
+        gpu=gpus_for_row,
     params:
+        train=lambda wildcards: TRAIN if many(wildcards) else ON_GPU,
         method=lambda wildcards: entry(wildcards)["class"],
         options=fit_options,
         data=subpath(input.data, parent=True),
@@ -36,7 +37,7 @@ rule fit:
         backbones=backbones,
         checkpoints=f"{RESULTS}/checkpoints/{{method}}/seed{{seed}}",  # no output: survives a kill
     shell:
-        f"{TRAIN} training.fit --method {{wildcards.method}} --class {{params.method:q}}"
+        "{params.train} training.fit --method {wildcards.method} --class {params.method:q}"
         " --options {params.options:q} --data {params.data:q} --features {params.features:q}"
         " --backbones {params.backbones:q} --seed {wildcards.seed} --checkpoints {params.checkpoints:q}"
         " --out {output.weights:q} > {log:q} 2>&1"

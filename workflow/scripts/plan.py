@@ -61,4 +61,21 @@ def missing_shards(paths: Iterable[str]) -> list[str]:
     return [Path(path).name.partition(".")[0] for path in paths if not Path(path).is_file()]
 
 
+def processes_problem(processes: int, nodes: int, gpus: int, cores: int) -> str | None:
+    """Why this machine cannot train in so many processes on so many nodes; None where it can.
+
+    Without a GPU the processes compute on the CPU, where more of them than cores only wait for each other.
+    """
+    keep = "and train.accumulate of stage1 and stage2 as much higher, which keeps the batch"
+    if nodes > 1:
+        return (
+            f"gpus_per_job is {processes} on {nodes} nodes, which Slurm alone can share (docs/cluster.md); on one "
+            f"machine set gpus_per_node to null, gpus_per_job to at most {max(gpus, 1)}, {keep}."
+        )
+    if processes > 1 and processes > (gpus or cores):
+        there = f"{gpus} GPU{'s' * (gpus > 1)}" if gpus else f"no GPU and {cores} cores"
+        return f"gpus_per_job is {processes}, but this machine has {there}; set it to at most {gpus or cores}, {keep}."
+    return None
+
+
 SHARD = re.compile(r"\d+-of-\d+")

@@ -1,6 +1,7 @@
 """What a row costs, counted without a GPU: parameters, tokens, FLOPs and memory of the networks on the meta device."""
 
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -216,7 +217,7 @@ def _counted(options: WanOptions, model: ModelOptions, user: bool, aligned: bool
         tokens=features[0].shape[2] * (generator.previous + generator.current),
         flops=counter.get_total_flops(),
         reference_flops=reference.get_total_flops(),
-        stock_flops=stock_flops(options, model, blocks),
+        stock_flops=stock_flops(options, _whole(model), blocks),
         forward_flops=sampling.get_total_flops(),
         weights=weights,
         gradients=4 * trained,
@@ -234,6 +235,12 @@ def _one_block(generator: EchoWan, given: dict[str, Tensor], f_pu: Tensor | None
     return one.bytes
 
 
+def _whole(model: ModelOptions) -> ModelOptions:
+    """The same lengths and widths without an ablation: the stock transformer knows of none, and is counted once."""
+    return replace(model, **{f.name: True for f in fields(model) if f.name.startswith("use_")})
+
+
+@cache
 def stock_flops(options: WanOptions, model: ModelOptions, blocks: int = 0) -> float:
     """A training step of the stock transformer with LoRA, on the same tokens, checkpointed alike."""
     base, given = base_on_meta(options, blocks), arguments_on_meta(options, model)
@@ -248,7 +255,7 @@ def stock_flops(options: WanOptions, model: ModelOptions, blocks: int = 0) -> fl
         base.enable_gradient_checkpointing()
     base.train()
     x, text = x.to(base.dtype), text.to(base.dtype)
-    base.to(base.dtype)
+    nn.Module.to(base, base.dtype)  # diffusers' own `to` warns of a loss that no counting has
     with FlopCounterMode(display=False) as counter:
         made = base(x, 1000 * given["t"], text, image, return_dict=False)[0]
         made.float().square().mean().backward()
