@@ -115,7 +115,6 @@ def test_the_papers_rows_on_wan_are_trained_on_sixteen_gpus_and_small_ones_on_on
             "generator.transformer.path is checkpoints/tiny/Wan2.2-TI2V/transformer, which is no",
         ),
         (["generator={voice: {reach: 25}}"], "generator.voice.reach is 25 frames, but must be a multiple of"),
-        (["model={clip: 26}"], "model.clip is 26 frames, but must be a multiple of 4"),
     ],
 )
 def test_a_newcomers_mistake_ends_the_run_before_its_first_job(checkout, arguments, words):
