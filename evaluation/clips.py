@@ -22,7 +22,7 @@ GROUPS = {
     "eyes": COEFFICIENTS[EYES],
 }
 MOTION_PARTS = (*GROUPS, "all")
-PASSING = ("points_", "vertices_")  # features of 468 points a frame, 22 kB in all
+PASSING = ("points_", "vertices_", "landmarks_")  # features of many points a frame: 22 kB of the 468
 EXPRESSION_PARTS = {
     "smile": ("smile",),
     "brows": ("brow_raise", "brow_furrow", "brow_inner"),

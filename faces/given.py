@@ -34,15 +34,21 @@ def _contents(path: Path) -> dict[str, np.ndarray | str]:
     return found
 
 
-def read_given(path: Path | str) -> Coefficients:
-    """Coefficients from a file; see the module docstring for its layout. DataError says what is wrong with it."""
+def read_held(path: Path | str) -> dict[str, np.ndarray | str]:
+    """All arrays and texts of such a file. DataError: there is none, or it cannot be read."""
     path = Path(path)
     if path.suffix not in KINDS or not path.is_file():
         raise DataError(f"{path}: there is no such file of coefficients; give a .npz or .safetensors file.")
     try:
-        held = _contents(path)
+        return _contents(path)
     except (OSError, ValueError, SafetensorError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: cannot be read as coefficients ({error}); write it again without pickle.") from error
+
+
+def read_given(path: Path | str) -> Coefficients:
+    """Coefficients from a file; see the module docstring for its layout. DataError says what is wrong with it."""
+    path = Path(path)
+    held = read_held(path)
     if "extractor" not in held:
         raise DataError(f"{path}: `extractor` is missing; store the name of what found these coefficients.")
     extractor = str(np.asarray(held["extractor"]).reshape(-1)[0])

@@ -66,7 +66,10 @@ def of_clip(clip: Any, side: str) -> np.ndarray:
 
 
 def ibug(clip: Any, side: str, scale: float = 1.0) -> np.ndarray:
-    """The 68 iBUG points (T, 68, 2) among `of_clip`, times `scale`."""
+    """The 68 iBUG points (T, 68, 2), given ones or those among `of_clip`, times `scale`."""
+    given = clip.features.get(f"landmarks_{side}")
+    if given is not None:
+        return np.asarray(given, np.float64)[..., :2] * scale
     from faces.landmarks import IBUG68
 
     return of_clip(clip, side)[:, list(IBUG68), :2] * scale

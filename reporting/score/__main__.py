@@ -2,6 +2,7 @@
 
 Videos belong together by name. `--generated` may be given several times, as NAME=DIR; `--user DIR` adds the other side
 of the dialogue, `--pairs FILE` names files where names do not agree. What needs no truth is measured without one.
+Coefficients, landmarks and meshes of other extractors are taken from a .npz beside a video (docs/scoring.md).
 `--out` gets rows.csv, table.md, files.csv and page/index.html. Exit code 0: every pair was scored; 3: some were not;
 2: none was. With `--data` and `--probes` in place of `--true`: against the test dialogues of a finished study.
 """
@@ -28,6 +29,9 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--weights", default="{}", help="JSON object or @file: network -> file, see evaluation.weights")
     found.add_argument("--common", action="store_true", help="score the common part of unequal lengths, and say so")
     found.add_argument("--size", type=int, default=512, help="longest side that pictures are scored at (default 512)")
+    found.add_argument(
+        "--regions", type=Path, metavar="JSON", help="vertex numbers of given meshes' lips and upper face"
+    )
     found.add_argument("--metrics", nargs="*", default=(), help="file names under evaluation/metrics; all by default")
     found.add_argument("--cache", type=Path, help="folder for readings of videos (default: OUT/cache)")
     found.add_argument("--no-page", action="store_true", help="no page with the videos")

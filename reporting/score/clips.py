@@ -1,6 +1,6 @@
 """A pair of videos as the metrics see it: a `Clip` whose motion is the mesh reader's, read against the true face."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from evaluation.networks.syncnet import SyncNet
 from evaluation.probes.mesh import MeshProbe
 from faces.voice import speech
 from reporting.score.frames import first
+from reporting.score.given import features_of
 from reporting.score.items import Item
 from reporting.score.videos import Reader, Video, track_of
 
@@ -43,9 +44,8 @@ def cut(video: Video, frames: int) -> Video:
         return video
     readings = {key: value[: rows_of(len(value), len(video), frames)] for key, value in video.readings.items()}
     sound = None if video.sound is None else video.sound[: frames * SAMPLES_PER_FRAME]
-    return Video(
-        video.path, video.key, video.source_fps, video.source_size, first(video.frames, frames), sound, readings
-    )
+    given = replace(video.given, arrays={name: array[:frames] for name, array in video.given.arrays.items()})
+    return replace(video, frames=first(video.frames, frames), sound=sound, readings=readings, given=given)
 
 
 def rows_of(rows: int, frames: int, kept: int) -> int:
@@ -115,6 +115,10 @@ def _clip(item: Item, videos: dict[str, Video], reader: Reader, count: int) -> t
     sound = generated.sound if generated.sound is not None else true.sound
     notes = [] if sound is not None else [f"{generated.path.name}: neither it nor a truth has sound"]
     motion, features, names, valid = _motion(videos, notes)
+    try:
+        features |= features_of({side: videos[side].given for side in ("generated", "true")}, reader.regions)
+    except DataError as error:
+        notes.append(f"given numbers are left out: {error}")
     clip = Clip(
         dyad_id=item.name,
         frames=count,

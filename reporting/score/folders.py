@@ -27,6 +27,7 @@ from evaluation.rows import COLUMNS, WHOLE_SET
 from evaluation.run import collect, measure
 from reporting.score.clips import ALONE, Pair, failed, make_pair
 from reporting.score.curves import curves_of
+from reporting.score.given import read_regions
 from reporting.score.items import Item, Items, by_name, listed, systems_of
 from reporting.score.table import compared, headline, markdown, summary
 from reporting.score.videos import Reader, Video
@@ -215,7 +216,8 @@ def score_folders(given: Namespace) -> int:
     metrics = chosen_metrics(list(given.metrics))
     weights = parse_json(given.weights, "--weights")
     seen = not set(metrics) <= set(PICTURES)
-    reader = Reader(load(weights, metrics), given.cache or given.out / "cache", weights, given.size, seen)
+    regions = read_regions(given.regions)
+    reader = Reader(load(weights, metrics), given.cache or given.out / "cache", weights, given.size, seen, regions)
     scorer = Scorer(found, reader, given.common, "perceptual" in metrics)
     for line in found.unused:
         print(line)
@@ -233,6 +235,10 @@ def score_folders(given: Namespace) -> int:
         return NOTHING
     write_text(given.out / "rows.csv", rows.to_csv(index=False, float_format="%.9g"))
     lines = summary(rows, found.systems)
+    if not len(lines):
+        reasons = ", ".join(f"{n} {status}" for status, n in rows["status"].value_counts().items())
+        print(f"error: no metric has a value ({reasons}); see {given.out / 'rows.csv'}.", file=sys.stderr)
+        return NOTHING
     tests = compared(rows, found.systems)
     text = markdown(lines, tests, found.systems, scorer.pairs)
     write_text(given.out / "table.md", text)

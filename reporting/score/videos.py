@@ -23,6 +23,7 @@ from evaluation.readings import lip_sync
 from evaluation.readings.clip import Tools
 from faces.reader import VERSION as FACES
 from reporting.score.frames import Frames, read_frames
+from reporting.score.given import Given, beside
 
 VERSION = 1
 IDENTITY = "face_recognition_models-0.3.0"  # dlib's network, which ships with a package
@@ -44,6 +45,7 @@ class Video:
     sound: np.ndarray | None
     readings: dict[str, np.ndarray] = field(default_factory=dict)
     uneven: bool = False  # frames do not lie where 25 a second would
+    given: Given = field(default_factory=Given)  # what others found in it
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -52,8 +54,16 @@ class Video:
 class Reader:
     """Reads videos with the mesh reader and the networks that were given, and keeps what it found."""
 
-    def __init__(self, tools: Tools, cache: Path, weights: dict[str, str], size: int, faces: bool = True) -> None:
-        self.tools, self.cache, self.size, self.faces = tools, cache, size, faces
+    def __init__(
+        self,
+        tools: Tools,
+        cache: Path,
+        weights: dict[str, str],
+        size: int,
+        faces: bool = True,
+        regions: dict[str, np.ndarray] | None = None,
+    ) -> None:
+        self.tools, self.cache, self.size, self.faces, self.regions = tools, cache, size, faces, regions or {}
         self.hashes = {slot: file_sha256(Path(path)) for slot, path in sorted(weights.items())}
         self.hashes |= {name: IDENTITY for name in tools.networks if name not in self.hashes}
 
@@ -69,7 +79,11 @@ class Reader:
             sound = np.pad(samples, (0, max(0, wanted - len(samples))))[:wanted]
         content = json.dumps([VERSION, FACES, file_sha256(path), high, wide])
         key = hashlib.sha256(content.encode()).hexdigest()[:32]
-        return Video(path, key, info.fps, (info.height, info.width), frames, sound, uneven=uneven(path))
+        size, given = (
+            (info.height, info.width),
+            beside(path, len(frames), max(high, wide) / max(info.height, info.width)),
+        )
+        return Video(path, key, info.fps, size, frames, sound, uneven=uneven(path), given=given)
 
     def read(self, video: Video, voice: np.ndarray | None = None) -> None:
         """Fill `readings`: of the face, of every network; `voice` (640 T,) is what its lips are compared with."""

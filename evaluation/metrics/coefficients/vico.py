@@ -13,6 +13,7 @@ PARTS = {
     "angle": ("yaw", "pitch", "roll"),
     "translation": ("shift_x", "shift_y", "size"),
 }
+GIVEN = {"expression": "given", "angle": "given_angle", "translation": "given_translation"}  # features of a clip
 NAMES = {"expression": "exp_distance", "angle": "angle_distance", "translation": "trans_distance"}
 
 
@@ -82,8 +83,12 @@ CARDS = (
 def clip_values(clip, tools) -> Iterator[Value]:
     for part, name in NAMES.items():
         try:
-            columns = chosen(clip.names, part)
-            value = mean_absolute(clip.motion_generated[:, columns], clip.motion_true[:, columns], clip.valid)
+            given = [clip.features.get(f"{GIVEN[part]}_{side}") for side in ("generated", "true")]
+            if given[0] is not None and given[1] is not None:
+                value = mean_absolute(*given, np.isfinite(np.concatenate(given, 1)).all(1))
+            else:
+                columns = chosen(clip.names, part)
+                value = mean_absolute(clip.motion_generated[:, columns], clip.motion_true[:, columns], clip.valid)
         except Undefined as failure:
             yield undefined(name, part, failure.status)
         else:
