@@ -4,7 +4,7 @@
 # their names gives both, as with `engine=ENGINE_CLASSIC` and the same file.
 # What happens: the default engine lists one of them only, forward() returns that one without a word, and asking for both
 # names raises "the number of requested and actual outputs must be the same"; each one alone can still be asked for.
-# Cost here: the presence of a face never arrives. We read with ENGINE_CLASSIC (faces/finding/models.py), which takes about
+# Cost here: the presence of a face never arrives. We read with ENGINE_CLASSIC until LiteRT took over; it takes about
 # 5 % longer than the default engine for one output; running that one twice would take twice as long.
 set -euo pipefail
 folder=$(mktemp -d)

@@ -1,5 +1,8 @@
 """Faces are followed, a repeated picture reads as no motion, and a track survives its cache."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -7,10 +10,13 @@ import numpy as np
 import pytest
 
 import faces
-from dyads.errors import DataError
+from dyads.errors import ConfigError, DataError
 from dyads.media.video import read_video, write_video
 from faces import store
 from faces.finding.mesh import Square, cut, read_face, read_square
+from faces.finding.models import MESH, Network
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_drawn_face_is_found_in_every_frame(drawn) -> None:
@@ -87,3 +93,44 @@ def test_a_small_face_is_the_mean_of_two_squares_and_a_large_one_its_own(drawn) 
         single = [read_square(cut(large, near), near)[0] for near in wanted]
         np.testing.assert_allclose(points, np.mean(single, 0), atol=1e-9)
         assert score > 0.9 and np.ptp([each[10, 1] for each in single]) < 3 * scale
+
+
+def test_a_network_gives_the_same_for_the_same_picture_whatever_came_before(drawn) -> None:
+    square = Square(32.0, 34.0, 60.0, 0.0)
+    pieces = [cut(frame, square) for frame in drawn.frames[:3]]
+    first = [read_square(piece, square)[0] for piece in pieces]
+    for k in (2, 0, 1, 1):
+        np.testing.assert_array_equal(read_square(pieces[k], square)[0], first[k])
+    with pytest.raises(ValueError):
+        read_square(pieces[0][:64], square)
+
+
+NEW_PROCESS = """
+import multiprocessing, sys
+import numpy as np
+from faces.finding.models import mesh
+picture = np.arange(192 * 192 * 3).reshape(192, 192, 3).astype(np.uint8)
+mine = mesh()(picture, 0.0)[0]
+def child(_):
+    made = mesh.cache_info().currsize
+    return made, mesh()(picture, 0.0)[0]
+if __name__ == "__main__":
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        (made, theirs), = pool.map(child, [0])
+    assert made == 0, "the parent's network is used after a fork"
+    assert np.array_equal(mine, theirs) and "tensorflow" not in sys.modules
+    import os
+    os.write(2, b"kept")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_process_makes_its_own_network_and_nothing_is_written_to_standard_error() -> None:
+    done = subprocess.run([sys.executable, "-c", NEW_PROCESS], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "kept")
+
+
+def test_a_missing_runtime_is_named(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    with pytest.raises(ConfigError, match="ai-edge-litert==2.3.0"):
+        Network(MESH)
