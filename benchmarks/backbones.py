@@ -19,11 +19,12 @@ from dyads.contract import ROLES, Dyad, read_manifest
 from dyads.files import atomic_path, write_json
 from dyads.media.video import read_video
 from dyads.synthetic.coefficients import EXPRESSION, EYES, LIPS
+from echo_model.backbones.frames import FrameOptions, regions
 from echo_model.backbones.phi import steps_of
 from echo_model.backbones.vae import to_frames, to_tensor
 from echo_model.commands.encode import load_inputs
 from echo_model.commands.train_phi import emotion_labels, load_phi, memory_labels
-from echo_model.commands.train_vae import FrameOptions, load_vae, regions
+from echo_model.commands.train_vae import load_vae
 from evaluation.frechet import frechet_distance
 from evaluation.metrics._series import pearson
 from evaluation.probes.frames import to_tensor as channels_first

@@ -30,7 +30,8 @@ CPU = torch.device("cpu")
 
 def frames_task(kind: type[nn.Module], options: object, batch_size: int) -> Callable[[], Tensor]:
     """The loss of a training step on frames (train_vae, train_renderer), of noise."""
-    from echo_model.commands.train_vae import FrameOptions, FrameSample, VAETask
+    from echo_model.backbones.frames import FrameOptions, FrameSample
+    from echo_model.commands.train_vae import VAETask
 
     noise = torch.Generator().manual_seed(0)
     shape = (3, options.size, options.size)

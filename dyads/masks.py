@@ -1,16 +1,13 @@
-"""Face and lip masks of a face crop: ellipses from landmarks, a face box or the default framing.
+"""Face and lip masks of a face crop by its framing: ellipses, as they lie in crops of `dyads.adapters.face_crop`.
 
-Nothing here finds landmarks: they are an input (68 points in the order of iBUG 300-W; `faces.masks` takes the outlines
-of a mesh of 468 points instead). Without them the ellipses come from the box or from `DEFAULT`, which fits crops of
-`dyads.adapters.face_crop`. A mask for a latent grid must be checked against where the autoencoder keeps the mouth: one
-row too high costs half of the lip accuracy.
+Nothing here looks at a picture; `faces.masks` takes the outlines of lips and face from its landmarks. A mask for a
+latent grid must be checked against where the autoencoder keeps the mouth: one row too high costs half of the lips'
+accuracy.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-
-from dyads.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -32,36 +29,6 @@ class FaceGeometry:
 
 
 DEFAULT = FaceGeometry(face=Ellipse(0.5, 0.52, 0.32, 0.41), lips=Ellipse(0.5, 0.72, 0.17, 0.10))
-LIPS_IN_BOX = Ellipse(0.5, 0.80, 0.24, 0.15)  # in fractions of a face box (brow to chin, cheek to cheek)
-
-
-def from_box(box: tuple[float, float, float, float]) -> FaceGeometry:
-    """Geometry from a face box (x, y, width, height) in fractions of the frame."""
-    x, y, width, height = box
-    if width <= 0 or height <= 0:
-        raise ConfigError(f"the face box {box} has no area; give x, y, width, height as fractions of the frame.")
-    lips = LIPS_IN_BOX
-    return FaceGeometry(
-        face=Ellipse(x + width / 2, y + height / 2, width / 2, height / 2),
-        lips=Ellipse(x + lips.x * width, y + lips.y * height, lips.radius_x * width, lips.radius_y * height),
-    )
-
-
-def from_landmarks(landmarks: np.ndarray, margin: float = 0.15) -> FaceGeometry:
-    """Geometry from (68, 2) or (T, 68, 2) points (x, y) in fractions of the frame; `margin` widens the radii.
-
-    With T frames the ellipses cover the points of all of them, so that a moving mouth stays inside.
-    """
-    points = np.asarray(landmarks, dtype=float)
-    if points.shape[-2:] != (68, 2) or points.ndim not in (2, 3) or not np.isfinite(points).all():
-        raise ConfigError(f"landmarks must be finite (68, 2) or (T, 68, 2), got {points.shape}; convert them.")
-
-    def around(chosen: np.ndarray) -> Ellipse:
-        low, high = chosen.reshape(-1, 2).min(0), chosen.reshape(-1, 2).max(0)
-        (x, y), (radius_x, radius_y) = (low + high) / 2, (high - low) / 2 * (1 + margin)
-        return Ellipse(float(x), float(y), float(radius_x), float(radius_y))
-
-    return FaceGeometry(face=around(points), lips=around(points[..., 48:68, :]))
 
 
 def ellipse_mask(size: int | tuple[int, int], ellipse: Ellipse, softness: float = 0.0) -> np.ndarray:

@@ -50,6 +50,18 @@ def region_masks(
     return np.minimum(face, 1 - lips), lips
 
 
+def frame_masks(frames: np.ndarray, fallback: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, int]:
+    """uint8 (T, 2, H, W), 255 inside: M_face and M_lip of each of one recording's frames uint8 (T, H, W, 3), by its own
+    landmarks; the `fallback`'s where no face is seen, and in how many frames that was."""
+    height, width = frames.shape[1:3]
+    track = read_frames(frames, Options(eyes=False))
+    masks = [
+        region_masks(points, height, width) if found else fallback
+        for points, found in zip(track.points, track.found, strict=True)
+    ]
+    return np.rint(255 * np.array(masks)).astype(np.uint8), int((~track.found).sum())
+
+
 def picture_masks(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(M_face, M_lip) of a picture uint8 (H, W, 3) by its landmarks; by the crop's framing where no face is seen."""
     height, width = picture.shape[:2]

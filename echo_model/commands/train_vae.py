@@ -5,24 +5,18 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
-from tqdm import tqdm
 
-from dyads.contract import ROLES, file_sha256, read_manifest
-from dyads.errors import DataError, run_cli
-from dyads.masks import Ellipse, FaceGeometry, region_masks
-from dyads.media.video import read_video
-from dyads.seeding import rng, torch_generator
-from dyads.synthetic.coefficients import INDEX
-from dyads.synthetic.drawing.canvas import ROLL, SHIFT, ZOOM
+from dyads.contract import file_sha256
+from dyads.errors import run_cli
+from dyads.seeding import torch_generator
+from echo_model.backbones.frames import FrameOptions, FrameSample, heavier, regions, sample_frames
 from echo_model.backbones.vae import CHANNELS, TOKENS, FaceVAE, VAEOptions
 from training.device import limit_threads
 from training.engine.checkpoint import fingerprint
@@ -32,89 +26,13 @@ from training.options import from_dict, parse_json
 from training.provenance import write_provenance
 
 
-@dataclass(frozen=True)
-class FrameOptions:
-    """Which frames are decoded for training."""
-
-    videos: int = 160  # spread over dyads and roles
-    frames: int = 48  # kept from each
-    face: tuple[float, float, float, float] = (
-        0.5,
-        0.52,
-        0.31,
-        0.41,
-    )  # ellipse x, y, radii, in fractions of the frame
-    lips: tuple[float, float, float, float] = (0.5, 0.71, 0.15, 0.095)
-    tell_weight: float = 0.3  # weight of the coefficients z must tell, where the data set has them
-    lip_coefficients: int = 4  # the first ones, of which lip sync is read ...
-    lip_coefficient_weight: float = 4.0  # ... and how much heavier they weigh than the others
-    show_weight: float = 0.15  # weight of the coefficients the decoded picture must still tell
-    pose_weight: float = 2.0  # weight of the head's motion in the picture, where coefficients tell it
-
-
-@dataclass
-class FrameSample:
-    """True frames (N, 3, S, S) uint8, references (V, 3, S, S) uint8, owners (N,), coefficients (N, C) or None."""
-
-    frames: Tensor
-    references: Tensor
-    owner: Tensor
-    coefficients: Tensor | None
-    moved: Tensor | None = None  # (N, 3) roll, shift x and y since the reference, as in `warping.affine_grid`
-
-
-def sample_frames(data: Path, options: FrameOptions, size: int) -> FrameSample:
-    """Random true frames of the training split, with standardised motion coefficients where there are any."""
-    sides = [(dyad, role) for dyad in read_manifest(data, "train") for role in ROLES]
-    if not sides:
-        raise DataError(f"{data}: the train split has no dyads; add some to the manifest.")
-    chosen = rng(0, "vae-videos").permutation(len(sides))[: options.videos]
-    frames, references, owner, coefficients, moved = [], [], [], [], []
-    for place, k in enumerate(tqdm(chosen, "decode", disable=None)):
-        dyad, role = sides[k]
-        video = read_video(dyad.side(role).video, size=size)
-        keep = np.sort(rng(0, "vae-frames", int(k)).permutation(len(video))[: options.frames])
-        frames.append(video[keep])
-        references.append(video[0])
-        owner += [place] * len(keep)
-        if dyad.truth_path.is_file():
-            values = load_file(dyad.truth_path)[f"{role}_coefficients"]
-            coefficients.append(values[torch.from_numpy(keep)])
-            moved.append(head_motion(coefficients[-1] - values[:1]))
-    told = torch.cat(coefficients) if len(coefficients) == len(chosen) else None
-    if told is not None:
-        told = (told - told.mean(0)) / told.std(0).clamp_min(1e-3)
-    shown = None if told is None else torch.cat(moved)
-    return FrameSample(images(np.concatenate(frames)), images(np.stack(references)), torch.tensor(owner), told, shown)
-
-
-def head_motion(change: Tensor) -> Tensor:
-    """What a change of the synthetic world's coefficients, (N, 17), does to the head as a whole: (N, 3), see `moved`.
-
-    A turn shifts the middle of the face; by how much was measured as the shift that aligns true frames best.
-    """
-    roll, yaw, pitch, x, y = (change[:, INDEX[name]] for name in ("roll", "yaw", "pitch", "shift_x", "shift_y"))
-    return torch.stack([ROLL * roll, ZOOM * SHIFT * x + 0.22 * yaw, ZOOM * SHIFT * y + 0.23 * pitch], 1)
-
-
-def images(frames: np.ndarray) -> Tensor:
-    """uint8 (N, H, W, 3) -> uint8 (N, 3, H, W)."""
-    return torch.from_numpy(frames).permute(0, 3, 1, 2).contiguous()
-
-
-def regions(options: FrameOptions, size: int) -> tuple[Tensor, Tensor]:
-    """(M_face, M_lip) of the picture, float (S, S)."""
-    geometry = FaceGeometry(Ellipse(*options.face), Ellipse(*options.lips))
-    return tuple(torch.from_numpy(mask) for mask in region_masks(size, geometry))
-
-
 class VAETask:
     """L1 + gradient L1, heavier on the face, on the lips and wherever the frame differs from its reference."""
 
     def __init__(self, vae: FaceVAE, sample: FrameSample, options: FrameOptions, batch_size: int):
         self.module, self.sample, self.options, self.batch_size = vae, sample, options, batch_size
         face, lip = regions(options, vae.options.size)
-        self.region = 1 + 2 * face + 5 * lip
+        self.region = heavier(face, lip)
 
     def batch(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         sample = self.sample
@@ -126,7 +44,11 @@ class VAETask:
         if sample.coefficients is not None:
             told = {"coefficients": sample.coefficients[pick]}
             return batch | told | ({} if sample.moved is None else {"moved": sample.moved[pick]})
+        region = self.region.expand(self.batch_size, 1, -1, -1)
+        if sample.masks is not None:
+            region = heavier(*sample.masks[pick].float().div(255).split(1, 1))
         flip = torch.rand(self.batch_size, generator=generator) < 0.5  # coefficients have a handedness
+        batch["region"] = torch.where(flip[:, None, None, None], region.flip(-1), region)
         frames[flip], references[flip] = frames[flip].flip(-1), references[flip].flip(-1)
         return batch
 
@@ -135,7 +57,9 @@ class VAETask:
         output, latents, told = self.module(frames, references, generator)
         output, latents = output.float(), latents.float()
         change = F.avg_pool2d((frames - references).abs().mean(1, keepdim=True), 5, 1, 2)
-        weight = self.region.to(frames) * (1 + 3 * change / (change.mean((2, 3), keepdim=True) + 0.02))
+        weight = batch.get("region", self.region).to(frames) * (
+            1 + 3 * change / (change.mean((2, 3), keepdim=True) + 0.02)
+        )
         weight = weight / weight.mean()
         l1 = (weight * (output - frames).abs()).mean()
         error = output - frames
@@ -193,13 +117,16 @@ def relative_latents(vae: FaceVAE, sample: FrameSample, limit: int = 3000) -> Te
 
 
 @torch.no_grad()
-def latent_masks(vae: FaceVAE, references: Tensor, options: FrameOptions) -> tuple[Tensor, Tensor]:
+def latent_masks(
+    vae: FaceVAE, references: Tensor, options: FrameOptions, masks: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """M_lip and M_face on the latent grid: how much of what a token paints lies on the lips, or on the face.
 
     Each grid token is moved by its own typical change and the decoded difference is summed over the lip and face
-    masks of the picture; a mask is the token's density relative to the densest one. The pose token is face.
+    masks of the picture, its own (V, 2, S, S) where given; a mask is the token's density relative to the densest
+    one. The pose token is face.
     """
-    face, lip = regions(options, vae.options.size)
+    face, lip = regions(options, vae.options.size) if masks is None else (masks / 255).unbind(1)
     references = references / 255.0
     base = vae.decode(torch.zeros(len(references), TOKENS, CHANNELS), references)
     inside, around = torch.zeros(TOKENS), torch.zeros(TOKENS)
@@ -207,7 +134,7 @@ def latent_masks(vae: FaceVAE, references: Tensor, options: FrameOptions) -> tup
         for channel in range(CHANNELS):
             latents = torch.zeros(len(references), TOKENS, CHANNELS)
             latents[:, token, channel] = 1.0
-            energy = (vae.decode(latents, references) - base).square().mean((0, 1))
+            energy = (vae.decode(latents, references) - base).square().mean(1)
             inside[token] += (energy * lip).sum()
             around[token] += (energy * face).sum()
     share = inside / (inside + around).clamp_min(1e-12)
@@ -295,7 +222,8 @@ def load_on_frames(path: Path, kind: type[nn.Module], options_kind: type) -> nn.
 
 
 def set_masks(vae: FaceVAE, sample: FrameSample, options: FrameOptions) -> None:
-    m_lip, m_face = latent_masks(vae, sample.references[:32], options)
+    own = None if sample.reference_masks is None else sample.reference_masks[:32]
+    m_lip, m_face = latent_masks(vae, sample.references[:32], options, own)
     vae.mask_lip.copy_(m_lip)
     vae.mask_face.copy_(m_face)
 

@@ -5,14 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dyads.errors import ConfigError
 from dyads.masks import (
     DEFAULT,
     Ellipse,
     FaceGeometry,
     ellipse_mask,
-    from_box,
-    from_landmarks,
     region_masks,
     to_grid,
 )
@@ -43,38 +40,6 @@ def test_default_regions_are_where_a_framed_face_has_them():
     assert lips[46, 32] == 1 and face[46, 32] == 0  # mouth
     assert face[28, 32] == 1 and face[28, 22] == 1 and face[28, 42] == 1  # nose and eyes
     assert face[2, 32] == 0 and face[60, 2] == 0 and lips[:38].sum() == 0  # hair, background, upper face
-
-
-def test_a_box_gives_the_ellipse_inscribed_in_it():
-    geometry = from_box((0.2, 0.3, 0.4, 0.5))
-    assert (geometry.face.x, geometry.face.y) == pytest.approx((0.4, 0.55))
-    assert (geometry.face.radius_x, geometry.face.radius_y) == pytest.approx((0.2, 0.25))
-    assert 0.3 + 0.25 < geometry.lips.y < 0.8 and geometry.lips.x == pytest.approx(0.4)
-
-
-def test_landmarks_give_ellipses_around_them():
-    angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-    outline = np.stack([0.5 + 0.3 * np.cos(angles), 0.5 + 0.4 * np.sin(angles)], 1)
-    angles = np.linspace(0, 2 * np.pi, 20, endpoint=False)
-    mouth = np.stack([0.5 + 0.1 * np.cos(angles), 0.7 + 0.05 * np.sin(angles)], 1)
-    points = np.concatenate([outline, mouth])
-    geometry = from_landmarks(points, margin=0.0)
-    assert (geometry.face.radius_x, geometry.face.radius_y) == pytest.approx((0.3, 0.4))
-    assert (geometry.lips.x, geometry.lips.y) == pytest.approx((0.5, 0.7))
-    assert (geometry.lips.radius_x, geometry.lips.radius_y) == pytest.approx((0.1, 0.05))
-    moved = from_landmarks(np.stack([points, points + [0, 0.1]]), margin=0.0)
-    assert moved.lips.radius_y == pytest.approx(0.1) and moved.lips.y == pytest.approx(0.75)
-
-
-@pytest.mark.parametrize("points", [np.zeros((5, 2)), np.full((68, 2), np.nan), np.zeros((68, 3))])
-def test_bad_landmarks_are_refused(points: np.ndarray):
-    with pytest.raises(ConfigError, match="landmarks must be finite"):
-        from_landmarks(points)
-
-
-def test_a_box_without_area_is_refused():
-    with pytest.raises(ConfigError, match="has no area; give"):
-        from_box((0.1, 0.1, 0.0, 0.5))
 
 
 @settings(max_examples=40)

@@ -6,9 +6,10 @@ import torch
 from dyads.errors import ConfigError
 from dyads.synthetic.coefficients import INDEX, neutral
 from dyads.synthetic.drawing.render import render_frames
+from echo_model.backbones.frames import FrameOptions, FrameSample, head_motion, heavier, sample_frames
 from echo_model.backbones.vae import CHANNELS, GRID, TOKENS, FaceVAE, VAEOptions
 from echo_model.backbones.warping import affine_grid, warp
-from echo_model.commands.train_vae import FrameOptions, FrameSample, VAETask, head_motion, latent_masks, polished
+from echo_model.commands.train_vae import VAETask, latent_masks, polished
 from training.options import TrainOptions
 
 
@@ -76,6 +77,30 @@ def test_it_learns():
         optimizer.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.9 * losses[0] and {"psnr", "tell", "show"} == set(logs)
+
+
+def test_where_nothing_tells_the_motion_each_frame_has_its_own_lips(recorded):
+    sample = sample_frames(recorded, FrameOptions(videos=2, frames=5), 64)
+    assert sample.coefficients is None and sample.masks.shape == (10, 2, 64, 64)
+    assert sample.reference_masks.shape == (2, 2, 64, 64) and (sample.masks[:, 1].flatten(1) == 255).any(1).all()
+    task = VAETask(FaceVAE(VAEOptions(width=16)), sample, FrameOptions(), 16)
+    batch = task.batch(0, torch.Generator().manual_seed(0))
+    whole = heavier(*(sample.masks.float() / 255).split(1, 1))
+    known = torch.cat([whole, whole.flip(-1)])
+    for region in batch["region"]:  # a turned frame has turned weights
+        assert (known - region).abs().flatten(1).amax(1).min() < 1e-6
+    loss, logs = task.loss(batch, torch.Generator())
+    assert torch.isfinite(loss) and set(logs) == {"psnr"}
+
+
+def test_a_mask_of_its_own_moves_the_lips_tokens():
+    vae, references = Painter(VAEOptions(width=16)), torch.zeros(2, 3, 64, 64)
+    masks = torch.zeros(2, 2, 64, 64)
+    masks[:, 0], masks[0, 1, 32:48, :16], masks[1, 1, 32:48, 48:] = 255, 255, 255  # row 2, its ends
+    masks[:, 0] -= masks[:, 1]
+    rows = latent_masks(vae, references, FrameOptions(), masks)[0][:-1].view(GRID, GRID)
+    assert rows[2, 0] == pytest.approx(1, abs=0.05) and rows[2, 3] == pytest.approx(1, abs=0.05)
+    assert rows[2, 1] < 0.05 and rows[0].max() == 0
 
 
 def test_polishing_changes_what_is_painted_and_no_code(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from dyads.errors import DataError
 from dyads.masks import to_grid
 from faces.landmarks import FACE_OVAL, LIPS_OUTER
-from faces.masks import picture_masks, region_masks
+from faces.masks import frame_masks, picture_masks, region_masks
 
 
 def test_the_lips_of_every_frame_lie_in_the_mask_of_their_own_picture(drawn) -> None:
@@ -45,3 +45,13 @@ def test_without_a_face_the_framing_stands_in_and_is_said(capsys) -> None:
     assert face.any() and lips.any() and "no face is found in a reference image" in capsys.readouterr().out
     with pytest.raises(DataError, match="no face was found to take masks from"):
         region_masks(np.full((468, 3), np.nan), 64, 64)
+
+
+def test_each_frame_has_masks_of_its_own_and_one_without_a_face_the_framings(drawn) -> None:
+    moved = np.roll(drawn.frames[:1], 6, axis=2)
+    frames = np.concatenate([drawn.frames[:1], moved, np.full_like(moved, 90)])
+    framing = np.zeros((2, 64, 64), np.float32)
+    masks, unseen = frame_masks(frames, tuple(framing))
+    assert masks.shape == (3, 2, 64, 64) and masks.dtype == np.uint8 and unseen == 1 and not masks[2].any()
+    at = [(mask[1].astype(float).sum(0) @ np.arange(64)) / mask[1].sum() for mask in masks[:2]]
+    assert at[1] - at[0] == pytest.approx(6, abs=1)

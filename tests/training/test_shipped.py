@@ -10,8 +10,9 @@ import yaml
 import training.shipped.__main__ as command
 from baselines.motion.train_renderer import load_renderer
 from dyads.errors import DataError
+from echo_model.backbones.frames import FrameOptions
 from echo_model.commands.train_phi import load_phi
-from echo_model.commands.train_vae import FrameOptions, load_vae
+from echo_model.commands.train_vae import load_vae
 from evaluation.fits.__main__ import options_of
 from evaluation.probes.store import PROBES, load_probe
 from training.engine.checkpoint import sha256_file

@@ -62,8 +62,8 @@ def world(options: dict[str, Any]) -> None:
 
 
 def vae(options: dict[str, Any]) -> None:
+    from echo_model.backbones.frames import FrameOptions
     from echo_model.backbones.vae import VAEOptions
-    from echo_model.commands.train_vae import FrameOptions
 
     if options.get("kind", "small") != "small":
         return  # read by its own stage
@@ -73,7 +73,7 @@ def vae(options: dict[str, Any]) -> None:
 
 def renderer(options: dict[str, Any]) -> None:
     from baselines.motion.renderer import RendererOptions
-    from echo_model.commands.train_vae import FrameOptions
+    from echo_model.backbones.frames import FrameOptions
 
     sections("renderer", options, model=RendererOptions, frames=FrameOptions, train=TrainOptions, polish=TrainOptions)
 
