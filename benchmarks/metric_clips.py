@@ -33,13 +33,15 @@ WEIGHTS = {"pytorch-fid": INCEPTION, "lpips": ALEXNET, "syncnet-python": SYNCNET
 
 @dataclass(frozen=True)
 class Setting:
-    """Number, length and size of the clips, threads of each side, and the peers that ours is compared with."""
+    """Number, length and size of the clips, threads of each side, the peers that ours is compared with, and the videos
+    whose LSE syncnet-python is asked for."""
 
     clips: int = 40
     frames: int = 28
     size: int = 64
     threads: int = 1
     peers: tuple[str, ...] = tuple(MEASURED)
+    lse_sides: tuple[str, ...] = ("generated",)
 
     def __post_init__(self) -> None:
         if "cd-fvd" in self.peers and not WINDOW <= self.frames < 2 * WINDOW:

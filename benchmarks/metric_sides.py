@@ -12,8 +12,9 @@ import shutil
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -40,6 +41,7 @@ class Watch:
         self.loading: Counter[str] = Counter()
         self.network: Counter[str] = Counter()
         self.samples: Counter[str] = Counter()
+        self.sides: dict[str, Counter[str]] = defaultdict(Counter)
 
     def set_on(self, owner: type, name: str = "forward") -> None:
         """From now on, count the time inside a network's method, and the samples of the first batch it is given."""
@@ -56,6 +58,10 @@ class Watch:
     def reading_weights(self) -> Iterator[None]:
         with self._counting(self.loading):
             yield
+
+    def of_side(self, side: str) -> contextlib.AbstractContextManager:
+        """Count a block towards one side's videos too."""
+        return self._counting(self.sides[side])
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -194,21 +200,20 @@ def syncnet_python(folder: Path, setting: Setting, watch: Watch) -> Values:
 
     watch.set_on(SyncNetModel, "forward_lip")
     watch.set_on(SyncNetModel, "forward_aud")
-    found = []
+    found: dict[str, list] = {side: [] for side in setting.lse_sides}
     with watch.running():
         with watch.reading_weights():
             network = SyncNetModel()
             network.load_state_dict(torch.load(folder / "weights" / SYNCNET, weights_only=True))
         instance = SyncNetInstance(network, device="cpu")
-        for name in setting.names:
-            frames = read_video(folder / "generated" / f"{name}.mp4")
-            with tempfile.TemporaryDirectory() as crops:
-                for t, frame in enumerate(frames):
+        for side, name in product(setting.lse_sides, setting.names):
+            with watch.of_side(side), tempfile.TemporaryDirectory() as crops:
+                for t, frame in enumerate(read_video(folder / side / f"{name}.mp4")):
                     crop = cv2.resize(frame, (224, 224), interpolation=cv2.INTER_CUBIC)
                     cv2.imwrite(f"{crops}/{t:06d}.jpg", crop[..., ::-1])
                 shutil.copy(folder / "true" / f"{name}.wav", f"{crops}/audio.wav")
-                found.append(instance.evaluate(SimpleNamespace(tmp_dir=crops, batch_size=20, vshift=15)))
-    _, confidence, distance = np.mean(found, axis=0)
+                found[side].append(instance.evaluate(SimpleNamespace(tmp_dir=crops, batch_size=20, vshift=15)))
+    _, confidence, distance = np.mean(found["generated"], axis=0)
     return {"lse_d": float(distance), "lse_c": float(confidence)}
 
 
@@ -242,7 +247,8 @@ def main() -> None:
     import torch
 
     name, folder = sys.argv[1], Path(sys.argv[2])
-    setting = Setting(**json.loads((folder / "setting.json").read_text()))
+    told = json.loads((folder / "setting.json").read_text())
+    setting = Setting(**{key: tuple(value) if isinstance(value, list) else value for key, value in told.items()})
     torch.set_num_threads(setting.threads)
     watch = Watch()
     values = SIDES[name](folder, setting, watch)

@@ -1,13 +1,20 @@
 """`evaluation.score` beside pytorch-fid, scikit-image, lpips and syncnet-python one after the other, on the same files:
 `python -m benchmarks.score`.
 
-Ours is the whole command in a process of its own, imports, readings, tables and page included, with the metrics that
-those packages have; theirs are the sides of `benchmarks.metrics`, whose seconds leave imports out. Then ours for a
-second system: with the first one's cache in another run, and as a further system of the same run. Weights are random,
-so the values mean nothing. Processor seconds hold on a busy machine.
+Ours is the whole command in a process of its own: imports, readings, tables and page included, with the metrics that
+those packages have. Theirs are the sides of `benchmarks.metrics`, whose seconds leave imports out; syncnet-python is
+given crops of the right size and the sound as files, so neither its face detection nor FFmpeg counts. Ours tells
+LSE of the true videos too (the row "ground truth" of every table), so it is asked for both; `alone` are the shares of
+what the packages take without it. Both sides have the same number of threads: ours as worker processes, theirs as
+threads within a network. Then ours for a second system with the first one's cache.
+
+Weights are random, so the values mean nothing, but both sides must give the same ones: `relative_difference`.
+`--kept DIR` keeps files and figures, and the same command goes on where it was stopped: `--minutes` starts no further
+side after so many. Without it all is done in one go.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import resource
@@ -15,45 +22,110 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+
+import numpy as np
+import pandas as pd
 
 from benchmarks.metric_clips import WEIGHTS, Setting
 from benchmarks.metrics import THREADS, child, prepare
 from benchmarks.report import show
 from dyads.errors import ConfigError, run_cli
-from dyads.media.video import read_audio, read_video, write_video
+from dyads.files import write_json
+from dyads.media.video import read_audio, read_video, write_video, write_wav
 
 PEERS = ("pytorch-fid", "scikit-image", "lpips", "syncnet-python")
 SLOTS = {"pytorch-fid": "inception", "lpips": "lpips", "syncnet-python": "syncnet"}
+FIRST, SECOND = "evaluation.score", "a second system"
 # The command, which would refuse random weights by their digests
 SCORE = (
     "import sys; from reporting.score import __main__, folders; folders.verified = lambda *given: None; "
     "sys.exit(__main__.main())"
 )
 METRICS = ("psnr", "ssim", "perceptual", "fid", "sync")
+VALUES = {  # of the packages, as ours calls them
+    "psnr": ("psnr", "frame"), "ssim": ("ssim", "frame"), "lpips": ("lpips", "frame"), "fid": ("fid", "frame"),
+    "lse_d": ("lse_d_whole", "whole"), "lse_c": ("lse_c_whole", "whole"),
+}  # fmt: skip
 
 
-def with_sound(folder: Path, setting: Setting) -> None:
-    """Videos with their sound inside, and a second system: the first one's videos coded more coarsely."""
+def make_files(folder: Path, setting: Setting) -> None:
+    """Videos with their sound inside, the sound again as packages want it, and a second system: coarser videos."""
+    prepare(folder, setting)
     for name in setting.names:
         sound = read_audio(folder / "true" / f"{name}.wav")
         for side, source, crf in (("second", "generated", 30), ("generated", "generated", 16), ("true", "true", 12)):
             write_video(folder / side / f"{name}.mp4", read_video(folder / source / f"{name}.mp4"), sound, crf=crf)
+        wanted = setting.frames * 640
+        heard = read_audio(folder / "generated" / f"{name}.mp4")
+        write_wav(folder / "true" / f"{name}.wav", np.pad(heard, (0, max(0, wanted - len(heard))))[:wanted])
 
 
-def scored(folder: Path, setting: Setting, out: str, systems: tuple[str, ...], cache: str) -> dict[str, float]:
-    """Wall and processor seconds of the command. ConfigError if it fails."""
+def scored(folder: Path, setting: Setting, system: str) -> dict:
+    """Seconds and values of the command. ConfigError if it fails."""
     weights = {SLOTS[peer]: str(folder / "weights" / WEIGHTS[peer]) for peer in setting.peers if peer in SLOTS}
-    command = [sys.executable, "-c", SCORE, "--true", str(folder / "true"), "--out", str(folder / out)]
-    command += [word for system in systems for word in ("--generated", str(folder / system))]
-    command += ["--cache", str(folder / cache), "--weights", json.dumps(weights), "--metrics", *METRICS]
-    environment = os.environ | {name: str(setting.threads) for name in THREADS}
+    out = folder / f"out_{system}"
+    command = [sys.executable, "-c", SCORE, "--true", str(folder / "true"), "--generated", str(folder / system)]
+    command += ["--out", str(out), "--cache", str(folder / "cache"), "--workers", str(setting.threads)]
+    command += ["--weights", json.dumps(weights), "--metrics", *METRICS]
+    environment = os.environ | dict.fromkeys(THREADS, "1")
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         raise ConfigError(f"evaluation.score failed: {(done.stderr.strip().splitlines() or ['no word'])[-1]}")
-    return {"wall": wall, "cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    means = pd.read_csv(out / "rows.csv").groupby(["metric", "part"])["value"].mean()
+    values = {name: float(means[key]) for name, key in VALUES.items() if key in means.index}
+    return {"seconds": {"wall": wall, "cpu": cpu}, "values": values}
+
+
+def packaged(folder: Path, setting: Setting, peer: str) -> dict:
+    """Processor seconds of a peer's network threads count too, as the clock of its process does."""
+    told = child(folder, setting, "benchmarks.metric_sides", peer, str(folder))
+    return {key: told[key] for key in ("seconds", "values", "sides") if key in told}
+
+
+def compared(found: dict[str, dict]) -> dict:
+    """Shares of time, and of each value the relative difference."""
+    figures: dict = {"seconds": {name: told["seconds"] for name, told in found.items()}}
+    for clock in ("wall", "cpu"):
+        theirs = sum(found[peer]["seconds"][clock] for peer in PEERS)
+        alone = theirs - found["syncnet-python"]["sides"]["true"][clock]
+        first, second = (found[name]["seconds"][clock] for name in (FIRST, SECOND))
+        figures[f"{clock}_share_of_peers"] = round(first / theirs, 3)
+        figures[f"{clock}_share_of_peers_alone"] = round(first / alone, 3)
+        figures[f"{clock}_second_system_share"] = round(second / first, 3)
+    theirs = {name: value for peer in PEERS for name, value in found[peer]["values"].items()}
+    mine = found[FIRST]["values"]
+    gaps = {name: abs(mine[name] - theirs[name]) / abs(theirs[name]) for name in mine if name in theirs}
+    return figures | {"relative_difference": {name: float(f"{gap:.2g}") for name, gap in gaps.items()}}
+
+
+def measured(folder: Path, setting: Setting, minutes: float) -> dict[str, dict]:
+    """Each side's figures; those that a folder holds are not measured again."""
+    kept, begun = folder / "figures.json", time.monotonic()
+    found: dict[str, dict] = json.loads(kept.read_text()) if kept.is_file() else {}
+    if found.get("setting", asdict(setting)) != json.loads(json.dumps(asdict(setting))) and found:
+        raise ConfigError(f"--kept {folder} holds files of other options; give another folder.")
+    sides: dict[str, Callable[[], dict]] = {
+        "files": lambda: make_files(folder, setting) or {},
+        FIRST: lambda: scored(folder, setting, "generated"),
+        SECOND: lambda: scored(folder, setting, "second"),
+        **{peer: lambda peer=peer: packaged(folder, setting, peer) for peer in PEERS},
+    }
+    for name, measure in sides.items():
+        if name not in found:
+            if time.monotonic() - begun > 60 * minutes:
+                print(f"{name} and what follows are left for the same command again", file=sys.stderr)
+                sys.exit(3)
+            found[name] = measure()
+            seconds = found[name].get("seconds", {}).get("wall", time.monotonic() - begun)
+            print(f"{name}: {seconds:.1f} s", file=sys.stderr, flush=True)
+            write_json(kept, {"setting": asdict(setting), **found})
+    return {name: told for name, told in found.items() if "seconds" in told}
 
 
 def main() -> None:
@@ -61,29 +133,19 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=20)
     parser.add_argument("--frames", type=int, default=250)
     parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--threads", type=int, default=1)
-    setting = Setting(**vars(parser.parse_args()), peers=PEERS)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        prepare(folder, setting)
-        with_sound(folder, setting)
-        found = {
-            "evaluation.score": scored(folder, setting, "first", ("generated",), "cache"),
-            "a second system, with its cache": scored(folder, setting, "second_out", ("second",), "cache"),
-            "both systems in one run": scored(folder, setting, "both", ("generated", "second"), "other_cache"),
-        }
-        peers = {name: child(folder, setting, "benchmarks.metric_sides", name, str(folder)) for name in PEERS}
-    found |= {name: told["seconds"] for name, told in peers.items()}
-    first, second, both = list(found.values())[:3]
-    figures = {"seconds": {name: {k: round(v, 1) for k, v in told.items()} for name, told in found.items()}}
-    for clock in ("wall", "cpu"):
-        theirs = sum(told["seconds"][clock] for told in peers.values())
-        figures[f"{clock}_share_of_peers"] = round(first[clock] / theirs, 3)
-        figures[f"{clock}_second_run_share"] = round(second[clock] / first[clock], 3)
-        figures[f"{clock}_second_system_share"] = round((both[clock] - first[clock]) / first[clock], 3)
-    rows = [{"side": name, "s": told["wall"], "cpu s": told["cpu"]} for name, told in found.items()]
+    parser.add_argument("--threads", type=int, default=2, help="of both sides (default 2)")
+    parser.add_argument("--kept", type=Path, metavar="DIR", help="keep files and figures here, and go on from them")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="start no side after so many")
+    given = vars(parser.parse_args())
+    folder, minutes = given.pop("kept"), given.pop("minutes")
+    setting = Setting(**given, peers=PEERS, lse_sides=("generated", "true"))
+    with contextlib.ExitStack() as stack:
+        found = measured(folder or Path(stack.enter_context(tempfile.TemporaryDirectory())), setting, minutes)
+    rows = [
+        {"side": name, "s": told["seconds"]["wall"], "cpu s": told["seconds"]["cpu"]} for name, told in found.items()
+    ]
     title = f"{setting.clips} pairs of {setting.frames} frames, {setting.size} px, {setting.threads} thread(s)"
-    show(f"{title}: {', '.join(METRICS)}", rows, figures)
+    show(f"{title}: {', '.join(METRICS)}", rows, compared(found))
 
 
 if __name__ == "__main__":

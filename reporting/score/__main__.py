@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     )
     found.add_argument("--metrics", nargs="*", default=(), help="file names under evaluation/metrics; all by default")
     found.add_argument("--cache", type=Path, help="folder for readings of videos (default: OUT/cache)")
+    found.add_argument("--workers", type=int, help="processes, each with one thread (default: one for each core)")
     found.add_argument("--no-page", action="store_true", help="no page with the videos")
     return found
 
@@ -48,6 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     if given.size < 64:
         raise ConfigError(f"--size {given.size} is too small to see a face; give at least 64.")
+    if given.workers is not None and given.workers < 1:
+        raise ConfigError(f"--workers {given.workers} is none; give at least 1.")
     limit_threads(1)
     from reporting.score.folders import score_folders
 

@@ -15,6 +15,7 @@ from evaluation.registry import cards
 from reporting.page.media import place_video
 from reporting.score.items import Item, Items
 from reporting.score.table import best, significant
+from reporting.score.work import Measured
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 
@@ -90,19 +91,19 @@ def _table(lines: pd.DataFrame, tests: pd.DataFrame, systems: tuple[str, ...]) -
 
 
 def write_page(
-    out: Path, found: Items, scorer: Any, lines: pd.DataFrame, tests: pd.DataFrame, rows: pd.DataFrame
+    out: Path, found: Items, measured: list[Measured], lines: pd.DataFrame, tests: pd.DataFrame, rows: pd.DataFrame
 ) -> Path:
-    """Write `out/page/index.html` of what a `folders.Scorer` found with the videos beside it; works offline, from a
-    file."""
+    """Write `out/page/index.html` of what was measured with the videos beside it; works offline, from a file."""
     folder = out / "page"
     notes: dict[str, list[str]] = {}
-    for pair in scorer.pairs:
-        notes.setdefault(pair.item.name, []).extend(f"{pair.system}: {note}" for note in pair.notes)
+    for each in measured:
+        notes[each.item.name] = [f"{pair.system}: {note}" for pair in each.pairs for note in pair.notes]
+    curves = {each.item.name: each.curves for each in measured}
     items = [
         {
             "name": item.name,
             "videos": _videos(item, found.systems, folder / "videos"),
-            "curves": scorer.curves.get(item.name, {}),
+            "curves": curves.get(item.name, {}),
             "values": _values(rows, item.name, found.systems),
             "notes": notes.get(item.name, []),
         }

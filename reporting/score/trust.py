@@ -1,23 +1,27 @@
-"""Which metrics move when a video gets worse: `python -m reporting.score.trust --true DIR --out DIR --title WORDS`.
+"""Which metrics move when a video gets worse: `python -m reporting.score.trust --true DIR --out DIR`.
 
 Every true video is degraded in known ways and scored against itself by `evaluation.score`; the table says for each
-metric
-and degradation whether it got worse. Without `--true`, on dialogues of the synthetic world, where the motion itself can
-be halved too. `--write FILE` makes a page of several tables (`--tables`), such as docs/trust.md.
+metric and degradation whether it got worse. Without `--true`, on dialogues of the synthetic world, where the motion
+itself can be halved too. `--write FILE` makes a page of several tables (`--tables`), such as docs/trust.md.
 """
 
 import argparse
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 
+from dyads.adapters.engine.camera import Planned
+from dyads.adapters.engine.options import AdaptOptions
+from dyads.adapters.engine.planning import crop_plan
+from dyads.adapters.pairs import Source
 from dyads.errors import ConfigError, DataError, run_cli
 from dyads.files import write_text
-from dyads.media.containers import FPS, SAMPLES_PER_FRAME
-from dyads.media.video import read_audio, read_video, write_video
+from dyads.media.containers import FPS, SAMPLES_PER_FRAME, probe
+from dyads.media.video import read_audio, write_video
 from dyads.seeding import rng
 from dyads.synthetic.drawing.render import render_frames
 from dyads.synthetic.world import generate_dialogue
@@ -25,6 +29,7 @@ from evaluation.cards import OK, truth_part
 from evaluation.registry import cards
 from evaluation.rows import WHOLE_SET
 from reporting.score.__main__ import main as score
+from reporting.score.items import SUFFIXES
 
 SIDE = 160
 BASE = "coded again"  # the least that any method does to a video: what a degradation is compared with
@@ -102,19 +107,27 @@ def synthetic(count: int, seconds: float) -> tuple[dict, dict, dict[str, np.ndar
 
 
 def recorded(folder: Path, seconds: float, size: int) -> tuple[dict, dict]:
-    """Frames and sounds of a folder's videos, square, of one length; videos that are too short are left out."""
+    """Frames, a fixed square round the face, and sounds of a folder's videos, of one length; what is too short, or
+    shows no face, is left out and said."""
     videos, sounds = {}, {}
-    frames = round(seconds * FPS)
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in (".mp4", ".avi", ".mov", ".mkv", ".webm"):
+        if path.suffix.lower() not in SUFFIXES:
             continue
-        found = read_video(path, size=size)[:frames]
-        if len(found) == frames:
-            sound = read_audio(path)[: frames * SAMPLES_PER_FRAME]
-            videos[path.stem] = found
-            sounds[path.stem] = np.pad(sound, (0, frames * SAMPLES_PER_FRAME - len(sound)))
+        source, frames = Source(path.stem, path, None), round(seconds * FPS)
+        try:
+            plan = crop_plan(source, 0.0, None, AdaptOptions(crop="fixed"))
+            found = list(islice(Planned(source, 0.0, None, plan).pictures(size), frames))
+            sound = read_audio(path) if probe(path).has_audio else np.zeros(0, np.float32)
+        except DataError as error:
+            print(f"left out: {error}")
+            continue
+        if len(found) < frames:
+            print(f"left out: {path} is shorter than {seconds:g} s")
+            continue
+        videos[path.stem], samples = np.stack(found), frames * SAMPLES_PER_FRAME
+        sounds[path.stem] = np.pad(sound, (0, samples))[:samples]
     if len(videos) < 2:
-        raise DataError(f"{folder} holds {len(videos)} videos of {seconds:g} s; at least two are needed.")
+        raise DataError(f"{folder} holds {len(videos)} videos of {seconds:g} s; give at least two.")
     return videos, sounds
 
 

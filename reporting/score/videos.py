@@ -51,6 +51,11 @@ class Video:
         return len(self.frames)
 
 
+def hashes(weights: dict[str, str]) -> dict[str, str]:
+    """SHA-256 of the networks' files."""
+    return {slot: file_sha256(Path(path)) for slot, path in sorted(weights.items())}
+
+
 class Reader:
     """Reads videos with the mesh reader and the networks that were given, and keeps what it found."""
 
@@ -64,7 +69,7 @@ class Reader:
         regions: dict[str, np.ndarray] | None = None,
     ) -> None:
         self.tools, self.cache, self.size, self.faces, self.regions = tools, cache, size, faces, regions or {}
-        self.hashes = {slot: file_sha256(Path(path)) for slot, path in sorted(weights.items())}
+        self.hashes = hashes(weights)
         self.hashes |= {name: IDENTITY for name in tools.networks if name not in self.hashes}
 
     def open(self, path: Path, shape: tuple[int, int] | None = None) -> Video:

@@ -44,9 +44,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def run(out: Path, *arguments: object, metrics: tuple[str, ...] = QUICK, page: bool = False) -> int:
+def run(out: Path, *arguments: object, metrics: tuple[str, ...] = QUICK, page: bool = False, workers: int = 1) -> int:
     more = [] if page else ["--no-page"]
-    return main([*map(str, arguments), "--out", str(out), *more, "--metrics", *metrics])
+    return main([*map(str, arguments), "--out", str(out), *more, "--workers", str(workers), "--metrics", *metrics])
 
 
 def values(out: Path) -> pd.DataFrame:
@@ -125,6 +125,14 @@ def test_a_second_system_costs_only_itself(scored: Path, folders: Path, tmp_path
     damaged = next(cache.rglob("*-face.safetensors"))
     damaged.write_bytes(b"x")
     assert run(out, "--generated", folders / "same", *given, metrics=("psnr", "lmd")) == 0
+
+
+def test_worker_processes_find_the_same(scored: Path, folders: Path, tmp_path: Path):
+    given = ("--true", folders / "true", "--user", folders / "user", "--cache", scored / "cache")
+    for workers in (1, 2):
+        assert run(tmp_path / str(workers), "--generated", folders / "late", *given, workers=workers) == 0
+    for name in ("rows.csv", "files.csv", "table.md", "score.json"):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
 
 
 def test_no_face_is_a_status_and_pictures_have_their_values(folders: Path, tmp_path: Path):
