@@ -8,7 +8,8 @@ LSE of the true videos too (the row "ground truth" of every table), so it is ask
 what the packages take without it. Both sides have the same number of threads: ours as worker processes, theirs as
 threads within a network. Then ours for a second system with the first one's cache.
 
-Weights are random, so the values mean nothing, but both sides must give the same ones: `relative_difference`.
+Weights are random, so the values mean nothing, but both sides must give the same ones: `relative_difference` (ours
+tells no FID of fewer frames than dimensions; its features are read all the same).
 `--kept DIR` keeps files and figures, and the same command goes on where it was stopped: `--minutes` starts no further
 side after so many. Without it all is done in one go.
 """
@@ -78,14 +79,14 @@ def scored(folder: Path, setting: Setting, system: str) -> dict:
         raise ConfigError(f"evaluation.score failed: {(done.stderr.strip().splitlines() or ['no word'])[-1]}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     means = pd.read_csv(out / "rows.csv").groupby(["metric", "part"])["value"].mean()
-    values = {name: float(means[key]) for name, key in VALUES.items() if key in means.index}
+    values = {name: float(means[key]) for name, key in VALUES.items() if np.isfinite(means.get(key, np.nan))}
     return {"seconds": {"wall": wall, "cpu": cpu}, "values": values}
 
 
 def packaged(folder: Path, setting: Setting, peer: str) -> dict:
     """Processor seconds of a peer's network threads count too, as the clock of its process does."""
     told = child(folder, setting, "benchmarks.metric_sides", peer, str(folder))
-    return {key: told[key] for key in ("seconds", "values", "sides") if key in told}
+    return {key: told[key] for key in ("seconds", "values", "sides")}
 
 
 def compared(found: dict[str, dict]) -> dict:

@@ -5,6 +5,7 @@ Names go to worker processes of one thread each, which beats threads within a ne
 
 import multiprocessing
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -186,12 +187,15 @@ def cores() -> int:
 
 def go_through(task: Task, items: Sequence[Item], workers: int | None) -> Iterator[Measured]:
     """What is found of every name, in their order; `workers` None: one for each core, or one where there is a GPU."""
-    workers = min(len(items), workers or (1 if pick_device().type == "cuda" else cores()))
+    gpu = pick_device().type == "cuda"
+    workers = min(len(items), workers or (1 if gpu else cores()))
     if workers <= 1:
         scorer = Scorer(task)
         yield from map(scorer.measured, items)
         return
-    context = multiprocessing.get_context("spawn")  # a fork would share the networks' threads
+    # A server that has imported all and run nothing is forked from: forks of this process would miss its threads.
+    context = multiprocessing.get_context("spawn" if gpu or sys.platform == "win32" else "forkserver")
+    context.set_forkserver_preload([__name__])
     with ProcessPoolExecutor(workers, context, _begin, (task,)) as pool:
         try:
             yield from pool.map(_work, items)
