@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import talk
+from jobs import Job, Run, past, rows_of
 from snakemake_interface_logger_plugins.common import LogEvent
 
 
@@ -19,8 +20,8 @@ def told(tmp_path, monkeypatch):
     speaker = talk.Talk(None, None)
     speaker.stream = stream
     monkeypatch.setattr(talk, "TICK", 3600)
-    jobs = {1: talk.Job("fit", "fit echo seed 0"), 2: talk.Job("evaluate", "evaluate echo seed 0")}
-    speaker.begin(talk.Run(jobs, 1, {"fit": 100, "evaluate": 20}), tmp_path / "logs" / "runs.jsonl")
+    jobs = {1: Job("fit", "fit echo seed 0"), 2: Job("evaluate", "evaluate echo seed 0")}
+    speaker.begin(Run(jobs, 1, {"fit": 100, "evaluate": 20}), tmp_path / "logs" / "runs.jsonl")
     return speaker, stream, tmp_path / "logs" / "runs.jsonl"
 
 
@@ -44,7 +45,7 @@ def test_what_is_left_is_learnt_from_the_past_and_then_from_this_run(told):
     assert run.left(now) == pytest.approx(60 + 20)
     run.jobs[1].ended = now
     assert run.left(now) == pytest.approx(0.4 * 20)  # this machine takes 0.4 of the past's seconds
-    run.jobs[3] = talk.Job("fit", "fit dim seed 0")  # of a rule that took 40 s here, 100 s elsewhere
+    run.jobs[3] = Job("fit", "fit dim seed 0")  # of a rule that took 40 s here, 100 s elsewhere
     assert run.left(now) == pytest.approx(0.4 * 20 + 40)
 
 
@@ -68,7 +69,7 @@ def test_a_failure_is_said_once_with_the_end_of_its_log(told, tmp_path):
     said = stream.getvalue()
     assert said.count("the loss is nan") == 1 and "line 39" in said and "line 20" not in said
     assert "failed again" in said and speaker.line().startswith("0 of 2 jobs done; 1 failed; about ")
-    assert [row["event"] for row in talk.rows_of(journal)] == ["begin", "start", "failed", "start", "failed"]
+    assert [row["event"] for row in rows_of(journal)] == ["begin", "start", "failed", "start", "failed"]
 
 
 def test_the_summary_has_table_stages_failures_and_report(told, tmp_path):
@@ -87,7 +88,7 @@ def test_the_summary_has_table_stages_failures_and_report(told, tmp_path):
     assert "| method | value |" in said and "fit                  1 job        30 s" in said
     end = "    second\n    third\n    error: one sentence.\n"
     assert f"failed: evaluate echo seed 0, see {tmp_path / 'e.log'}\n{end}" in said and f"report: {report}" in said
-    last = talk.rows_of(journal)[-1]
+    last = rows_of(journal)[-1]
     assert (last["event"], last["done"], last["failed"]) == ("over", 1, 1)
 
 
@@ -107,7 +108,7 @@ def test_the_next_run_knows_how_long_each_job_took(told):
     speaker.emit(event(LogEvent.JOB_FINISHED, job_id=1))
     with open(journal, "a") as file:
         file.write('{"time": 1, "event": "en')  # torn by a power cut
-    known = talk.past(journal, {"fit": 134, "generate": 15})
+    known = past(journal, {"fit": 134, "generate": 15})
     assert known["fit echo seed 0"] == known["fit"] == pytest.approx(50, abs=1) and known["generate"] == 15
 
 

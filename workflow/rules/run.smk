@@ -3,8 +3,9 @@
 import atexit
 
 from begin import Machine
+from jobs import Run, past, planned
 from owner import claim, note_jobs, runs_jobs
-from talk import Run, attach, past, planned
+from talk import attach
 
 RUNS = f"{LOGS}/runs.jsonl"
 JOBS_RUN = workflow.is_main_process and Path(sys.argv[0]).stem in ("snakemake", "__main__")
