@@ -1,13 +1,14 @@
 """A shortened study on a real Slurm of two nodes, through every fault that a cluster knows: the same bits as locally.
 
 Debian's packages are installed where that may be done (root on Debian), and the tests are skipped elsewhere; see
-cluster.py. SLURM_TESTS=all runs the whole short study too, to its tables, and a time limit: some ten minutes.
+cluster.py. SLURM_TESTS=all runs the smoke study too, to its tables, and a time limit: some fifteen minutes.
 """
 
 import csv
 import hashlib
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from checkout import copy_repository  # noqa: E402
 
 ROW = "results/short/metrics/truth/seed0.csv"
 STUDY = ("--configfile", "tests/slurm/short.yaml")
+SMOKE = ("--configfile", "workflow/config/smoke.yaml")
 # Each job of a queue starts two Snakemakes of its own, which cost more than stages of seconds.
 GROUPS = ("--groups", "train_probe=probes", "encode=encode", "generate=row", "evaluate=row",
           "gather_measurements=gather", "--group-components", "probes=5", "encode=2")  # fmt: skip
@@ -76,8 +78,8 @@ class Run:
         assert self.process.returncode == 0, self.text[-5000:]
 
 
-def start(slurm, folder: Path, log: Path, *targets: str) -> Run:
-    command = [sys.executable, "-m", "snakemake", *targets, *SLURM, *STUDY, *GROUPS]
+def start(slurm, folder: Path, log: Path, *arguments: str) -> Run:
+    command = [sys.executable, "-m", "snakemake", *arguments, *SLURM]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PATH": path}
     with open(log, "w") as out:
@@ -85,9 +87,9 @@ def start(slurm, folder: Path, log: Path, *targets: str) -> Run:
     return Run(process, log, slurm)
 
 
-def digests(folder: Path) -> dict[str, str]:
+def digests(folder: Path, profile: str = "short") -> dict[str, str]:
     """SHA-256 of what the study must not change by where it ran; of results without speeds, which always differ."""
-    study = folder / "results/short"
+    study = folder / "results" / profile
     files = [*study.glob("backbones/*.safetensors"), *study.glob("probes/*.safetensors"), *study.glob("models/*/*.s*s")]
     files += [*study.glob("videos/*/*/*.mp4"), *study.glob("metrics/*/*.features.safetensors")]
     found = {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files)}
@@ -109,7 +111,7 @@ def test_lost_nodes_and_jobs_and_the_end_of_snakemake_cost_time_and_no_bit(slurm
     assert ROW in wanted and len(wanted) >= 1 + 5 + 1 + 3 + 1  # weights, probes, readings, videos, values
 
     # A node goes away in the middle of a training: Slurm gives the job to the other one.
-    run = start(slurm, there.folder, tmp_path / "first.log", ROW)
+    run = start(slurm, there.folder, tmp_path / "first.log", ROW, *STUDY, *GROUPS)
     number, node = run.job("train_vae")
     slurm.lose(node)
     other = next(name for name in cluster.NODES if name != node)
@@ -122,7 +124,7 @@ def test_lost_nodes_and_jobs_and_the_end_of_snakemake_cost_time_and_no_bit(slurm
     run.process.wait()
     left = slurm.jobs(running=True).split("\n")
     assert any(left)
-    again = start(slurm, there.folder, tmp_path / "again.log", ROW)
+    again = start(slurm, there.folder, tmp_path / "again.log", ROW, *STUDY, *GROUPS)
     # A shard's job is cancelled, its successor's stage is killed: each is made once more.
     cancelled, _ = again.job("row", not_of=[line.split()[0] for line in left if line])
     assert "still in Slurm's queue: they are cancelled." in again.text
@@ -138,17 +140,22 @@ def test_lost_nodes_and_jobs_and_the_end_of_snakemake_cost_time_and_no_bit(slurm
 
 
 @pytest.mark.slow
-def test_the_whole_short_study_gives_the_local_tables(slurm, tmp_path):
+def test_the_smoke_study_gives_the_local_tables(slurm, tmp_path):
     if os.environ.get("SLURM_TESTS") != "all":
-        pytest.skip("the whole short study on Slurm takes some ten minutes: set SLURM_TESTS=all")
+        pytest.skip("the smoke study on Slurm takes some fifteen minutes: set SLURM_TESTS=all")
     here, there = (copy_repository(tmp_path / name) for name in ("here", "there"))
-    local = here.snakemake("--cores", "2", *STUDY, timeout=PATIENCE)
+    began = time.monotonic()
+    local = here.snakemake("--cores", "2", *SMOKE, timeout=PATIENCE)
+    took = time.monotonic() - began
     assert local.code == 0, local.text[-3000:]
-    run = start(slurm, there.folder, tmp_path / "run.log")
-    number, _ = run.job("train_vae")
+    began = time.monotonic()
+    run = start(slurm, there.folder, tmp_path / "run.log", *SMOKE, "--groups", "generate=row", "evaluate=row")
+    number, _ = run.job("fit")
     subprocess.run(["scontrol", "update", f"JobId={number}", "TimeLimit=1"], check=True)
-    os.kill(slurm.stages("echo_model.commands.train_vae", wait=60)[0], signal.SIGSTOP)  # it will never end by itself
+    os.kill(slurm.stages("training.fit", wait=60)[0], signal.SIGSTOP)  # it will never end by itself
     run.end()
+    jobs = len(set(re.findall(r"with SLURM jobid '?(\d+)", run.text)))
+    print(f"local {took:.0f} s; {jobs} Slurm jobs, one of which met its limit, {time.monotonic() - began:.0f} s")
     assert f"'{number}' failed, SLURM status is: 'TIMEOUT'" in run.text  # of no group: there the plugin says less
-    found, wanted = digests(there.folder), digests(here.folder)
-    assert found == wanted and {"results/short/tables/values.csv", "results/short/tables/claims.csv"} <= set(found)
+    found, wanted = digests(there.folder, "smoke"), digests(here.folder, "smoke")
+    assert found == wanted and {"results/smoke/tables/values.csv", "results/smoke/tables/claims.csv"} <= set(found)
