@@ -39,7 +39,7 @@ backbones: environment  ## the shipped backbones and readers again, from nothing
 	python -m snakemake --snakefile workflow/backbones.smk --cores all --rerun-incomplete
 
 test: environment  ## all tests, the smoke run among them
-	python -m pytest --numprocesses logical --dist loadfile
+	python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 mutants: environment  ## plant small faults and see whether the tests bite (no part of the gate; an hour on two cores)
 	python tests/mutants/run.py

@@ -37,6 +37,8 @@ from evaluation.readings.stored import read_features
 from evaluation.registry import cards, modules
 from evaluation.rows import read_rows
 
+pytestmark = pytest.mark.slow
+
 SIZE, SEEN, STEPS, SHIFT = 64, 32, 300, 10  # the world's pictures, the probes' size, training steps, frames
 KEPT, TREMOR = 0.7, 0.05  # of motion; coefficient units
 ROWS = ("truth", "vae", "frozen", "shuffled", "time_shifted", "oracle", "hard_cuts")

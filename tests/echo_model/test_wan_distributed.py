@@ -15,6 +15,8 @@ from tests import tiny_checkpoints as tiny
 from training.device import World
 from training.engine import checkpoint, sharding
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):

@@ -11,6 +11,8 @@ from test_train_distributed import run_pair
 from training.engine import checkpoint
 from training.launch import SRUN_NOISE
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

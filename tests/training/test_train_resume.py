@@ -13,6 +13,8 @@ from training.engine import checkpoint
 from training.engine.loop import read_summary, train
 from training.errors import TrainingError
 
+pytestmark = pytest.mark.slow
+
 CLOCKS = {"seconds", "samples_per_second", "max_memory_gib"}
 
 

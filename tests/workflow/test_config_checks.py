@@ -6,6 +6,8 @@ import sys
 import pytest
 from checks import class_problem, options_problem, rows_problem
 
+pytestmark = pytest.mark.slow
+
 ECHO = {"class": "echo_model.method:Echo", "start": None, "weights": None, "options": {}, "seeds": None}
 
 

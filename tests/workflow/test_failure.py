@@ -7,8 +7,11 @@ import subprocess
 import sys
 import time
 
+import pytest
 from checkout import copy_repository
 from test_rerun import PROFILE, STAGE
+
+pytestmark = pytest.mark.slow
 
 # The stand-in of test_rerun, but training `dim` fails, and tables and report leave what they were told.
 FAILING = STAGE.replace("previous=\n", 'case "$*" in *training.fit*"--method dim "*) exit 1 ;; esac\nprevious=\n', 1)

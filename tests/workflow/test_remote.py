@@ -4,7 +4,10 @@ import os
 import shlex
 from pathlib import Path
 
+import pytest
 from checkout import copy_repository
+
+pytestmark = pytest.mark.slow
 
 PLUGINS = Path(__file__).parent / "plugins"
 

@@ -7,6 +7,8 @@ import pytest
 import yaml
 from checkout import Checkout, Result, copy_repository
 
+pytestmark = pytest.mark.slow
+
 PROFILE = ["--config", "profile=trained_tiny"]  # every stage there is: one with shipped backbones trains fewer
 # What follows every measurement anew.
 REPORTING = {"tables", "claims", "inspect", "run_notebook", "report_page", "all"}
