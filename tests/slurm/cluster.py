@@ -127,14 +127,17 @@ class Cluster:
         states = ("--states=R",) if running else ()
         return _run("squeue", "--noheader", *states, "--format=%i %T %N %k").stdout
 
-    def stages(self, module: str, wait: float = 0) -> list[int]:
-        """Processes on the nodes that run `python -m module`; asked for again for so many seconds."""
+    def stages(self, module: str, wait: float = 0, job: str | None = None) -> list[int]:
+        """Processes on the nodes that run `python -m module`, of that job alone if one is named; asked for again for
+        so many seconds."""
+        belongs = f"SLURM_JOB_ID={job or ''}".encode()
         end = time.monotonic() + wait
         while True:
             found = []
             for pid in (pid for node in NODES for pid in self.processes(node)):
                 with suppress(OSError):
-                    if Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:3] == [b"-m", module.encode()]:
+                    runs = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:3] == [b"-m", module.encode()]
+                    if runs and (job is None or belongs in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")):
                         found.append(pid)
             if found or time.monotonic() >= end:
                 return found

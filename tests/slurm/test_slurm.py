@@ -153,7 +153,7 @@ def test_the_smoke_study_gives_the_local_tables(slurm, tmp_path):
     run = start(slurm, there.folder, tmp_path / "run.log", *SMOKE, "--groups", "generate=row", "evaluate=row")
     number, _ = run.job("fit")
     subprocess.run(["scontrol", "update", f"JobId={number}", "TimeLimit=1"], check=True)
-    os.kill(slurm.stages("training.fit", wait=60)[0], signal.SIGSTOP)  # it will never end by itself
+    os.kill(slurm.stages("training.fit", wait=60, job=number)[0], signal.SIGSTOP)  # it will never end by itself
     run.end()
     jobs = len(set(re.findall(r"with SLURM jobid '?(\d+)", run.text)))
     print(f"local {took:.0f} s; {jobs} Slurm jobs, one of which met its limit, {time.monotonic() - began:.0f} s")
