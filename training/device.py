@@ -5,13 +5,14 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
 from dyads.errors import ConfigError
 from dyads.seeding import derive
@@ -84,9 +85,19 @@ class World:
         """Mean over processes."""
         if self.size == 1:
             return value
-        total = torch.tensor(value, dtype=torch.float64, device=device)
-        dist.all_reduce(total)
-        return total.item() / self.size
+        return self.mean_soon(torch.tensor([value], device=device))()[0]
+
+    def mean_soon(self, values: Tensor) -> Callable[[], list[float]]:
+        """Begin the means of some numbers, (n,), over processes; call what comes back to have them."""
+        total = values.detach().double().clone()
+        under_way = dist.all_reduce(total, async_op=True) if self.size > 1 else None
+
+        def means() -> list[float]:
+            if under_way is not None:
+                under_way.wait()
+            return (total / self.size).tolist()
+
+        return means
 
 
 def is_main_process() -> bool:

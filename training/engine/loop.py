@@ -166,7 +166,9 @@ def _run(job: _Job) -> None:
     loss_of = _LossModule(job.task)
     if world.size > 1 and not units:  # which parameters are used may differ: conditions are dropped at random
         devices = [device.index] if device.type == "cuda" else None
-        loss_of = DistributedDataParallel(loss_of, device_ids=devices, find_unused_parameters=True)
+        loss_of = DistributedDataParallel(
+            loss_of, device_ids=devices, find_unused_parameters=True, gradient_as_bucket_view=True
+        )
     on_step_end = getattr(job.task, "on_step_end", None)
     title = f"{job.stage} seed {job.seed}"
     folder = job.folder if world.is_main else None
@@ -185,13 +187,13 @@ def _run(job: _Job) -> None:
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["lr_scale"]
             optimizer.zero_grad(set_to_none=True)
-            losses, numbers, names = _accumulate(job, loss_of, batches, units)
+            losses, numbers, names, loss = _accumulate(job, loss_of, batches, units)
             if units:
                 sharding.average_gradients(trained, world)
             norm = sharding.clip_gradients(trained, options.clip_norm or math.inf)
             *losses, norm = torch.stack([*losses, norm.float()]).tolist()  # here the CPU waits for the GPU
             check_finite(losses, norm, names, where)
-            loss = world.mean(statistics.fmean(losses), device)
+            loss = statistics.fmean(losses) if loss is None else loss
             check_explosion(loss, progress, options, names, where)
             optimizer.step()
             update_ema(ema, trained, options.ema_decay, progress.step)
@@ -260,37 +262,41 @@ def _positions(start: int, options: TrainOptions, rank: int) -> Iterator[tuple[i
 
 def _accumulate(
     job: _Job, loss_of: nn.Module, batches: Batches, units: list[nn.Module]
-) -> tuple[list[Tensor], dict[str, Any], list[str]]:
-    """Gradients of one step's micro batches; their losses, the mean numbers to log, and their names."""
-    losses, numbers, names, samples = [], {}, [], []
-    count = job.options.accumulate
+) -> tuple[list[Tensor], dict[str, Any], list[str], float | None]:
+    """Gradients of one step's micro batches; their losses, the mean numbers to log, their names, and the mean loss over
+    processes if there are others."""
+    losses, numbers, names, shares = [], {}, [], []
+    count, means = job.options.accumulate, None
     for micro in range(count):
         position, batch = batches.next()
         names.append(batch_name(batch, position))
         share = len(batch["ids"]) / job.options.batch_size if "ids" in batch else 1.0
-        samples.append(share)
+        shares.append(share)
         torch.manual_seed(derive(job.seed, job.stage, "layers", *position))  # dropout and the like
-        alone = job.world.size == 1 or micro == count - 1
-        sharding.sync_gradients(units, alone)
-        with nullcontext() if alone or units else loss_of.no_sync():
+        last = micro == count - 1
+        sharding.sync_gradients(units, job.world.size == 1 or last)
+        with nullcontext() if job.world.size == 1 or last or units else loss_of.no_sync():
             with autocast(job.device, job.precision):
                 loss, logged = loss_of(batch, torch_generator(job.seed, job.stage, "loss", *position))
+            losses.append(loss.detach().float())
+            if last and job.world.size > 1:  # under way while the last backward pass computes
+                here = torch.stack(losses).mean()
+                means = job.world.mean_soon(torch.stack([here, here.new_tensor(statistics.fmean(shares))]))
             (loss * (share / count)).backward() if share != 1.0 else (loss / count).backward()
-        losses.append(loss.detach().float())
         for name, value in logged.items():
             value = value.detach() if isinstance(value, Tensor) else value
             numbers[name] = numbers.get(name, 0.0) + value / count
-    _even_out(job, samples)
-    return losses, numbers, names
+    loss, share = means() if means else (None, sum(shares) / count)
+    _even_out(job, share)
+    return losses, numbers, names, loss
 
 
-def _even_out(job: _Job, shares: list[float]) -> None:
+def _even_out(job: _Job, share: float) -> None:
     """Make the gradient the mean over samples where batches are uneven, as at the end of a pass over the data."""
-    mean = job.world.mean(sum(shares) / len(shares), job.device)
-    if mean != 1.0:
+    if share != 1.0:
         for p in job.trained.values():
             if p.grad is not None:
-                p.grad /= mean
+                p.grad /= share
 
 
 def _save(job: _Job, ema: dict[str, Tensor], optimizer: torch.optim.Optimizer, progress: Progress) -> None:
