@@ -6,7 +6,8 @@ those packages have. Theirs are the sides of `benchmarks.metrics`, whose seconds
 given crops of the right size and the sound as files, so neither its face detection nor FFmpeg counts. Ours tells
 LSE of the true videos too (the row "ground truth" of every table), so it is asked for both; `alone` are the shares of
 what the packages take without it. Both sides have the same number of threads: ours as worker processes, theirs as
-threads within a network. Then ours for a second system with the first one's cache.
+threads within a network. Then ours for a second system: in another run, with the first one's cache, and in one run
+with the first, with a cache of its own, where LPIPS sees the true videos once.
 
 Weights are random, so the values mean nothing, but both sides must give the same ones: `relative_difference` (ours
 tells no FID of fewer frames than dimensions; its features are read all the same).
@@ -39,7 +40,7 @@ from dyads.media.video import read_audio, read_video, write_video, write_wav
 
 PEERS = ("pytorch-fid", "scikit-image", "lpips", "syncnet-python")
 SLOTS = {"pytorch-fid": "inception", "lpips": "lpips", "syncnet-python": "syncnet"}
-FIRST, SECOND = "evaluation.score", "a second system"
+FIRST, SECOND, BOTH = "evaluation.score", "a second system, later", "both systems at once"
 # The command, which would refuse random weights by their digests
 SCORE = (
     "import sys; from reporting.score import __main__, folders; folders.verified = lambda *given: None; "
@@ -64,12 +65,13 @@ def make_files(folder: Path, setting: Setting) -> None:
         write_wav(folder / "true" / f"{name}.wav", np.pad(heard, (0, max(0, wanted - len(heard))))[:wanted])
 
 
-def scored(folder: Path, setting: Setting, system: str) -> dict:
-    """Seconds and values of the command. ConfigError if it fails."""
+def scored(folder: Path, setting: Setting, *systems: str, cache: str = "cache") -> dict:
+    """Seconds and, of the first system, values of the command. ConfigError if it fails."""
     weights = {SLOTS[peer]: str(folder / "weights" / WEIGHTS[peer]) for peer in setting.peers if peer in SLOTS}
-    out = folder / f"out_{system}"
-    command = [sys.executable, "-c", SCORE, "--true", str(folder / "true"), "--generated", str(folder / system)]
-    command += ["--out", str(out), "--cache", str(folder / "cache"), "--workers", str(setting.threads)]
+    out = folder / f"out_{'_'.join(systems)}"
+    command = [sys.executable, "-c", SCORE, "--true", str(folder / "true")]
+    command += [word for system in systems for word in ("--generated", str(folder / system))]
+    command += ["--out", str(out), "--cache", str(folder / cache), "--workers", str(setting.threads)]
     command += ["--weights", json.dumps(weights), "--metrics", *METRICS]
     environment = os.environ | dict.fromkeys(THREADS, "1")
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
@@ -78,7 +80,8 @@ def scored(folder: Path, setting: Setting, system: str) -> dict:
     if done.returncode:
         raise ConfigError(f"evaluation.score failed: {(done.stderr.strip().splitlines() or ['no word'])[-1]}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    means = pd.read_csv(out / "rows.csv").groupby(["metric", "part"])["value"].mean()
+    rows = pd.read_csv(out / "rows.csv")
+    means = rows[rows["method"] == systems[0]].groupby(["metric", "part"])["value"].mean()
     values = {name: float(means[key]) for name, key in VALUES.items() if np.isfinite(means.get(key, np.nan))}
     return {"seconds": {"wall": wall, "cpu": cpu}, "values": values}
 
@@ -95,10 +98,11 @@ def compared(found: dict[str, dict]) -> dict:
     for clock in ("wall", "cpu"):
         theirs = sum(found[peer]["seconds"][clock] for peer in PEERS)
         alone = theirs - found["syncnet-python"]["sides"]["true"][clock]
-        first, second = (found[name]["seconds"][clock] for name in (FIRST, SECOND))
+        first, second, both = (found[name]["seconds"][clock] for name in (FIRST, SECOND, BOTH))
         figures[f"{clock}_share_of_peers"] = round(first / theirs, 3)
         figures[f"{clock}_share_of_peers_alone"] = round(first / alone, 3)
-        figures[f"{clock}_second_system_share"] = round(second / first, 3)
+        figures[f"{clock}_second_system_share"] = round((both - first) / first, 3)
+        figures[f"{clock}_second_system_later_share"] = round(second / first, 3)
     theirs = {name: value for peer in PEERS for name, value in found[peer]["values"].items()}
     mine = found[FIRST]["values"]
     gaps = {name: abs(mine[name] - theirs[name]) / abs(theirs[name]) for name in mine if name in theirs}
@@ -115,6 +119,7 @@ def measured(folder: Path, setting: Setting, minutes: float) -> dict[str, dict]:
         "files": lambda: make_files(folder, setting) or {},
         FIRST: lambda: scored(folder, setting, "generated"),
         SECOND: lambda: scored(folder, setting, "second"),
+        BOTH: lambda: scored(folder, setting, "generated", "second", cache="other_cache"),
         **{peer: lambda peer=peer: packaged(folder, setting, peer) for peer in PEERS},
     }
     for name, measure in sides.items():

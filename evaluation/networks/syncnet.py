@@ -80,18 +80,17 @@ class SyncNet(nn.Module):
 
         The first convolution, the only one over time, goes through all of them at once, so no window is copied.
         """
-        first, norm, _, *rest = self.netcnnlip
+        first, norm, _, pool, *rest = self.netcnnlip
         weight, bias = _without(norm, first)
         weight = weight.contiguous(memory_format=torch.channels_last_3d)
         clip = rearrange(pictures, "t c h w -> 1 c t h w").contiguous(memory_format=torch.channels_last_3d)
-        seen = F.relu(F.conv3d(clip, weight, bias, first.stride))
-        return self._tower(rearrange(seen, "1 c t h w -> t c h w"), rest)
+        seen = rearrange(F.conv3d(clip, weight, bias, first.stride), "1 c t h w -> t c h w")
+        return self._tower(F.relu(_pooled(seen, pool)), rest)  # the same the other way round, on a quarter
 
     def _tower(self, x: Tensor, layers: list[nn.Module]) -> Tensor:
         for layer, norm in zip(layers, [*layers[1:], None], strict=True):
             if isinstance(layer, nn.MaxPool3d):
-                padding = layer.padding if isinstance(layer.padding, int) else layer.padding[1:]
-                x = F.max_pool2d(x, layer.kernel_size[1:], layer.stride[1:], padding)
+                x = _pooled(x, layer)
             elif isinstance(layer, nn.Conv3d):
                 weight, bias = (layer.weight, layer.bias) if self.training else _without(norm, layer)
                 weight = rearrange(weight, "o i k h w -> o (k i) h w")
@@ -132,6 +131,12 @@ class SyncNet(nn.Module):
     @property
     def features(self) -> int:
         return self.netfcaud[-1].out_features
+
+
+def _pooled(x: Tensor, layer: nn.MaxPool3d) -> Tensor:
+    """What a pooling of single frames does to pictures (N, C, H, W)."""
+    padding = layer.padding if isinstance(layer.padding, int) else layer.padding[1:]
+    return F.max_pool2d(x, layer.kernel_size[1:], layer.stride[1:], padding)
 
 
 def _without(norm: nn.Module, convolution: nn.Conv3d) -> tuple[Tensor, Tensor]:
