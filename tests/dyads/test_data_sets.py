@@ -111,6 +111,12 @@ def test_hdtf_test_list_by_seed_keeps_people_apart(trees: dict[str, Path]):
         hdtf.pairs(trees["hdtf"], hdtf.HdtfOptions())
 
 
+def test_a_test_set_without_a_test_side_is_one_sentence(trees: dict[str, Path], tmp_path: Path):
+    options = f'{{{OPTIONS}, "only": "test", "test_videos": 0}}'
+    with pytest.raises(DataError, match="no recording is in split test; take that test set out"):
+        main(["--kind", "hdtf", "--root", str(trees["hdtf"]), "--out", str(tmp_path / "out"), "--options", options])
+
+
 def test_hdtf_damaged_lists(trees: dict[str, Path], tmp_path: Path):
     (tmp_path / "RD_video_url.txt").write_text("Radio1 https://example.org\n")
     with pytest.raises(DataError, match=r"none of the 1 listed videos is there; put Radio1_0\.mp4"):

@@ -67,9 +67,12 @@ def read(monkeypatch, given, *readers, turns=TURNS, every=24):
 def test_the_small_ones_are_the_default_and_load_none_of_the_pretrained_ones_libraries():
     assert (MODEL.phi_width, ModelOptions().phi_width) == (64, PHI_DIM)
     assert (ModelOptions().text_width, ModelOptions().words) == (TEXT_DIM, WORDS)
-    commands = (f"echo_model.commands.{name}" for name in ("understand", "package", "generate"))
+    names = ("understand", "package", "generate", "encode", "inspect", "train_vae", "train_phi")
+    commands = (f"echo_model.commands.{name}" for name in names)
     methods = ("echo_model.method", "baselines.dim.method", "baselines.controls", "baselines.floors")
-    stages = ", ".join((*commands, *methods, "training.fit", "training.generate", "evaluation.run", "reporting.tables"))
+    rest = ("training.fit", "training.launch", "training.generate", "training.shipped.__main__", "echo_model.stream")
+    rest += ("evaluation.run", "evaluation.fits.__main__", "reporting.tables", "reporting.claims", "reporting.page")
+    stages = ", ".join((*commands, *methods, *rest))
     code = f"import sys, {stages}; sys.exit(bool({{'transformers', 'diffusers', 'peft'}} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 

@@ -73,6 +73,9 @@ def test_a_missing_part_is_told_where_a_job_will_open_it(study, tmp_path, part):
     (gone["generator"] if part in gone["generator"] else gone)[part]["path"] = str(tmp_path / "none")
     assert "none, which is no folder; download the checkpoint" in missing_problem(gone, [rule])
     assert fit_problem(gone) is None  # a plan needs no checkpoint
+    assert missing_problem(gone, [rule], elsewhere=True) is None  # may lie on a node's own disk
+    (gone["generator"] if part in gone["generator"] else gone)[part]["path"] = "none"
+    assert f"{part}.path is none, which is no folder" in missing_problem(gone, [rule], elsewhere=True)
     (gone["generator"] if part in gone["generator"] else gone)[part].pop("path")
     assert f"{part}.path is not set" in missing_problem(gone, [rule])
 

@@ -25,14 +25,20 @@ atexit.register(machine.end)
 
 
 def lacks_here(rules):
-    """What jobs of these rules would miss on this machine, perhaps after hours: recordings, checkpoints, GPUs."""
-    if {"adapt_videos", "adapt_shard"} & rules and not Path(DATA_ROOT).is_dir():
+    """What jobs of these rules would miss, perhaps after hours: recordings, checkpoints, and on this machine GPUs.
+
+    A cluster's nodes share this folder, but may have disks of their own.
+    """
+    elsewhere = not workflow.local_exec
+    adapts = bool({"adapt_videos", "adapt_shard"} & rules)
+    if adapts and not Path(DATA_ROOT).is_dir() and not (elsewhere and Path(DATA_ROOT).is_absolute()):
         where = f"test_sets.{TEST_SET}.root" if TEST_SET else "dataset.root"
         variable = config["dataset"]["root_variable"]
         other = f", or set the environment variable {variable}" if variable else ""
         return f"{where} is {DATA_ROOT}, which is no folder; name the data set's there{other}."
     trainings = {"fit", "fit_start", *([] if WAN else ["train_vae", "train_phi", "train_renderer"])}
-    if (problem := missing_problem(config, rules)) or not trainings & rules or "SLURM_JOB_ID" in os.environ:
+    problem = missing_problem(config, rules, elsewhere)
+    if problem or elsewhere or not trainings & rules or "SLURM_JOB_ID" in os.environ:
         return problem
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return processes_problem(PROCESSES, NODES, len(visible_gpus()), cores)
@@ -42,9 +48,9 @@ def begin_run():
     """Before the first job."""
     if problem := machine.lacks():
         raise WorkflowError(problem)
+    if problem := lacks_here({job.rule.name for job in workflow.dag.needrun_jobs()}):
+        raise WorkflowError(problem)
     if workflow.local_exec:  # on a cluster's nodes each stage is a process of its own
-        if problem := lacks_here({job.rule.name for job in workflow.dag.needrun_jobs()}):
-            raise WorkflowError(problem)
         machine.begin()
     else:  # the Slurm plugin's name for the jobs of this run; other executors have none
         if name := getattr(workflow.scheduler._executor, "run_uuid", None):

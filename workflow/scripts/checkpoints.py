@@ -37,14 +37,19 @@ def parts_of(config: Mapping[str, Any]) -> dict[str, Path | None]:
     return {part: Path(options["path"]) if options.get("path") else None for part, options in found.items()}
 
 
-def missing_problem(config: Mapping[str, Any], rules: Iterable[str]) -> str | None:
-    """The first part that one of these rules will open, and that is not where the configuration says."""
+def missing_problem(config: Mapping[str, Any], rules: Iterable[str], elsewhere: bool = False) -> str | None:
+    """The first part that one of these rules will open, and that is not where the configuration says.
+
+    `elsewhere`: jobs run on other machines, which share this folder, but may have disks of their own.
+    """
     rules = set(rules)
     for part, folder in parts_of(config).items():
         if not rules & set(OPENED[part]):
             continue
         if folder is None:
             return f"{part}.path is not set; name the folder of its checkpoint."
+        if elsewhere and folder.is_absolute():
+            continue
         if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
             why = "holds no config.json with *.safetensors" if folder.is_dir() else "is no folder"
             return f"{part}.path is {folder}, which {why}; download the checkpoint and name the folder it lies in."
