@@ -88,6 +88,11 @@ def command_of(checkout, module, method):
     return [sys.executable, *words[words.index("-m") :]]
 
 
+def rows_of(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def with_option(words, option, value):
     place = words.index(option) + 1
     return [*words[:place], str(value), *words[place + 1 :]]
@@ -133,13 +138,19 @@ def test_two_processes_train_a_row_cut_by_fsdp(checkout, study):
     assert all(x.isfinite().all() for x in ours.values() if x.is_floating_point())
 
 
-def test_another_test_set_trains_nothing(checkout, study):
+def test_another_test_set_is_measured_and_trains_nothing(checkout, study):
     """Weights, backbones and probes are copied; without them, one sentence."""
-    asked = ["results/paper_tiny/on/vico/metrics/echo/seed0.csv", "--config", PROFILE, "test_set=vico"]
-    plan = checkout.snakemake("--dry-run", *asked, *checkout.given)
-    assert plan.code == 0, plan.text[-3000:]
-    assert plan.jobs["borrow_weights"] == 1 and plan.jobs["borrow_probe"] == 5
-    assert not any(name.startswith(("fit", "train_")) for name in plan.jobs)
+    made = checkout.run(sys.executable, "-m", "dyads.layouts.others", "hdtf", "checkpoints/tiny/hdtf")
+    assert made.code == 0, made.text[-3000:]
+    asked = ["results/paper_tiny/on/hdtf/metrics/echo/seed0.csv", "--config", PROFILE, "test_set=hdtf"]
+    done = checkout.snakemake("--cores", "all", *asked, *checkout.given, timeout=600)
+    assert done.code == 0, done.text[-3000:]
+    assert done.jobs["borrow_weights"] == 1 and done.jobs["borrow_probe"] == 5
+    assert not any(name.startswith(("fit", "train_")) for name in done.jobs)
+    clips = {row["dyad_id"] for row in rows_of(study / "on/hdtf/data/hdtf/manifest.csv")}
+    rows = rows_of(study / "on/hdtf/metrics/echo/seed0.csv")
+    assert {row["clip"] for row in rows} == clips | {"*"} and {row["dataset"] for row in rows} == {"hdtf"}
+    assert any(row["status"] == "ok" for row in rows) and not any(row["status"] == "missing_video" for row in rows)
     refused = checkout.snakemake("--dry-run", *asked)
     assert refused.code and "run the same command without test_set first" in refused.text
     unknown = checkout.snakemake("--dry-run", "--config", PROFILE, "test_set=mine")
@@ -147,11 +158,9 @@ def test_another_test_set_trains_nothing(checkout, study):
 
 
 def test_every_row_on_wan_is_measured_on_every_test_dialogue(study):
-    with (study / "data/seamless/manifest.csv").open(encoding="utf-8", newline="") as file:
-        clips = {row["dyad_id"] for row in csv.DictReader(file) if row["split"] == "test"}
+    clips = {row["dyad_id"] for row in rows_of(study / "data/seamless/manifest.csv") if row["split"] == "test"}
     for name in MEASURED:
-        with (study / f"metrics/{name}/seed0.csv").open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
+        rows = rows_of(study / f"metrics/{name}/seed0.csv")
         assert {row["clip"] for row in rows} == clips | {"*"} and any(row["status"] == "ok" for row in rows)
         assert not any(row["status"] == "missing_video" for row in rows)
 

@@ -41,9 +41,7 @@ class WanLatents:
         scale = config.scale_factor_spatial
         if size % (2 * scale):
             raise ConfigError(f"generator.size is {size}; with this autoencoder it must be a multiple of {2 * scale}.")
-        if tiles:
-            self.vae.enable_tiling()
-        self.size, self.channels = size, config.z_dim
+        self.size, self.channels, self.tiles = size, config.z_dim, tiles
         self.rows = self.cols = size // scale
         self.layout = LatentLayout((self.channels, self.rows, self.cols), config.scale_factor_temporal, 1)
         self.mean, self.std = (
@@ -72,7 +70,11 @@ class WanLatents:
     @torch.no_grad()
     def decode(self, steps: Tensor, reference: np.ndarray | None = None) -> np.ndarray:
         """Latent steps (n + 1, c, h, w) -> uint8 (4n + 1, size, size, 3)."""
-        images = self.pictures(steps[None].to(self.vae.device))[0]
+        self.vae.use_tiling = self.tiles  # not for encoding, where the features of training have no seams
+        try:
+            images = self.pictures(steps[None].to(self.vae.device))[0]
+        finally:
+            self.vae.use_tiling = False
         return ((images + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
     def pictures(self, steps: Tensor) -> Tensor:
