@@ -20,7 +20,7 @@ from dyads.media.video import iter_video
 from faces import store
 from faces.finding.track import Options, Tracker
 
-VERSION = 3  # raise when a reading changes for the same pictures
+VERSION = 4  # raise when a reading changes for the same pictures
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ from evaluation.readings.known import TRUE_KEYS, Known
 from evaluation.readings.mesh import KEYS as MESH_KEYS
 from evaluation.readings.mesh import mesh_readings
 from faces import Coefficients
-from faces.finding import eyes, track
+from faces.finding import detect, eyes, models, track
+from faces.finding import mesh as squares
 from training.device import pick_device
 from training.provenance import content_hash
 
@@ -89,7 +90,7 @@ def load_tools(
     loaded = {name: load_probe(path, PROBES[name]) for name, path in probes.items()}
     refuse_names(*loaded["motion"], manifest, datasets_of(data))
     data_key = (manifest, split, *([] if shard.whole else [str(shard)]))
-    read_by = [module.__file__ for module in (frames, motion, pca, mesh, eyes, track)]
+    read_by = [module.__file__ for module in (frames, motion, pca, mesh, detect, squares, models, eyes, track)]
     code = [content_hash(file) for file in (*read_by, inspect.getfile(Coefficients))]
     folder = probes["motion"].parent / "readings" if keep else None
     kept = MESH_KEYS if isinstance(loaded["motion"][0], MeshProbe) else TRUE_KEYS

@@ -9,9 +9,10 @@ from faces.finding.models import MESH_SIDE, POINTS, mesh, sigmoid
 
 SIDE = 1.5  # of the square, as a multiple of the face's larger extent (MediaPipe's)
 MINIMUM_SCORE = 0.5  # presence of a face; MediaPipe's own
-# Where a square has to be enlarged for the network, its points depend on how exactly it lies: two readings, by so much
-# of its place, size and angle to either side, are averaged. At 64 px that brings the lips nearer to the source's.
-APART = (0.01, 0.007, 0.03, 0.03)
+# Where a square has to be enlarged for the network, its points depend on how exactly it lies: four readings, by so much
+# of its place, size and angle round about it, are averaged. At 64 px that brings the lips nearer to the source's.
+APART = (0.01, 0.01, 0.03, 0.03)
+AROUND = ((1, 1, 1, 1), (-1, -1, -1, -1), (1, -1, 1, -1), (-1, 1, -1, 1))
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,9 @@ class Square:
         moved = max(abs(self.x - other.x), abs(self.y - other.y)) / self.side
         return max(moved, abs(np.log(other.side / self.side)), abs(self.angle - other.angle)) < share
 
-    def beside(self, way: int) -> "Square":
-        """The square that lies `APART` to one side (1) or the other (-1)."""
-        x, y, size, angle = (way * value for value in APART)
+    def beside(self, way: tuple[int, int, int, int]) -> "Square":
+        """The square that lies `APART` to one side (1) or the other (-1) in x, y, size and angle."""
+        x, y, size, angle = (sign * value for sign, value in zip(way, APART, strict=True))
         return Square(self.x + x * self.side, self.y + y * self.side, self.side * (1 + size), self.angle + angle)
 
 
@@ -101,8 +102,8 @@ def read_square(piece: np.ndarray, square: Square) -> tuple[np.ndarray, float]:
 
 
 def read_face(picture: np.ndarray, square: Square, piece: np.ndarray) -> tuple[np.ndarray, float]:
-    """As `read_square` of the square's own `piece`; the mean of two readings beside it where the face is small."""
+    """As `read_square` of the square's own `piece`; the mean of those round about it where the face is small."""
     if square.side >= MESH_SIDE:
         return read_square(piece, square)
-    both = [read_square(cut(picture, near), near) for near in (square.beside(1), square.beside(-1))]
-    return (both[0][0] + both[1][0]) / 2, (both[0][1] + both[1][1]) / 2
+    points, scores = zip(*(read_square(cut(picture, near), near) for near in map(square.beside, AROUND)), strict=True)
+    return sum(points) / len(points), sum(scores) / len(scores)

@@ -13,7 +13,7 @@ import faces
 from dyads.errors import ConfigError, DataError
 from dyads.media.video import read_video, write_video
 from faces import store
-from faces.finding.mesh import Square, cut, read_face, read_square
+from faces.finding.mesh import AROUND, Square, cut, read_face, read_square
 from faces.finding.models import MESH, Network
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,14 +82,14 @@ def test_the_left_and_the_right_of_two_faces_can_be_chosen(drawn) -> None:
     np.testing.assert_allclose(boxed.box, right.box, atol=2)
 
 
-def test_a_small_face_is_the_mean_of_two_squares_and_a_large_one_its_own(drawn) -> None:
+def test_a_small_face_is_the_mean_of_four_squares_and_a_large_one_its_own(drawn) -> None:
     picture = drawn.frames[0]
     for scale in (1, 8):
         large = cv2.resize(picture, None, fx=scale, fy=scale)
         square = Square(32.0 * scale, 34.0 * scale, 60.0 * scale, 0.0)
         piece = cut(large, square)
         points, score = read_face(large, square, piece)
-        wanted = [square.beside(1), square.beside(-1)] if scale == 1 else [square]
+        wanted = [square.beside(way) for way in AROUND] if scale == 1 else [square]
         single = [read_square(cut(large, near), near)[0] for near in wanted]
         np.testing.assert_allclose(points, np.mean(single, 0), atol=1e-9)
         assert score > 0.9 and np.ptp([each[10, 1] for each in single]) < 3 * scale
