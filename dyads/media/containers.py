@@ -139,10 +139,8 @@ def uneven(path: Path | str, fps: float = FPS, most: float = 0.01) -> bool:
     decoded. What a header calls 25 frames a second may be so on average alone."""
     with opened(path) as container:
         stream = video_stream(container, path)
-        packets = container.demux(stream)
-        times = sorted(
-            float(packet.pts * stream.time_base) for packet in packets if packet.size and packet.pts is not None
-        )
+        stamps = (packet.dts if packet.pts is None else packet.pts for packet in container.demux(stream) if packet.size)
+        times = sorted(float(stamp * stream.time_base) for stamp in stamps if stamp is not None)
     return any(abs(time - times[0] - place / fps) > most for place, time in enumerate(times))
 
 
