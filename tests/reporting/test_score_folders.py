@@ -13,9 +13,12 @@ import pytest
 from dyads.errors import ConfigError, DataError
 from dyads.media.video import write_video
 from dyads.synthetic.world import generate_dialogue
+from evaluation.networks.syncnet import SyncNet
+from evaluation.readings.clip import Tools
 from reporting.score import videos as score_videos
 from reporting.score.__main__ import main
 from reporting.score.folders import NOTHING, PARTLY
+from reporting.score.videos import Reader
 
 FRAMES, SIDE = 60, 128
 QUICK = ("psnr", "lmd", "lve", "mod", "vico", "cpbd", "mouth")
@@ -229,3 +232,18 @@ def test_names_that_do_not_meet_and_unknown_metrics(folders: Path, tmp_path: Pat
         run(tmp_path / "out", "--generated", tmp_path / "made", "--true", folders / "true")
     with pytest.raises(ConfigError, match="--metrics names 'pnsr'; known are"):
         run(tmp_path / "out", "--generated", folders / "same", metrics=("pnsr",))
+
+
+def test_a_voice_is_heard_once_where_systems_share_it(folders: Path, tmp_path: Path, monkeypatch):
+    network, heard = SyncNet(1 / 64, 51).eval(), []
+    listen = SyncNet.listen
+    monkeypatch.setattr(SyncNet, "listen", lambda self, sound: heard.append(len(sound)) or listen(self, sound))
+    read = {}
+    for where, names in (("together", ("one", "one", "two")), ("alone", ("two",))):
+        reader = Reader(Tools(networks={"syncnet": network}), tmp_path / where, {}, 512, faces=False)
+        for system, name in zip(("late", "true", "true")[-len(names) :], names, strict=True):
+            video = reader.open(folders / system / f"{name}.mp4")
+            reader.read(video, reader.open(folders / "true" / f"{name}.mp4").sound)
+            read[where] = video.readings["syncnet"]
+    assert heard == [FRAMES * 640] * 3  # one, two; and two again by the other reader
+    np.testing.assert_array_equal(read["together"], read["alone"])
