@@ -22,6 +22,7 @@ from training.errors import LAUNCHED, PEER_LOST, TrainingError
 FIRST_PORT, PORTS = 20000, 20000  # of the processes' meeting place across nodes: one a Slurm job
 # What srun and its daemon add about tasks that another's failure ended.
 SRUN_NOISE = re.compile(r"srun: (error: .*tasks? |Terminating|Job step aborted|launch/slurm)|slurmstepd\S*: ")
+THREADS = tuple(f"{name}_NUM_THREADS" for name in ("OMP", "GOTO", "OPENBLAS", "MKL", "NUMEXPR"))
 TAIL = 20  # lines of a failed rank's output
 
 
@@ -65,6 +66,9 @@ def launch(command: list[str], processes: int, nodes: int = 1) -> None:
     )
     os.environ[LAUNCHED] = str(os.getpid())
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as torchrun does, which warns of it
+    for name in THREADS:  # what a scheduler gave this node's job, shared by its processes
+        if os.environ.get(name, "").isdigit():
+            os.environ[name] = str(max(1, int(os.environ[name]) // here))
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # DDP's advice on unused parameters: some are, at random
     try:
         elastic_launch(config, sys.executable)("-u", *command)
@@ -140,6 +144,8 @@ def _through_srun(processes: int, nodes: int, command: list[str]) -> int:
     if "SLURM_JOB_ID" not in os.environ:
         raise ConfigError(f"--nodes {nodes} needs a Slurm job; elsewhere leave gpus_per_node out.")
     srun = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit=1", "--overlap"]
+    if cores := os.environ.get("SLURM_CPUS_PER_TASK"):  # since Slurm 22.05 srun takes over no sbatch option of this
+        srun.append(f"--cpus-per-task={cores}")
     own = [sys.executable, "-m", "training.launch", f"--processes={processes}", f"--nodes={nodes}"]
     with subprocess.Popen([*srun, *own, *command], stderr=subprocess.PIPE, text=True) as step:
         told = False

@@ -1,5 +1,6 @@
 """What a job of a remote executor is told: it parses the workflow anew on another machine, with other targets."""
 
+import json
 import os
 import shlex
 from pathlib import Path
@@ -50,3 +51,25 @@ def test_a_job_elsewhere_asks_for_a_gpu_where_the_login_node_has_none(tmp_path):
     config = ("--configfile", "workflow/config/trained_tiny.yaml", "--workflow-profile", "none")
     command, asked, *_ = recorded(checkout, tmp_path, target, *config)
     assert "train_vae" in command and asked == "# gpu=1 mem_mb=3000"
+
+
+def test_a_training_on_several_nodes_asks_for_a_core_a_process(tmp_path):
+    checkout = copy_repository(tmp_path / "checkout")
+    clips = checkout.folder / "results/paper/clips/index.csv"
+    for file in (clips, checkout.folder / "results/paper/data/seamless/manifest.csv"):
+        file.parent.mkdir(parents=True)
+        file.touch()
+        os.utime(file, (2**31, 2**31))
+    (checkout.folder / "checkpoints/Wan2.2-TI2V-5B-Diffusers").mkdir(parents=True)
+    for part, told in (
+        ("transformer", {"_class_name": "WanTransformer3DModel", "out_channels": 48}),
+        ("vae", {"_class_name": "AutoencoderKLWan", "z_dim": 48, "scale_factor_spatial": 16}),
+    ):
+        tree = checkout.folder / "checkpoints/Wan2.2-TI2V-5B-Diffusers" / part
+        tree.mkdir()
+        (tree / "config.json").write_text(json.dumps(told))
+        (tree / "model.safetensors").touch()
+    target = "results/paper/models/talking/seed0.safetensors"
+    config = ("--configfile", "workflow/config/paper.yaml", "--workflow-profile", "none")
+    command, asked, shape, *_ = recorded(checkout, tmp_path, target, *config)
+    assert "fit_start" in command and (asked, shape) == ("# gpu=16 mem_mb=160000", "# nodes=2 threads=8")

@@ -87,6 +87,12 @@ def gpus_for_row(wildcards):
     return gpus_for_training(wildcards) if many(wildcards) else gpu(wildcards)
 
 
+def cores_for_row(wildcards):
+    """Cores of a node that a row's training asks a cluster for, one a process; on this machine a job counts as one."""
+    remote = not workflow.local_exec or workflow.remote_exec
+    return PROCESSES // NODES if remote and many(wildcards) else 1
+
+
 def gpus_for_small(wildcards):
     """GPUs that a shared backbone's training asks for."""
     return gpu(wildcards) if WAN else gpus_for_training(wildcards)

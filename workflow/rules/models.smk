@@ -24,6 +24,7 @@ rule fit:
     retries: 1
     conda:
         "../../environment.yml"
+    threads: cores_for_row
     resources:
         **needs("fit", "fit/*.tsv"),
         **across_nodes(of_a_row=True),

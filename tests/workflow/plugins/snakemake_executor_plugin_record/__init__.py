@@ -23,6 +23,7 @@ class Executor(RemoteExecutor):
         with open(os.environ["RECORDED"], "a", encoding="utf-8") as file:
             print(self.format_job_exec(job), file=file)
             print(f"# gpu={job.resources.get('gpu')} mem_mb={job.resources.get('mem_mb')}", file=file)
+            print(f"# nodes={job.resources.get('nodes')} threads={job.threads}", file=file)
         self.report_job_submission(SubmittedJobInfo(job))
 
     async def check_active_jobs(self, active_jobs):
