@@ -1,21 +1,26 @@
 """Recordings are cropped round the face that is meant, or refused in one sentence; no grey pictures."""
 
 import csv
+import io
 import shutil
+import weakref
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 from clip_factory import noise
 from PIL import Image
 
+from dyads.adapters.engine import camera, planning
 from dyads.adapters.engine.adapt import adapt, finish
 from dyads.adapters.engine.options import AdaptOptions
 from dyads.adapters.face_crop import picture_crop
 from dyads.adapters.pairs import read_pairs
 from dyads.contract import read_manifest
 from dyads.errors import DataError
+from dyads.media.containers import probe
 from dyads.media.pictures import read_picture
 from dyads.media.video import read_video, write_video
 from dyads.synthetic.recordings import write_recordings
@@ -79,6 +84,46 @@ def test_a_tracked_crop_follows_a_drifting_head_and_a_fixed_one_loses_it(tmp_pat
     (tmp_path / "fixed").mkdir()
     rows = report(made(tmp_path / "fixed", clips, options=AdaptOptions(size=64, crop="fixed"), **row))
     assert float(rows["user"]["inside"]) < 0.6
+
+
+class Unseekable(io.RawIOBase):
+    """A file that is written once from begin to end, as browsers record: no duration can be put into its header."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = open(path, "wb")
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, part) -> int:
+        return self.file.write(part)
+
+
+def test_a_browsers_recording_without_a_duration_is_not_held_in_memory(tmp_path, clips, drawn, monkeypatch):
+    target = Unseekable(tmp_path / "browser.webm")
+    with av.open(target, "w", format="webm") as container:
+        stream = container.add_stream("libvpx", rate=25, options={"deadline": "realtime", "cpu-used": "8"})
+        stream.width, stream.height = 320, 240
+        for picture in canvas(drawn.frames[:190], 320, 240, 160, lambda k: (60, 40)):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    target.file.close()
+    assert probe(tmp_path / "browser.webm").duration == 0
+    seen, alive = [], []
+
+    def watched(*arguments, **options):
+        for view in iter_views(*arguments, **options):
+            seen.append(weakref.ref(view))
+            alive.append(sum(each() is not None for each in seen))
+            yield view
+
+    iter_views = planning.iter_views
+    for module in (planning, camera):
+        monkeypatch.setattr(module, "iter_views", watched)
+    out = made(tmp_path, clips, user_video=str(tmp_path / "browser.webm"), user_audio="none", avatar_video="drift.mp4")
+    rows = report(out)
+    assert float(rows["user"]["inside"]) == 1 and rows["user"]["frames"] == "50"  # as long as the other side
+    assert len(seen) >= 190 and max(alive) < 60
 
 
 def test_small_and_portrait_faces_fill_their_crop(tmp_path, clips):

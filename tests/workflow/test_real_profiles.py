@@ -1,4 +1,4 @@
-"""Drawn recordings without a truth, really run to their report, as real ones would be."""
+"""Recordings without a truth, drawn ones and real ones where they are there, really run to their report."""
 
 import csv
 import math
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from checkout import ROOT, copy_repository
+from checkout import ROOT, Checkout, copy_repository
+from clip_factory import REAL_CLIPS, needs_real_clips
 
 pytestmark = pytest.mark.slow
 # What the paper's tables need of every trained row: metric -> parts.
@@ -24,29 +25,41 @@ def table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def trained(profile: str) -> set[str]:
-    """Rows of a profile that learn."""
-    default, own = (
-        yaml.safe_load((ROOT / f"workflow/config/{name}.yaml").read_text()) for name in ("default", profile)
-    )
+def config(name: str) -> dict:
+    return yaml.safe_load((ROOT / f"workflow/config/{name}.yaml").read_text(encoding="utf-8"))
+
+
+def trained() -> set[str]:
+    """Rows that learn; both runs have those of real_tiny."""
+    default, own = config("default"), config("real_tiny")
     rows = default["methods"] | own["methods"]
     whole = {name: {**default["methods"].get(name, {}), **row} for name, row in rows.items() if row is not None}
     return {name for name, row in whole.items() if row["group"] != "none"}
 
 
-def run(folder: Path, profile: str) -> Path:
+def run(checkout: Checkout, profile: str, **environment: str) -> Path:
     """A study from nothing; its results."""
-    checkout = copy_repository(folder)
-    made = checkout.run(sys.executable, "-m", "dyads.synthetic.recordings", "--out", "results/recordings")
-    assert made.code == 0, made.text
-    result = checkout.snakemake("--cores", "all", "--config", f"profile={profile}", timeout=3000)
+    result = checkout.snakemake("--cores", "all", "--config", f"profile={profile}", timeout=3000, **environment)
     assert result.code == 0, result.text[-20_000:]
     return checkout.folder / "results" / profile
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory) -> Path:
-    return run(tmp_path_factory.mktemp("drawn"), "real_tiny")
+    checkout = copy_repository(tmp_path_factory.mktemp("drawn"))
+    made = checkout.run(sys.executable, "-m", "dyads.synthetic.recordings", "--out", "results/recordings")
+    assert made.code == 0, made.text
+    return run(checkout, "real_tiny")
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory) -> Path:
+    """The recordings of real_clips with the few rows and steps of real_tiny: all of them take three times as long."""
+    checkout = copy_repository(tmp_path_factory.mktemp("real"))
+    short = config("real_tiny") | {key: config("real_clips")[key] for key in ("profile", "dataset")}
+    file = checkout.folder / "workflow/config/real_clips.yaml"
+    file.write_text(yaml.safe_dump(short, sort_keys=False), encoding="utf-8")
+    return run(checkout, "real_clips", REAL_CLIPS=str(REAL_CLIPS.resolve()))
 
 
 def values(results: Path) -> dict[tuple[str, str, str], list[float]]:
@@ -59,10 +72,10 @@ def values(results: Path) -> dict[tuple[str, str, str], list[float]]:
     return found
 
 
-def lacking(results: Path, profile: str) -> list[tuple[str, str, str]]:
+def lacking(results: Path) -> list[tuple[str, str, str]]:
     """What should have a value and has none."""
     found = values(results)
-    asked = [(row, metric, part) for row in trained(profile) for metric, parts in WANTED.items() for part in parts]
+    asked = [(row, metric, part) for row in trained() for metric, parts in WANTED.items() for part in parts]
     return sorted(key for key in asked if not any(math.isfinite(value) for value in found[key]))
 
 
@@ -75,8 +88,20 @@ def assert_a_report(results: Path) -> None:
 
 
 def test_drawn_recordings_have_every_value_and_a_report(drawn):
-    assert lacking(drawn, "real_tiny") == []
+    assert lacking(drawn) == []
     assert_a_report(drawn)
+
+
+@needs_real_clips
+def test_real_clips_have_every_value_and_a_report(real):
+    assert lacking(real) == []
+    assert_a_report(real)
+    sides = table(real / "data/real_clips/report.csv")
+    assert len(sides) == 12 and all(float(side["inside"] or 1) > 0.85 for side in sides)
+    claims = table(real / "tables/claims.csv")
+    assert all(claim["status"] for claim in claims if claim["verdict"] == "not_measured")
+    people = {dyad["subject_id"] for dyad in table(real / "data/real_clips/manifest.csv")}
+    assert people == {"af_user", "af_avatar", "silent_30fps", "odd_fps_22", "syncnet_example", "hdtf_1", "hdtf_2"}
 
 
 def test_without_a_truth_the_oracle_says_so(drawn):
