@@ -48,9 +48,13 @@ def test_parts_of_one_model_have_no_problem(study):
         ("vae", {"scale_factor_spatial": 48}, "generator.size is 512, but must be a multiple of 96"),
         ("voice", {"model_type": "hubert"}, "a hubert, but must be a wav2vec2"),
         ("look", {"model_type": "siglip"}, "a siglip, but must be a clip or clip_vision_model"),
-        ("text", {"d_model": 1024}, "text.path gives tokens 1024 wide, but model.text_width is 4096; set it to 1024"),
+        (
+            "text",
+            {"d_model": 1024},
+            "reads text tokens 4096 wide, but text.path gives 1024; name the text encoder that",
+        ),
         ("text", {"model_type": "bert"}, "a bert, but must be a t5 or mt5 or umt5"),
-        ("transformer", {"text_dim": 2048}, "reads text tokens 2048 wide, but model.text_width is 4096; name the text"),
+        ("transformer", {"text_dim": 2048}, "reads text tokens 2048 wide, but text.path gives 4096; name the text"),
         ("transformer", {"image_dim": 1024}, "takes tokens 1024 wide, but generator.look.path gives 1280"),
         ("phi", {"thinker_config": {"text_config": {"hidden_size": 2048}}}, "phi.path gives tokens 2048 wide"),
     ],
@@ -59,6 +63,13 @@ def test_a_part_that_does_not_fit_is_one_sentence(study, tmp_path, part, change,
     (tmp_path / part / "config.json").write_text(json.dumps(PARTS[part] | change))
     told = fit_problem(study)
     assert told and words in told and told.endswith(".") and "\n" not in told
+
+
+def test_a_width_that_the_model_was_told_wrong_is_one_sentence(study, tmp_path):
+    study["model"]["text_width"] = 24
+    assert fit_problem(study) == "text.path gives tokens 4096 wide, but model.text_width is 24; set it to 4096."
+    (tmp_path / "text/config.json").unlink()  # not downloaded yet
+    assert "reads text tokens 4096 wide, but model.text_width is 24; name the text encoder" in fit_problem(study)
 
 
 @pytest.mark.parametrize("part", PARTS)

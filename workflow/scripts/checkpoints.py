@@ -90,19 +90,19 @@ def _latents_problem(config: Mapping[str, Any], told: Mapping[str, Mapping]) -> 
 def _tokens_problem(config: Mapping[str, Any], parts: Mapping, told: Mapping[str, Mapping]) -> str | None:
     """Widths of what the transformer and LCU are given: tokens of text, of the reference, of Phi."""
     model, base = config["model"], told.get(TRANSFORMER)
-    for part, key in (("phi", "phi_width"), ("text", "text_width")):
-        found = _width(told[part]) if part in told else None
-        if found is not None and model.get(key) != found:
-            return f"{part}.path gives tokens {found} wide, but model.{key} is {model.get(key)}; set it to {found}."
-    if base is None:
-        return None
-    text, image = base.get("text_dim", 4096), base.get("image_dim")
-    if "text" in parts and text != model.get("text_width"):
+    widths = {part: width for part, one in told.items() if (width := _width(one)) is not None}
+    text = base.get("text_dim", 4096) if base is not None else None
+    if text is not None and "text" in parts and text != (given := widths.get("text", model.get("text_width"))):
+        source = "text.path gives" if "text" in widths else "model.text_width is"
         return (
-            f"{TRANSFORMER}.path reads text tokens {text} wide, but model.text_width is {model.get('text_width')}; "
-            "name the text encoder that it was trained with (UMT5 for Wan), or one as wide."
+            f"{TRANSFORMER}.path reads text tokens {text} wide, but {source} {given}; name the text encoder that it "
+            "was trained with (UMT5 for Wan), or one as wide."
         )
-    look = _width(told[LOOK]) if LOOK in told else None
+    for part, key in (("phi", "phi_width"), ("text", "text_width")):
+        if part in widths and model.get(key) != widths[part]:
+            given = f"model.{key} is {model.get(key)}"
+            return f"{part}.path gives tokens {widths[part]} wide, but {given}; set it to {widths[part]}."
+    image, look = base.get("image_dim") if base is not None else None, widths.get(LOOK)
     if image is not None and look is not None and image != look:
         return (
             f"the image attention of {TRANSFORMER}.path takes tokens {image} wide, but {LOOK}.path gives {look}; name "
