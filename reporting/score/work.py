@@ -31,6 +31,7 @@ from training.device import limit_threads, pick_device
 
 TOGETHER = 3  # systems whose videos of one name are held at the same time
 PICTURES = ("psnr", "ssim", "perceptual", "fid", "fvd", "cpbd", "sync", "csim")  # which need no mesh of the face
+HEAVY = {"inception": "pytorch_fid.inception", "lpips": "lpips"}  # imports of networks that take seconds
 OF_THE_USER = ("rpcc", "tlcc", "paired_fd", "rdgg")  # how metrics begin that ask whom the avatar answers
 
 
@@ -195,7 +196,7 @@ def go_through(task: Task, items: Sequence[Item], workers: int | None) -> Iterat
         return
     # A server that has imported all and run nothing is forked from: forks of this process would miss its threads.
     context = multiprocessing.get_context("spawn" if gpu or sys.platform == "win32" else "forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload([__name__, *(HEAVY[slot] for slot in task.weights if slot in HEAVY)])
     with ProcessPoolExecutor(workers, context, _begin, (task,)) as pool:
         try:
             yield from pool.map(_work, items)
