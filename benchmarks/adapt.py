@@ -1,11 +1,9 @@
 """Recordings adapted a CPU second, and memory, beside the adapter of an earlier commit: `python -m benchmarks.adapt`.
 
 Both sides adapt the same 1080p recordings to 64 px in processes of their own, ours with the head followed, the
-earlier one
-with its fixed square. Then both at two minutes of 720p for memory, and ours at one minute and at `--long` minutes. The
-earlier code is taken out of the repository (`git archive`), so a clone with its history is needed. CPU seconds count
-both
-sides of one dialogue, decoding to manifest.
+earlier one with its fixed square. Then both at two minutes of 720p for memory, and ours at both numbers of `--long`
+minutes. The earlier code is taken out of the repository (`git archive`), so a clone with its history is needed. CPU
+seconds count both sides of one dialogue, decoding to manifest. Lengths are multiples of ten seconds.
 """
 
 import argparse
@@ -16,12 +14,15 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 
 from benchmarks.report import show
 from dyads.errors import ConfigError, run_cli
+from dyads.media.containers import SAMPLE_RATE
 from dyads.media.writer import VideoWriter
 from dyads.synthetic.drawing.render import render_frames
 from dyads.synthetic.world import generate_dialogue
@@ -41,23 +42,45 @@ TELL = (
 
 def write_recording(path: Path, height: int, seconds: float, role: str, fps: int = 30) -> None:
     """A talking face before a grainy, slowly moving room, 16:9; its ten seconds come again and again."""
+    part = path.with_suffix(".part.mp4")
     dialogue = generate_dialogue(0, "train", 0, (10.0, 10.0))
-    width, side = height * 16 // 9, height * 5 // 9 // 2 * 2
+    width, side = height * 16 // 9 // 2 * 2, height * 5 // 9 // 2 * 2
     values = dialogue.faces.user if role == "user" else dialogue.faces.avatar
     faces = render_frames(dialogue.identity[role], values, side, 0)
     grain = np.random.default_rng(0).integers(-12, 12, (height, width * 2, 3), np.int16)
-    room = np.linspace(90, 150, width * 2)[None, :, None] + grain
-    sound = dialogue.sound[role]
-    with VideoWriter(path, height, width // 2 * 2, fps, crf=20) as writer:
-        for frame in range(round(seconds * fps)):
+    room = (np.linspace(90, 150, width * 2)[None, :, None] + grain).clip(0, 255).astype(np.uint8)
+    once = min(seconds, 10.0)
+    with VideoWriter(part, height, width, fps, crf=20, sound=False) as writer:
+        for frame in range(round(once * fps)):
             shift = frame % width
-            picture = room[:, shift : shift + width // 2 * 2].clip(0, 255).astype(np.uint8)
-            left = (width - side) // 2 + round(0.05 * width * np.sin(frame / fps))
+            picture = room[:, shift : shift + width].copy()
+            left = (width - side) // 2 + round(0.05 * width * np.sin(2 * np.pi * frame / (5 * fps)))
             picture[height - side :, left : left + side] = faces[round(frame * 25 / fps) % len(faces)]
             writer.write(picture)
-        samples = round(seconds * 16_000)
-        block = 16_384
-        writer.finish(np.resize(sound, min(block, samples - k)) for k in range(0, samples, block))
+        writer.finish()
+    again(part, path, round(seconds / once), np.resize(dialogue.sound[role], round(seconds * SAMPLE_RATE)))
+    part.unlink()
+
+
+def again(part: Path, path: Path, times: int, sound: np.ndarray) -> None:
+    """A video's packets so many times, none coded anew, and its sound (N,) at 16 kHz."""
+    with av.open(str(path), "w") as out:
+        with av.open(str(part)) as source:
+            stream = source.streams.video[0]
+            copy, length = out.add_stream_from_template(stream), stream.duration
+            voice = out.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
+        for turn in range(times):
+            with av.open(str(part)) as source:
+                for packet in source.demux(source.streams.video[0]):
+                    if packet.dts is not None:
+                        packet.pts, packet.dts = packet.pts + turn * length, packet.dts + turn * length
+                        packet.stream = copy
+                        out.mux(packet)
+        for first in range(0, len(sound), 1024):
+            frame = av.AudioFrame.from_ndarray(sound[None, first : first + 1024].astype(np.float32), "fltp", "mono")
+            frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, first, Fraction(1, SAMPLE_RATE)
+            out.mux(voice.encode(frame))
+        out.mux(voice.encode(None))
 
 
 def write_pairs(folder: Path, name: str, height: int, seconds: float) -> Path:
