@@ -10,6 +10,7 @@ _OTHER = "name a folder that this user may write to"
 DISK = {  # of a system call on a file: what is wrong, and the remedy
     errno.ENOSPC: ("the disk is full", _ROOM),
     errno.EDQUOT: ("the quota on this disk is used up", _ROOM),
+    errno.EFBIG: ("the file is larger than this disk or `ulimit -f` allows", _ROOM),
     errno.EROFS: ("the file system is read-only", _OTHER),
     errno.EACCES: ("permission is denied", _OTHER),
     errno.EPERM: ("the operation is not permitted", _OTHER),

@@ -21,6 +21,10 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)  # a write does not know whose it is
+        raise
     finally:
         with suppress(OSError):  # a full or read-only disk: the first cause is what counts
             if temporary.is_dir():

@@ -4,7 +4,7 @@ import csv
 import hashlib
 import io
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,6 +141,17 @@ def _identity_faults(manifest: Path, rows: list[tuple[int, dict[str, str]]]) -> 
     ]
 
 
+def header_fault(header: Sequence[str] | None, wanted: Sequence[str]) -> str | None:
+    """What is wrong with a CSV file's header, with the remedy; None if every wanted column is there."""
+    missing = [key for key in wanted if key not in (header or ())]
+    if not missing:
+        return None
+    for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+        if header and len(header) == 1 and separator in header[0]:
+            return f"its fields are separated by {name}; save it with commas"
+    return f"missing column {', '.join(missing)}; add it to the header"
+
+
 def _read_rows(manifest: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
     """(line number, row) of every complete row, and faults of the file itself."""
     if not manifest.is_file():
@@ -150,9 +161,8 @@ def _read_rows(manifest: Path) -> tuple[list[tuple[int, dict[str, str]]], list[s
         rows = list(reader)
     except (UnicodeDecodeError, csv.Error) as error:
         return [], [f"{manifest}: not a UTF-8 CSV file ({error}); save it as UTF-8 CSV."]
-    missing = [key for key in COLUMNS if key not in (reader.fieldnames or ())]
-    if missing:
-        return [], [f"{manifest}: missing column {', '.join(missing)}; add it to the header."]
+    if fault := header_fault(reader.fieldnames, COLUMNS):
+        return [], [f"{manifest}: {fault}."]
     if not rows:
         return [], [f"{manifest}: the manifest lists no dyads; add rows or make the folder again."]
     complete, faults = [], []

@@ -101,7 +101,7 @@ def parse_turns(path: Path) -> tuple[tuple[Turn, ...], list[str]]:
             turn = Turn(float(row["start"]), float(row["end"]), row["role"], str(row["text"]))
         except (ValueError, TypeError, KeyError) as error:
             wanted = '{"start": s, "end": s, "role": "user", "text": "..."}'
-            faults.append(f"{where}: not a turn ({error!r}); write each line as {wanted}.")
+            faults.append(f"{where}: not a turn ({_why(error)}); write each line as {wanted}.")
             continue
         before = len(faults)
         if turn.role not in ROLES:
@@ -114,6 +114,13 @@ def parse_turns(path: Path) -> tuple[tuple[Turn, ...], list[str]]:
         if len(faults) == before:
             turns.append(turn)
     return tuple(turns), faults
+
+
+def _why(error: Exception) -> str:
+    """What keeps a line from being a turn, in words."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"no JSON: {error}"
+    return f"{error} is missing" if isinstance(error, KeyError) else "start and end must be numbers"
 
 
 def read_turns(path: Path) -> tuple[Turn, ...]:

@@ -77,14 +77,25 @@ def _libraries() -> dict[str, str]:
         from threadpoolctl import threadpool_info
     except ImportError:
         return found
-    import numpy  # noqa: F401  its OpenBLAS is asked below
+    # Both always: what else a stage has imported must not change what kind of machine this is.
+    import numpy  # noqa: F401
+    import scipy.linalg  # noqa: F401
 
     for library in threadpool_info():
-        if library["user_api"] == "blas":
-            found[library["internal_api"]] = f"{library['version']} {library.get('architecture', '')}".strip()
+        if library["user_api"] == "blas" and (owner := _owner(Path(library["filepath"]))) is not None:
+            version = f"{library['version']} {library.get('architecture', '')}".strip()
+            found[f"{library['internal_api']} {owner}".strip()] = version
     if torch.cuda.is_available():
         found |= {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}
     return found
+
+
+def _owner(library: Path) -> str | None:
+    """Which package brought a library: numpy or scipy, "" where it lies beside no package, None for any other one."""
+    parts = [part.split(".")[0] for part in library.parts]
+    if "site-packages" not in parts:
+        return ""
+    return next((name for name in ("numpy", "scipy") if name in parts), None)
 
 
 @cache

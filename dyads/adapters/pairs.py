@@ -22,6 +22,7 @@ from typing import Protocol
 import numpy as np
 
 from dyads.errors import DataError
+from dyads.manifest import header_fault
 from dyads.records import ROLES, SPLITS, Turn
 
 SIDED = ("audio", "box", "face", "offset")
@@ -254,9 +255,8 @@ def read_pairs(path: Path | str, root: Path | str) -> list[Pair]:
         rows = [(reader.line_num, row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: not a UTF-8 CSV file ({error}); save it as UTF-8 CSV.") from error
-    missing = [key for key in REQUIRED if key not in (reader.fieldnames or ())]
-    if missing:
-        raise DataError(f"{path}: missing column {', '.join(missing)}; add it to the header.")
+    if fault := header_fault(reader.fieldnames, REQUIRED):
+        raise DataError(f"{path}: {fault}.")
     for key in reader.fieldnames:
         if key.strip() not in (*REQUIRED, *OPTIONAL) and not re.fullmatch("notes?(_.*)?", key.strip()):
             raise DataError(

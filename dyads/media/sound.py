@@ -7,14 +7,15 @@ video).
 
 import os
 import tempfile
+import wave
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
 import av
 import numpy as np
-import soundfile
 
 from dyads.errors import DataError
 from dyads.files import atomic_path
@@ -181,5 +182,18 @@ def write_wav(path: Path | str, audio: np.ndarray) -> None:
     if audio.ndim != 1 or not np.isfinite(audio).all():
         raise DataError(f"{path}: sound must be a finite mono signal, got shape {audio.shape}; repair it first.")
     pcm = np.clip(np.rint(audio * 32768.0), -32768, 32767).astype(np.int16)
-    with atomic_path(path) as temporary:
-        soundfile.write(temporary, pcm, SAMPLE_RATE, subtype="PCM_16", format="WAV")
+    with wav_writer(path) as file:
+        file.writeframes(pcm.tobytes())
+
+
+@contextmanager
+def wav_writer(path: Path | str) -> Iterator[wave.Wave_write]:
+    """A mono 16 kHz PCM16 file to be written in parts (`writeframes`), whole at the end or not there at all.
+
+    By Python's own writer: libsndfile's "System error." does not tell a full disk.
+    """
+    with atomic_path(path) as temporary, wave.open(str(temporary), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        yield file

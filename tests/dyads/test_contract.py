@@ -109,6 +109,11 @@ def turns(text: str) -> Callable[[Path], None]:
     return damage
 
 
+def semicolons(data: Path) -> None:
+    text = (data / "manifest.csv").read_text(encoding="utf-8")
+    (data / "manifest.csv").write_text(text.replace(",", ";"), encoding="utf-8")
+
+
 def remove(name: str) -> Callable[[Path], None]:
     return lambda data: (data / name).unlink()
 
@@ -146,6 +151,7 @@ LIGHT = {
     "empty subject": (change(1, subject_id=""), r"line 3: column subject_id is empty; fill"),
     "no number": (change(1, height="tall"), r"line 3: height is 'tall'"),
     "bad channel": (change(1, audio_channel="left"), r"line 3: audio_channel is 'left'; leave"),
+    "semicolons": (semicolons, r"manifest\.csv: its fields are separated by semicolons; save it with commas"),
     "bad flag": (change(1, mixed_audio="maybe"), r"line 3: mixed_audio is 'maybe'; write true or false"),
     "slash in the name": (change(0, dyad_id="../x"), r"line 2: dyad_id '\.\./x' cannot name a folder; drop"),
     "no turns": (remove("train/ann_bob/turns.jsonl"), r"turns\.jsonl: there is no turns file; write"),
@@ -153,6 +159,9 @@ LIGHT = {
         turns(turn(start=0.3)),
         r"turns\.jsonl line 1: the turn runs from 0\.3 to 0\.1 s; give",
     ),
+    "turn without an end": (turns('{"start": 0, "end": null, "role": "user", "text": ""}'), r"numbers\); write each"),
+    "turn of half a line": (turns('{"start": 0, "end"'), r"line 1: not a turn \(no JSON: .*\); write each line as"),
+    "turn without a role": (turns('{"start": 0, "end": 1}'), r"line 1: not a turn \('role' is missing\); write each"),
     "turn before zero": (turns(turn(start=-1)), r"turns\.jsonl line 1: the turn runs from -1 to"),
     "turn at NaN": (turns(turn(end=float("nan"))), r"turns\.jsonl line 1: the turn runs from 0 to nan"),
     "turn of nobody": (turns(turn() + turn(role="host")), r"turns\.jsonl line 2: unknown role 'host'; use"),

@@ -1,6 +1,9 @@
 """A disk that is full, read-only or closed is one sentence that names the file; the first cause, not the clean-up's."""
 
 import errno
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +11,8 @@ from safetensors.numpy import load_file
 
 from dyads.errors import disk_problem, run_cli
 from dyads.files import atomic_path, write_arrays, write_text
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
@@ -51,11 +56,38 @@ def test_the_first_cause_is_told_where_the_clean_up_fails_too(tmp_path, monkeypa
         raise OSError(errno.ENOSPC, "full", str(temporary))
 
 
-def test_a_full_disk_leaves_no_half_written_file():
+def test_a_full_disk_is_told():
     with pytest.raises(OSError) as error:
         with open("/dev/full", "w") as file:
             file.write("x" * 100_000)
     assert "the disk is full" in disk_problem(error.value)
+
+
+WRITERS = {
+    "sound.wav": "from dyads.media.sound import write_wav; write_wav(path, np.zeros(200_000, np.float32))",
+    "values.txt": "from dyads.files import write_text; write_text(path, 'x' * 400_000)",
+    "all.safetensors": "from dyads.files import write_arrays; write_arrays(path, {'a': np.zeros(100_000)})",
+    "film.mp4": "from dyads.media.video import write_video; write_video(path, noise, np.zeros(640 * 60, np.float32))",
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_no_room_leaves_no_half_written_file(name, tmp_path):
+    """A process that may write 100 kB a file."""
+    code = f"""
+import resource, sys
+from pathlib import Path
+import numpy as np
+from dyads.errors import run_cli
+path, noise = Path(sys.argv[1]), np.random.default_rng(0).integers(0, 255, (60, 64, 64, 3), dtype=np.uint8)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+def main():
+    {WRITERS[name]}
+run_cli(main)
+"""
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / name], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
+    assert "allows" in done.stderr and [*tmp_path.iterdir()] == []
 
 
 def test_a_folder_that_is_closed(tmp_path):

@@ -4,6 +4,8 @@ import getpass
 import json
 import socket
 import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 from toy_training import options
@@ -11,6 +13,8 @@ from toy_training import options
 from training import provenance as module
 from training.machine import machine
 from training.provenance import content_hash, provenance, write_provenance
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_fields(tmp_path):
@@ -64,6 +68,16 @@ def test_wall_seconds_since_start():
     import time
 
     assert 10 <= provenance({}, None, started=time.monotonic() - 10)["wall_seconds"] < 60
+
+
+def test_the_kind_of_machine_does_not_follow_what_was_imported():
+    """Other packages bring an OpenBLAS of their own: one stage imports them, another does not."""
+    code = "{}; from training.machine import machine; print(machine()['kind'])"
+    kinds = {
+        subprocess.run([sys.executable, "-c", code.format(first)], capture_output=True, text=True, cwd=ROOT).stdout
+        for first in ("import json", "import cv2, scipy.linalg", "import scipy.linalg, numpy")
+    }
+    assert len(kinds) == 1 and len(kinds.pop().strip()) == 12
 
 
 def test_the_kind_of_machine_follows_what_decides_the_last_bits(monkeypatch):

@@ -4,9 +4,7 @@ import json
 import sys
 
 import pytest
-from checks import class_problem, options_problem, rows_problem
-
-pytestmark = pytest.mark.slow
+from checks import class_problem, needs_problem, options_problem, rows_problem
 
 ECHO = {"class": "echo_model.method:Echo", "start": None, "weights": None, "options": {}, "seeds": None}
 
@@ -40,6 +38,12 @@ def test_rows_that_lean_on_what_is_not_there(arguments, words):
     told = problem(**arguments)
     assert told and told.endswith(".") and "\n" not in told
     assert all(word in told for word in words), told
+
+
+def test_a_rule_that_is_not_there_asks_for_nothing():
+    told = needs_problem({"resources": {"rules": {"fit": {"cpus": 2}, "fitt": {"cpus": 2}}}})
+    assert "resources.rules names 'fitt'" in told and "fit," in told and "\n" not in told
+    assert needs_problem({"resources": {"rules": {"fit": {}, "fit_start": {}, "adapt_shard": {}}}}) is None
 
 
 def test_rows_that_are_sound():

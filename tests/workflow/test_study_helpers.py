@@ -93,6 +93,12 @@ def test_names_of_rows_are_plain_words(section, name):
     assert config_problem(VALID | {section: {name: row}}, load_schema())
 
 
+@pytest.mark.parametrize("key", [7, None, True, 1.5])
+def test_names_that_yaml_reads_as_something_else_are_told(key):
+    told = config_problem(VALID | {"methods": {key: {"class": "a.b:C"}}}, load_schema())
+    assert told == f"configuration key 'methods.{key}' is not text; give it a name with a letter."
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -56,7 +56,6 @@ else:
         benchmark:
             f"{RESULTS}/benchmarks/backbones{OF_SEED}/vae.tsv"
         priority: 100
-        retries: 1
         conda:
             "../../environment.yml"
         resources:
@@ -84,7 +83,6 @@ else:
         benchmark:
             f"{RESULTS}/benchmarks/backbones{OF_SEED}/phi.tsv"
         priority: 90
-        retries: 1
         conda:
             "../../environment.yml"
         resources:
@@ -113,7 +111,6 @@ else:
         benchmark:
             f"{RESULTS}/benchmarks/backbones{OF_SEED}/renderer.tsv"
         priority: 95
-        retries: 1
         conda:
             "../../environment.yml"
         resources:
@@ -141,7 +138,6 @@ else:
         benchmark:
             f"{STUDY}/benchmarks/probes/{{probe}}.tsv"
         priority: 50
-        retries: 1
         conda:
             "../../environment.yml"
         resources:

@@ -15,7 +15,7 @@ from snakemake.utils import update_config, validate
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 from on_gpu import visible_gpus
-from checks import options_problem, rows_problem
+from checks import needs_problem, options_problem, rows_problem
 from checkpoints import fit_problem, missing_problem
 from plan import count_dialogues, measured, missing_shards, processes_problem, shard_names
 from backbones import shipped_files, shipped_problem
@@ -57,7 +57,7 @@ for section in ("methods", "controls"):
 if problem := config_problem(config, load_schema()):
     raise WorkflowError(problem)
 validate(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
-if problem := rows_problem(config, given):
+if problem := rows_problem(config, given) or needs_problem(config):
     raise WorkflowError(problem)
 
 # Another test set of a study: its trained weights on other dialogues. Rows that show training clips have none here.

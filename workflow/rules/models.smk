@@ -21,7 +21,6 @@ rule fit:
     wildcard_constraints:
         method=one_of(set(TRAINED) - set(STARTS)),
     priority: 80
-    retries: 1
     conda:
         "../../environment.yml"
     threads: cores_for_row
@@ -66,7 +65,6 @@ rule generate:
     benchmark:
         f"{RESULTS}/benchmarks/generate/{{method}}_seed{{seed}}{mark(TEST_SHARDS)}.tsv"
     priority: 70
-    retries: 1
     conda:
         "../../environment.yml"
     resources:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from warm import DIE_WITH_PARENT, SOCKET
 
+from dyads.errors import disk_problem
+
 SCRIPTS = Path(__file__).resolve().parent
 # Packages with compiled parts that ask the system for libraries.
 NATIVE = ("numpy", "cv2", "av", "soundfile", "PIL.Image", "safetensors", "zmq")
@@ -45,7 +47,14 @@ class Machine:
     def lacks(self) -> str | None:
         """One sentence on what would stop every job, with the remedy; None where nothing is missing."""
         place = Path(self.results)
-        place.mkdir(parents=True, exist_ok=True)
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            if sentence := disk_problem(error):
+                return sentence
+            raise
+        if not os.access(place, os.W_OK):
+            return f"{self.results}: this user may not write there; name another folder (--config results=PATH)."
         if (free := shutil.disk_usage(place).free) < LEAST_FREE:
             return (
                 f"only {free // 2**20} MB are free where {self.results} is written; make room, or write elsewhere "

@@ -8,6 +8,7 @@ import ast
 import hashlib
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -43,6 +44,18 @@ def rows_problem(config: Mapping[str, Any], given: Mapping[str, Any]) -> str | N
         problem = class_problem(row["class"], f"{section}.{name}.class") or _lean_problem(name, row, methods, controls)
         if problem:
             return problem
+    return None
+
+
+def needs_problem(config: Mapping[str, Any]) -> str | None:
+    """One sentence on a rule that `resources.rules` names and nobody has."""
+    text = "".join(file.read_text(encoding="utf-8") for file in sorted((ROOT / "workflow/rules").glob("*.smk")))
+    known = set(re.findall(r"^ *rule (\w+):", text, re.MULTILINE))
+    known |= set(re.findall(r"^ *use rule \w+ as (\w+)", text, re.MULTILINE))
+    if unknown := sorted(set(config["resources"]["rules"]) - known):
+        return (
+            f"resources.rules names '{unknown[0]}', which is no rule; there are: {', '.join(sorted(known))}."
+        )
     return None
 
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ PACKAGES = (
 
 def config_problem(config: Mapping[str, Any], schema: Mapping[str, Any]) -> str | None:
     """One sentence on the first thing wrong in `config`, naming the key; None if nothing is."""
+    if odd := next(_odd_keys(config), None):
+        return f"configuration key '{odd}' is not text; give it a name with a letter."
     errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: list(error.path))
     if not errors:
         return None
@@ -54,6 +56,16 @@ def config_problem(config: Mapping[str, Any], schema: Mapping[str, Any]) -> str 
         missing = next(key for key in error.validator_value if key not in error.instance)
         return f"configuration key '{f'{where}.{missing}' if where else missing}' is missing."
     return f"configuration key '{where}' is not valid: {error.message}."
+
+
+def _odd_keys(value: Any, where: str = "") -> Iterator[str]:
+    """Keys that YAML reads as something else than text (7, null, yes), anywhere inside."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            name = f"{where}.{key}" if where else str(key)
+            if not isinstance(key, str):
+                yield name
+            yield from _odd_keys(inner, name)
 
 
 def load_schema() -> dict[str, Any]:

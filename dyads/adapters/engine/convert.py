@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from dyads.adapters.engine.camera import Planned, camera
 from dyads.adapters.engine.crop_plan import CropPlan
@@ -23,7 +22,8 @@ from dyads.adapters.engine.unpack import unpacked
 from dyads.adapters.pairs import Known, Pair, Skipped, Source
 from dyads.errors import DataError
 from dyads.manifest import file_sha256, same_content
-from dyads.media.containers import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, probe
+from dyads.media.containers import FPS, SAMPLES_PER_FRAME, probe
+from dyads.media.sound import wav_writer
 from dyads.media.writer import VideoWriter
 from dyads.records import ROLES, Turn, read_turns, write_turns
 
@@ -55,10 +55,9 @@ class Segment:
             writer.finish(sounds[role].part(first, samples))
         self.stack.close()
         for role in ROLES:
-            path = self.folder / f"{role}.wav"
-            with soundfile.SoundFile(path, "w", SAMPLE_RATE, 1, subtype="PCM_16", format="WAV") as file:
+            with wav_writer(self.folder / f"{role}.wav") as file:
                 for block in sounds[role].part(first, samples):
-                    file.write(np.clip(np.rint(block * 32768.0), -32768, 32767).astype(np.int16))
+                    file.writeframes(np.clip(np.rint(block * 32768.0), -32768, 32767).astype(np.int16).tobytes())
 
     def drop(self) -> None:
         """It is not wanted after all."""
