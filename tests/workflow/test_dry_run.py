@@ -126,6 +126,12 @@ def test_named_targets_need_no_cores(checkout):
     assert {target: result.jobs[target] for target in targets} == dict.fromkeys(targets, 1)
 
 
+def test_a_home_that_cannot_be_written_is_no_hindrance_with_a_cache_elsewhere(checkout, tmp_path):
+    """As docs/cluster.md says; /proc takes no folder from anybody."""
+    told = checkout.snakemake("--dry-run", "encode", HOME="/proc/nobody", XDG_CACHE_HOME=str(tmp_path))
+    assert told.code == 0, told.text
+
+
 def test_stages_of_one_seed_are_shared_by_the_methods_that_start_there(default):
     assert {line.split(", ")[0] for line in default.wildcards("fit_start")} == {
         "method=talking",

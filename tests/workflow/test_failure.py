@@ -33,6 +33,8 @@ def test_a_failed_row_leaves_a_report_of_the_others(tmp_path):
     assert (results / "metrics/echo/seed0.csv").exists() and not (results / "metrics/dim/seed0.csv").exists()
     assert (results / "unfinished/report/index.html").exists(), done.text[-3000:]
     assert "What finished is shown in results/trained_tiny/unfinished/report/index.html." in done.text
+    # The same command would fail again at once: what the user must mend is not tried twice.
+    assert sum("training.fit" in line and "--method dim " in line for line in calls.read_text().splitlines()) == 1
     # A failed run leaves none of the real outputs, so that the same command goes on with what is missing.
     assert not (results / "report").exists() and not (results / "tables").exists()
     told = [line.split(" --rows ")[1] for line in calls.read_text().splitlines() if " reporting.page " in line]

@@ -1,5 +1,6 @@
 """A stage that is a fork of the server behaves as `python -m` does: streams, exit codes, signals, environment."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 import warm
-from begin import JOBS_ARE_TOLD, SLOW, TRIED, missing, remedy, tried_once, watch_workers
+from begin import JOBS_ARE_TOLD, SLOW, TRIED, Machine, missing, remedy, tried_once, watch_workers
 
 SCRIPTS = Path(warm.__file__).parent
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the server is used on Linux alone")
@@ -222,3 +223,14 @@ def test_the_server_is_told_what_snakemake_tells_a_job_of_one_thread(tmp_path):
     told = {name: value for name, _, value in lines if name.endswith("_NUM_THREADS")}
     read = {name: value for name, value in told.items() if name.startswith(warm.READ_AT_LOAD)}
     assert read == {f"{name}_NUM_THREADS": "1" for name in JOBS_ARE_TOLD}
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+def test_results_that_cannot_be_written_are_told_before_the_first_job(number, tmp_path, monkeypatch):
+    def refuse(self, *arguments, **options):
+        raise OSError(number, "no", str(self))
+
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
+    told = Machine(str(tmp_path / "results")).lacks()
+    assert told.startswith(f"{tmp_path}/results: ") and told.endswith("and run the same command again.")
+    assert "\n" not in told

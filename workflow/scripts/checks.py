@@ -53,9 +53,7 @@ def needs_problem(config: Mapping[str, Any]) -> str | None:
     known = set(re.findall(r"^ *rule (\w+):", text, re.MULTILINE))
     known |= set(re.findall(r"^ *use rule \w+ as (\w+)", text, re.MULTILINE))
     if unknown := sorted(set(config["resources"]["rules"]) - known):
-        return (
-            f"resources.rules names '{unknown[0]}', which is no rule; there are: {', '.join(sorted(known))}."
-        )
+        return f"resources.rules names '{unknown[0]}', which is no rule; there are: {', '.join(sorted(known))}."
     return None
 
 
