@@ -55,7 +55,8 @@ def server(place):
     """A server with few libraries; its socket's name is short enough for the kernel."""
     folder = Path(subprocess.check_output(["mktemp", "-d"], text=True).strip())
     command = [sys.executable, SCRIPTS / "warm_server.py", folder / "socket", str(os.getpid()), "numpy", "json"]
-    process = subprocess.Popen([str(part) for part in command])
+    # As a run does it: without `env` a process also inherits what libraries have set behind os.environ.
+    process = subprocess.Popen([str(part) for part in command], env=dict(os.environ))
     for _ in range(200):
         if (folder / "socket").exists():
             break
@@ -162,7 +163,7 @@ def test_stages_end_with_the_run_that_owns_the_server(place):
         f"subprocess.Popen([sys.executable, *{command}, str(os.getpid()), 'json'])\n"
         "time.sleep(60)"
     )
-    run = subprocess.Popen([sys.executable, "-c", code])
+    run = subprocess.Popen([sys.executable, "-c", code], env=dict(os.environ))
     while not (folder / "socket").exists():
         time.sleep(0.05)
     run.folder = folder

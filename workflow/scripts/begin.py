@@ -14,8 +14,6 @@ from pathlib import Path
 
 from warm import DIE_WITH_PARENT, SOCKET
 
-from dyads.errors import disk_problem
-
 SCRIPTS = Path(__file__).resolve().parent
 # Packages with compiled parts that ask the system for libraries.
 NATIVE = ("numpy", "cv2", "av", "soundfile", "PIL.Image", "safetensors", "zmq")
@@ -50,6 +48,8 @@ class Machine:
         try:
             place.mkdir(parents=True, exist_ok=True)
         except OSError as error:
+            from dyads.errors import disk_problem  # not above: this file also runs where there is no environment yet
+
             if sentence := disk_problem(error):
                 return sentence
             raise
