@@ -51,6 +51,11 @@ def seeded(seed: int, stage: str, *position: int | str) -> Iterator[None]:
         yield
 
 
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def limit_threads(threads: int = 1) -> None:
     """Let torch, and what reads OMP_NUM_THREADS later, use `threads`: jobs side by side beat wide ones."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
@@ -81,20 +86,13 @@ class World:
         dist.broadcast(box, src=0)
         return None if box.item() < 0 else int(box.item())
 
-    def mean(self, value: float, device: torch.device) -> float:
-        """Mean over processes."""
-        if self.size == 1:
-            return value
-        return self.mean_soon(torch.tensor([value], device=device))()[0]
-
     def mean_soon(self, values: Tensor) -> Callable[[], list[float]]:
-        """Begin the means of some numbers, (n,), over processes; call what comes back to have them."""
+        """Begin the means of some numbers, (n,), over several processes; call what comes back to have them."""
         total = values.detach().double().clone()
-        under_way = dist.all_reduce(total, async_op=True) if self.size > 1 else None
+        under_way = dist.all_reduce(total, async_op=True)
 
         def means() -> list[float]:
-            if under_way is not None:
-                under_way.wait()
+            under_way.wait()
             return (total / self.size).tolist()
 
         return means

@@ -1,7 +1,6 @@
 """Where a result comes from: code, options, versions, machine, weights and time, as JSON beside it."""
 
 import importlib.metadata
-import os
 import platform
 import subprocess
 import time
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from dyads.files import write_json
+from training.device import cores
 from training.engine.checkpoint import sha256_file
 from training.machine import machine
 from training.options import options_hash, plain
@@ -85,8 +85,7 @@ def versions() -> dict[str, str | None]:
 def hardware() -> dict[str, Any]:
     """CPU model, usable cores, torch threads and GPU names."""
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"cpu": _cpu_model(), "cores": cores, "threads": torch.get_num_threads(), "gpus": gpus}
+    return {"cpu": _cpu_model(), "cores": cores(), "threads": torch.get_num_threads(), "gpus": gpus}
 
 
 def content_hash(path: Path | str) -> str | None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from dyads.adapters.engine.options import AdaptOptions
 from dyads.adapters.pairs import Known, Pair, Source, parse_box
 from dyads.errors import DataError
+from dyads.manifest import header_fault
 from dyads.records import SPLITS, Turn
 
 LICENCE = "of the videos' authors (RealTalk)"
@@ -117,10 +118,10 @@ def pairs(root: Path, options: RealtalkOptions) -> tuple[list[Pair], dict[str, s
         rows = list(reader)
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: not a UTF-8 CSV file ({error}); save it as UTF-8 CSV.") from error
-    missing = [key for key in REQUIRED if key not in (reader.fieldnames or ())]
-    if missing or not rows:
-        words = f"missing column {', '.join(missing)}; add it" if missing else "lists no shots; add rows"
-        raise DataError(f"{path}: {words}.")
+    if fault := header_fault(reader.fieldnames, REQUIRED):
+        raise DataError(f"{path}: {fault}.")
+    if not rows:
+        raise DataError(f"{path}: lists no shots; add rows.")
     found, faults = [], []
     splits: dict[str, set[str]] = {}
     for number, row in enumerate(rows, 2):

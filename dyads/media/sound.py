@@ -181,9 +181,13 @@ def write_wav(path: Path | str, audio: np.ndarray) -> None:
     audio = np.asarray(audio)
     if audio.ndim != 1 or not np.isfinite(audio).all():
         raise DataError(f"{path}: sound must be a finite mono signal, got shape {audio.shape}; repair it first.")
-    pcm = np.clip(np.rint(audio * 32768.0), -32768, 32767).astype(np.int16)
     with wav_writer(path) as file:
-        file.writeframes(pcm.tobytes())
+        file.writeframes(pcm16(audio))
+
+
+def pcm16(audio: np.ndarray) -> bytes:
+    """16-bit samples of float32 (N,) in [-1,1]; louder ones are clipped."""
+    return np.clip(np.rint(audio * 32768.0), -32768, 32767).astype("<i2").tobytes()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dyads.errors import ConfigError, DataError
+from dyads.manifest import header_fault
 
 SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi")
 
@@ -98,10 +99,10 @@ def listed(path: Path, systems: dict[str, Path], true: Path | None, user: Path |
         raise DataError(f"{path}: not a UTF-8 CSV file ({error}); save it as UTF-8 CSV.") from error
     columns = reader.fieldnames or ()
     named = {name: name if name in columns else "generated" for name in systems}
-    missing = [column for column in ("name", *named.values()) if column not in columns]
-    if missing or not rows:
-        words = f"missing column {missing[0]}; add it" if missing else "lists no rows; add some"
-        raise DataError(f"{path}: {words}.")
+    if fault := header_fault(columns, ("name", *dict.fromkeys(named.values()))):
+        raise DataError(f"{path}: {fault}.")
+    if not rows:
+        raise DataError(f"{path}: lists no rows; add some.")
     items, faults, seen = [], [], set()
     for number, row in enumerate(rows, 2):
         row = {key: (value or "").strip() for key, value in row.items() if key}

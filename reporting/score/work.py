@@ -4,7 +4,6 @@ Names go to worker processes of one thread each, which beats threads within a ne
 """
 
 import multiprocessing
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -27,7 +26,7 @@ from reporting.score.clips import ALONE, Pair, failed, make_pair
 from reporting.score.curves import curves_of
 from reporting.score.items import Item
 from reporting.score.videos import Reader, Video
-from training.device import limit_threads, pick_device
+from training.device import cores, limit_threads, pick_device
 
 TOGETHER = 3  # systems whose videos of one name are held at the same time
 PICTURES = ("psnr", "ssim", "perceptual", "fid", "fvd", "cpbd", "sync", "csim")  # which need no mesh of the face
@@ -179,11 +178,6 @@ def _begin(task: Task) -> None:
 
 def _work(item: Item) -> Measured:
     return _of_process[0].measured(item)
-
-
-def cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def go_through(task: Task, items: Sequence[Item], workers: int | None) -> Iterator[Measured]:

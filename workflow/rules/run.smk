@@ -40,6 +40,7 @@ def lacks_here(rules):
     problem = missing_problem(config, rules, elsewhere)
     if problem or elsewhere or not trainings & rules or "SLURM_JOB_ID" in os.environ:
         return problem
+    # As training.device.cores, which would import torch here.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return processes_problem(PROCESSES, NODES, len(visible_gpus()), cores)
 

@@ -23,7 +23,7 @@ from dyads.adapters.pairs import Known, Pair, Skipped, Source
 from dyads.errors import DataError
 from dyads.manifest import file_sha256, same_content
 from dyads.media.containers import FPS, SAMPLES_PER_FRAME, probe
-from dyads.media.sound import wav_writer
+from dyads.media.sound import pcm16, wav_writer
 from dyads.media.writer import VideoWriter
 from dyads.records import ROLES, Turn, read_turns, write_turns
 
@@ -57,7 +57,7 @@ class Segment:
         for role in ROLES:
             with wav_writer(self.folder / f"{role}.wav") as file:
                 for block in sounds[role].part(first, samples):
-                    file.writeframes(np.clip(np.rint(block * 32768.0), -32768, 32767).astype(np.int16).tobytes())
+                    file.writeframes(pcm16(block))
 
     def drop(self) -> None:
         """It is not wanted after all."""
