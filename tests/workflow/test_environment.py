@@ -13,6 +13,7 @@ import torch
 import yaml
 from lists import WITHOUT_DEPENDENCIES, environment, normal, pins
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from study import code_files
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,6 +63,19 @@ def test_the_lock_is_complete_so_that_it_can_be_installed_without_dependencies()
             if not fits and normal(wanted.name) not in EXCLUDED:
                 missing.append(f"{name} asks for {wanted}, locked is {pinned}")
     assert not missing
+
+
+def test_every_locked_package_says_that_it_runs_on_each_python_of_the_lock():
+    """pip refuses one that does not, though uv, which looks only at lower bounds, has put it into the lock."""
+    refused = []
+    for name, line in HERE.items():
+        admitted = SpecifierSet(importlib.metadata.metadata(name).get("Requires-Python") or "")
+        for python in ("3.11.2", "3.12.1", "3.13.0", "3.14.0"):
+            place = {"python_version": python.rpartition(".")[0], "python_full_version": python}
+            wanted = line.marker is None or line.marker.evaluate(place)
+            if wanted and python not in admitted:
+                refused.append(f"{line} is for Python {admitted}, not {python}")
+    assert not refused
 
 
 def test_no_build_of_opencv_that_needs_a_desktop_is_installed():
