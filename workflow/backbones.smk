@@ -7,14 +7,15 @@ configfile: "workflow/backbones.yaml"
 
 
 WORK = config.get("results", "results/shipped")
-GENERATORS, READERS = f"{WORK}/data/generators", f"{WORK}/data/readers"
+GENERATORS, READERS, UNDERSTANDING = (f"{WORK}/data/{world}" for world in ("generators", "readers", "understanding"))
 PROBES = ["motion", "image", "identity", "video", "sync"]
 SHIPPED = {name: "backbones" for name in ("vae", "renderer", "phi")} | {name: "readers" for name in PROBES}
+WORLD = {"vae": "generators", "renderer": "generators", "phi": "understanding"} | dict.fromkeys(PROBES, "readers")
 
 
 wildcard_constraints:
     network="vae|renderer",
-    world="generators|readers",
+    world="generators|readers|understanding",
     probe="|".join(PROBES),
 
 
@@ -59,19 +60,19 @@ rule train_frames:
 
 rule encode:
     input:
-        f"{GENERATORS}/manifest.csv",
+        f"{UNDERSTANDING}/manifest.csv",
         vae=f"{WORK}/backbones/vae.safetensors",
     output:
         f"{WORK}/features/index.csv",
     params:
         folder=subpath(output[0], parent=True),
     shell:
-        "python -m echo_model.commands.encode --data {GENERATORS:q} --vae {input.vae:q} --out {params.folder:q} --workers 1"
+        "python -m echo_model.commands.encode --data {UNDERSTANDING:q} --vae {input.vae:q} --out {params.folder:q} --workers 1"
 
 
 rule train_phi:
     input:
-        f"{GENERATORS}/manifest.csv",
+        f"{UNDERSTANDING}/manifest.csv",
         features=f"{WORK}/features/index.csv",
     output:
         f"{WORK}/backbones/phi.safetensors",
@@ -81,7 +82,7 @@ rule train_phi:
         checkpoints=f"{WORK}/checkpoints/phi",
         seed=config["seed"],
     shell:
-        "python -m echo_model.commands.train_phi --data {GENERATORS:q} --features {params.features:q}"
+        "python -m echo_model.commands.train_phi --data {UNDERSTANDING:q} --features {params.features:q}"
         " --options {params.options:q} --checkpoints {params.checkpoints:q} --seed {params.seed} --out {output:q}"
 
 
@@ -102,13 +103,15 @@ rule train_probe:
 rule quality:
     input:
         f"{GENERATORS}/manifest.csv",
+        f"{UNDERSTANDING}/manifest.csv",
         f"{WORK}/features/index.csv",
         backbones=expand(f"{WORK}/backbones/{{name}}.safetensors", name=["vae", "renderer", "phi"]),
         readers=expand(f"{WORK}/readers/{{probe}}.safetensors", probe=PROBES),
     output:
         f"{WORK}/quality.json",
     shell:
-        "python -m benchmarks.backbones --data {GENERATORS:q} --features {WORK}/features --backbones {WORK}/backbones"
+        "python -m benchmarks.backbones --data {GENERATORS:q} --backbones {WORK}/backbones"
+        " --understanding {UNDERSTANDING:q} --features {WORK}/features"
         " --readers {WORK}/readers --pictures {WORK}/pictures --out {output:q}"
 
 
@@ -119,10 +122,8 @@ rule pack:
     output:
         touch(f"{WORK}/packed/{{name}}.done"),
     params:
-        data=lambda wildcards: GENERATORS if SHIPPED[wildcards.name] == "backbones" else READERS,
-        towns=lambda wildcards: json.dumps(
-            config["generators" if SHIPPED[wildcards.name] == "backbones" else "readers"], sort_keys=True
-        ),
+        data=lambda wildcards: f"{WORK}/data/{WORLD[wildcards.name]}",
+        towns=lambda wildcards: json.dumps(config[WORLD[wildcards.name]], sort_keys=True),
     shell:
         "python -m training.shipped --pack {wildcards.name} --weights {input.weights:q} --data {params.data:q}"
         " --towns {params.towns:q} --quality {input.quality:q}"
