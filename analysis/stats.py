@@ -260,7 +260,11 @@ def p_within(mean: Mean, margin: float) -> float:
 
 def power(mean: Mean, difference: float, level: float = 0.95) -> float:
     """Chance that a two-sided test with this error sees a true `difference`; noncentral t where one sample varies."""
-    bound, shift = _reach(mean, (1 - level) / 2), difference / mean.error
+    return _power(mean, difference / mean.error, _reach(mean, (1 - level) / 2))
+
+
+def _power(mean: Mean, shift: float, bound: float) -> float:
+    """The chance to see a difference of `shift` standard errors beyond `bound` of them."""
     if 0 < mean.share < 1:
         variances, weights = _variances(mean.freedom, mean.others, mean.share, drawn=True)
     else:
@@ -273,8 +277,8 @@ def detectable(mean: Mean, chance: float = 0.8, level: float = 0.95) -> float:
     """Power note: the smallest true difference that as many clips and seeds see with `chance`, given this error."""
     if mean.status != OK:
         return NAN
-    unit = replace(mean, estimate=0.0, error=1.0)
-    return mean.error * float(optimize.brentq(lambda shift: power(unit, shift, level) - chance, 0.0, 100.0))
+    bound = _reach(mean, (1 - level) / 2)
+    return mean.error * float(optimize.brentq(lambda shift: _power(mean, shift, bound) - chance, 0.0, 100.0))
 
 
 def holm(p: np.ndarray, tests: int | None = None) -> np.ndarray:

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from dyads.files import write_text
-from evaluation.cards import OK, STATUSES, MetricCard, count_part
+from evaluation.cards import OK, STATUSES, count_part
 from evaluation.registry import cards
-from reporting.table_cells import decimals, markdown, truth_value
+from reporting.table_cells import cells_of, decimals, markdown, truth_value
 
 GROUPS = ("main", "baseline", "ablation", "control")
 NOTES = (
@@ -25,11 +26,11 @@ def full_table(methods: Sequence[str], summary: pd.DataFrame) -> pd.DataFrame:
 
     Metrics that no method has, for want of weights, truth, timing or a judge, are left to `missing`.
     """
-    lines = []
+    lines, known = [], cells_of(summary)
     for card in cards().values():
         counts = {count_part(part) for part in card.parts} & set(card.estimate_parts)
         for part in card.parts + card.estimate_parts:
-            cells = [_number(summary, method, card, part) for method in methods]
+            cells = [known.get((method, card.name, part)) for method in methods]
             means = pd.Series([cell["mean"] if cell is not None else math.nan for cell in cells], dtype=float)
             if means.isna().all():
                 continue
@@ -44,8 +45,9 @@ def full_table(methods: Sequence[str], summary: pd.DataFrame) -> pd.DataFrame:
 def missing(methods: Sequence[str], summary: pd.DataFrame) -> list[str]:
     """'status: metric, metric' of the metrics no method has a value of."""
     found: dict[str, list[str]] = {}
+    known = cells_of(summary)
     for card in cards().values():
-        cells = [_number(summary, method, card, part) for method in methods for part in card.parts]
+        cells = [known.get((method, card.name, part)) for method in methods for part in card.parts]
         if all(cell is None or not math.isfinite(cell["mean"]) for cell in cells):
             states = [cell["status"] for cell in cells if cell is not None]
             found.setdefault(max(states, key=states.count) if states else "not_run", []).append(card.name)
@@ -63,12 +65,7 @@ def write_full_table(rows, summary: pd.DataFrame, out: Path) -> None:
     write_text(out / "full_table.md", markdown("Every metric", shown, [*NOTES, *missing(methods, summary)]))
 
 
-def _number(summary: pd.DataFrame, method: str, card: MetricCard, part: str) -> pd.Series | None:
-    key = (method, card.name, part)
-    return summary.loc[key] if key in summary.index else None
-
-
-def _text(cell: pd.Series | None, digits: int) -> str:
+def _text(cell: dict[str, Any] | None, digits: int) -> str:
     if cell is None:
         return "– (not_run)"
     if not math.isfinite(cell["mean"]):

@@ -1,6 +1,7 @@
 """What a person reads of a table: cells, best values, notes, Markdown and LaTeX."""
 
 import math
+from typing import Any
 
 import pandas as pd
 
@@ -9,6 +10,11 @@ from evaluation.cards import OK, STATUSES, MetricCard, extrapolated_part, interv
 from evaluation.rows import WHOLE_SET
 
 BUDGET = ("steps", "samples", "parameters")
+
+
+def cells_of(summary: pd.DataFrame) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """(method, metric, part) -> that line of `analysis.summary.summarise`, which pandas takes a millisecond to find."""
+    return summary.to_dict("index")
 
 
 def truth_value(card: MetricCard, part: str, summary: pd.DataFrame) -> float:

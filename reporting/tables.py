@@ -29,7 +29,7 @@ from evaluation.readings import talking_listening
 from evaluation.registry import cards
 from evaluation.rows import read_rows, result_files
 from reporting.full_table import write_full_table
-from reporting.table_cells import BUDGET, estimates, latex, markdown, notes, shown_table, tex
+from reporting.table_cells import BUDGET, cells_of, estimates, latex, markdown, notes, shown_table, tex
 from training.options import from_dict, parse_json
 
 DEFAULT_COLUMNS = (
@@ -120,7 +120,7 @@ def machine_table(
     decides whether the row can be best. Where nearer to the truth is better, the `distance` to it; of a set's Frechet
     distances the number of samples on each side.
     """
-    lines = []
+    lines, known = [], cells_of(summary)
     lack = {}
     for card, part in columns if values is not None else ():
         if card.per == "clip":
@@ -131,7 +131,7 @@ def machine_table(
         line |= {"label": row.label, "status": row.status}
         for card, part in columns:
             name, key = f"{card.name}/{part}", (row.method, card.name, part)
-            got = summary.loc[key] if key in summary.index else None
+            got = known.get(key)
             line[f"{name}_mean"] = math.nan if got is None else got["mean"]
             line[f"{name}_sd"] = math.nan if got is None else got["sd"]
             line[f"{name}_n"] = 0 if got is None else int(got["n"])
@@ -144,7 +144,7 @@ def machine_table(
                 line[f"{name}_distance"] = math.nan if got is None else got["distance"]
             count = (row.method, card.name, count_part(part))
             if card.estimate:
-                line[f"{name}_samples"] = summary.loc[count, "mean"] if count in summary.index else math.nan
+                line[f"{name}_samples"] = known[count]["mean"] if count in known else math.nan
         lines.append(line)
     return pd.DataFrame(lines)
 

@@ -8,7 +8,7 @@ the weights.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -75,6 +75,13 @@ def _unpacked(totals: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np
     return count, mean, products - count[:, None, None] * mean[:, :, None] * mean[:, None, :]
 
 
+@lru_cache(maxsize=2)  # every method and seed has the same truth under the same weights: of all clips, and drawn
+def _root(covariances: bytes, shape: tuple[int, ...]) -> np.ndarray:
+    """R (n, D, D) with R R' = covariance, of covariances (n, D, D)."""
+    values, vectors = np.linalg.eigh(np.frombuffer(covariances).reshape(shape))
+    return vectors * np.sqrt(values.clip(0))[:, None, :]
+
+
 def frechet(pairs: list[tuple[np.ndarray, np.ndarray]], names: tuple[str, ...]) -> SetMetric:
     """Frechet distance of generated and true samples [(N_i, D), (N_i, D)] by clip, pooled; covariance with N - 1."""
     centre = np.concatenate([true for _, true in pairs]).astype(np.float64).mean(0)  # keeps the sums small
@@ -88,8 +95,7 @@ def frechet(pairs: list[tuple[np.ndarray, np.ndarray]], names: tuple[str, ...]) 
         if not enough.any():
             return found
         a, b = (m2[enough] / (n[enough] - 1)[:, None, None] for m2 in (a, b))
-        values, vectors = np.linalg.eigh(b)
-        root = vectors * np.sqrt(values.clip(0))[:, None, :]
+        root = _root(b.tobytes(), b.shape)
         cross = np.sqrt(np.linalg.eigvalsh(root.transpose(0, 2, 1) @ a @ root).clip(0)).sum(-1)
         spread = np.trace(a, axis1=1, axis2=2) + np.trace(b, axis1=1, axis2=2)
         shift = np.square(mean_a - mean_b)[enough].sum(-1)
