@@ -175,6 +175,31 @@ def test_a_claim_of_one_state_is_judged_on_its_frames(tmp_path):
     assert "no readings were kept of a" in silent.missing
 
 
+@pytest.mark.parametrize(
+    ("random_clip", "vae", "broken"),
+    [
+        (300.0, 50.0, ""),
+        (52.0, 50.0, "oracle_expression below random_training_clip, window"),  # what its card says it cannot order
+        (300.0, 950.0, "vae_round_trip below frozen_reference, window"),  # what it promises
+    ],
+)
+def test_a_metric_that_does_not_order_the_controls_is_no_evidence(random_clip, vae, broken):
+    controls = {"truth": 0.0, "oracle": 200.0, "mirror": 310.0, "frozen": 900.0}
+    values = {"a": 500.0, "b": 600.0, **controls, "random_clip": random_clip, "vae": vae}
+    lines = [
+        (method, seed, "*", "fvd_small", part, level + seed * (method == "a") if part == "window" else 300.0)
+        for method, level in values.items()
+        for seed in range(3)
+        for part in ("window", "window_count")
+    ]
+    rows = pd.DataFrame(lines, columns=["method", "seed", "clip", "metric", "part", "value"]).assign(status="ok")
+    claim = replace(GREATER, metric="fvd_small", part="window", kind="less")
+    one = judge(rows, [claim])[0]
+    verdict = ("not_measured", f"controls: {broken}") if broken else ("supported", "ok")
+    assert (one.verdict, one.status) == verdict
+    assert math.isnan(one.p) == bool(broken) and ("it is no evidence" in one.missing) == bool(broken)
+
+
 def test_a_lucky_seed_does_not_support_a_claim(tmp_path):
     """Every one of 36 pairs favours a, yet its seeds differ too much to speak of other trainings."""
     planted(tmp_path, "a", 0.65, per_seed=0.3), planted(tmp_path, "b", 0.6)

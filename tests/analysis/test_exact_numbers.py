@@ -1,6 +1,7 @@
 """Numbers that a small fault would change unseen; each test kills a mutant of tests/mutants/listed.yaml."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -125,6 +126,17 @@ def test_a_bootstrap_without_a_value_on_a_third_of_the_draws_has_no_interval():
     assert math.isnan(covers(1))
 
 
+def test_a_bootstrap_of_three_seeds_holds_the_truth_as_often_as_its_column_says():
+    """Where seeds vary alone; called 95 %, and told beside every interval that it is none."""
+    rng = np.random.default_rng(0)
+    found = [hierarchical_bootstrap(np.tile(rng.standard_normal((3, 1)), 6), draws=300) for _ in range(400)]
+    held = np.mean([one.low <= 0 <= one.high for one in found])
+    assert held == pytest.approx(covers(3), abs=0.07) and held < 0.85
+    claim = Claim("t", "s", "psnr", "frame", ("a", "b"), "greater", "f")
+    one = judge(rows_of(table()), [claim], Readings(subjects=SUBJECTS))[0]
+    assert one.bootstrap_covers == covers(3) and one.bootstrap_low < one.estimate < one.bootstrap_high
+
+
 # Metrics
 
 
@@ -163,8 +175,12 @@ def test_sids_truth_is_that_of_each_draw():
     assert metric.value(totals) == pytest.approx([metric.value(one[None])[0] for one in totals])
     draws = metric.draws(totals)
     assert draws.shape == (5, 8) and np.abs(draws.mean(1) - metric.at(weights)).max() < 0.3
-    luck = resampling.luck([(metric, set_metric("sid", "pose", readings(np.random.default_rng(5)), META))])
+    pair = metric, set_metric("sid", "pose", readings(np.random.default_rng(5)), META)
+    luck = resampling.luck([pair])
     assert 0 < luck < 0.05
+    pairs = [pair, (pair[0], set_metric("sid", "pose", readings(np.random.default_rng(6)), META))]
+    lucky = resampling.crossed([tuple(replace(side, draws=None) for side in own) for own in pairs])
+    assert resampling.crossed(pairs).error ** 2 == pytest.approx(lucky.error**2 + resampling.luck(pairs))
 
 
 def test_a_gaussian_of_no_more_samples_than_dimensions_is_none():

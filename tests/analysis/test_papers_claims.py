@@ -70,6 +70,20 @@ def test_wherever_the_paper_prints_echo_ahead_of_a_row_of_ours_there_is_a_claim(
     assert len(asked) > 30 and asked <= claimed, sorted(asked - claimed)
 
 
+def test_lips_under_another_user_are_asked_by_their_change():
+    """Against entangled fusion and true lips in another face; equal correlation of both rows cannot see it."""
+    claims = read_claims(PAPER)
+    asked = {claim.methods for claim in claims if claim.metric == "swap_change" and claim.part == "lips"}
+    others = ("entangled_other_user", "lips_other_expression", "lips_other_pose")
+    assert asked == {("other_user", other) for other in others}
+    assert not [c.text for c in claims if c.kind == "equivalent" and c.metric == "mouth_opening_correlation"]
+
+
+def test_profile_full_trains_everything_for_each_seed():
+    full = yaml.safe_load((ROOT / "workflow/config/full.yaml").read_text())
+    assert full["backbones_per_seed"] is True and full["backbones"] == "train"
+
+
 def test_every_margin_has_a_reason():
     for claim in read_claims(PAPER):
         assert bool(claim.margin) == bool(claim.reason), claim.text

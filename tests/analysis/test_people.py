@@ -75,6 +75,11 @@ def test_claims_err_in_2_to_6_percent_and_intervals_cover_93_to_98(seeds, icc):
     assert inside == [not one for one in rejected]
 
 
+def test_two_seeds_are_overcautious():
+    false = np.mean([min(chances(GREATER, mean)) <= 0.05 for mean in means_of(2, 0.5, 500)])
+    assert 0.002 <= false <= 0.03 + NOISE
+
+
 def test_dialogues_taken_for_people_err_far_more_often():
     """Why the person is the unit: the same studies, every dialogue for itself."""
     false = np.mean([min(chances(GREATER, mean)) <= 0.05 for mean in means_of(5, 0.9, 400, unit=CLIPS, of_seed=0.0)])

@@ -4,12 +4,18 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_statuses import TOOLS, make_clip
 
 from evaluation.cards import OK
+from evaluation.metrics._series import Undefined
+from evaluation.metrics.expression.expression import expression_amplitude, valence_accuracy
+from evaluation.metrics.motion.rpcc import rpcc, rpcc_pooled
 from evaluation.run import measure
+from evaluation.torch_metrics import RPCC
 
 FIELDS = ("motion_generated", "motion_true", "motion_user", "motion_reference", "image_generated", "image_true")
 TRUTHS = ("avatar", "expected", "user")
@@ -52,3 +58,23 @@ def test_a_number_that_is_none_is_in_no_score(place, at, value):
         assert math.isfinite(score) == (status == OK), key
         if status == OK:
             assert score == CLEAN[key][0] and CLEAN[key][1] == OK, (key, place)
+
+
+@pytest.mark.parametrize("metric", [valence_accuracy, expression_amplitude, rpcc, rpcc_pooled, RPCC])
+def test_each_input_of_a_metric_may_be_broken(metric):
+    """One number in one dimension of one input, which a comparison or a choice of dimensions would pass over."""
+    rng = np.random.default_rng(0)
+    count, shape = (2, (60,)) if metric is valence_accuracy else (3, (60, 3))
+    whole = [rng.standard_normal(shape) for _ in range(count)]
+    for place in range(count):
+        arrays = [array.copy() for array in whole]
+        arrays[place].reshape(60, -1)[7, -1] = math.nan
+        if metric is RPCC:
+            running = RPCC()
+            running.update(*(torch.from_numpy(array) for array in arrays))
+            assert math.isnan(running.compute()) and running.status == "not_finite"
+            continue
+        assert math.isfinite(metric(*whole))
+        with pytest.raises(Undefined) as failure:
+            metric(*arrays)
+        assert failure.value.status == "not_finite"

@@ -12,7 +12,7 @@ from skimage.metrics import structural_similarity
 from evaluation.metrics._series import Undefined, frechet, pearson, slope
 from evaluation.metrics.expression import expression
 from evaluation.metrics.lips import mouth
-from evaluation.metrics.motion import motion_fd, motion_mse, rpcc, sid, var
+from evaluation.metrics.motion import motion_fd, motion_mse, rpcc, sid, sts, var
 from evaluation.metrics.pictures import fid_small, psnr, ssim
 
 seeds = st.integers(0, 2**32 - 1)
@@ -100,6 +100,16 @@ def test_correlation_ignores_scale_and_offset(seed, scale, offset):
 def test_motion_mse_closed_form():
     assert motion_mse.motion_mse(np.full((5, 2), 3.0), np.ones((5, 2))) == pytest.approx(4)
     assert motion_mse.motion_mse(np.ones((5, 2)), np.ones((5, 2))) == 0
+
+
+@pytest.mark.parametrize("metric", [motion_mse.motion_mse, sts.sts, psnr.psnr, ssim.ssim])
+def test_shapes_that_numpy_would_stretch_are_refused(metric):
+    whole = video(0, 12, 12, 12, 3) if metric in (psnr.psnr, ssim.ssim) else noise(0, 12, 3)
+    assert np.isfinite(metric(whole, whole)).all()
+    for other in (whole[:1], whole[..., :1]):
+        for pair in ((whole, other), (other, whole)):
+            with pytest.raises(ValueError, match="cannot be compared; give one shape"):
+                metric(*pair)
 
 
 def test_frechet_closed_forms():

@@ -163,6 +163,27 @@ def test_what_does_not_belong_together_is_refused():
     assert FrechetDistance(one).merge(FrechetDistance(same)).counts == (0, 0)
 
 
+@pytest.mark.parametrize("alike", [True, False])
+def test_processes_that_do_not_belong_together_are_refused(monkeypatch, alike):
+    """Another process, as this one is told of it: with the same options, or with another network's clusters."""
+    own, other = SID(torch.zeros(3, 2)), SID(torch.zeros(3, 2) if alike else torch.ones(3, 2))
+    for metric in (own, other):
+        metric.update(noise(0, 20, 2))
+
+    def gather(found, mine):
+        found[:] = [mine, (type(other).__name__, other.identity(), other.state)]
+
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
+    if alike:
+        counted = [sum(float(part.sum()) for part in metric.state.values()) for metric in (own, own.gathered())]
+        assert counted[1] == 2 * counted[0] > 0
+        return
+    with pytest.raises(DataError, match="different centres"):
+        own.gathered()
+
+
 def test_a_network_is_asked_in_evaluation_mode_and_left_as_it_was():
     network = torch.nn.Sequential(torch.nn.BatchNorm1d(4), torch.nn.Dropout(0.5)).train()
     network[1].eval()

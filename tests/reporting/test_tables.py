@@ -85,6 +85,18 @@ def test_best_ignores_controls_and_follows_the_direction(tmp_path):
     assert r"Other \& Co" in texts["main_table.tex"]
 
 
+@pytest.mark.parametrize("gone", [1, 2])
+def test_a_row_that_lacks_more_than_a_tenth_of_its_values_is_not_best(tmp_path, gone):
+    clips = tuple(f"c{number:02d}" for number in range(11))
+    partly = lambda metric, part, clip: "no_speech" if clip in clips[:gone] else 0.4  # noqa: E731
+    files = [write_result(tmp_path, "echo", 0, partly, clips), write_result(tmp_path, "other", 0, constant(0.2), clips)]
+    files.append(write_result(tmp_path, "truth", 0, constant(1.0), clips))
+    tables, texts = made(tmp_path, *files, options=TableOptions(columns=("ssim",)))
+    assert cell(tables["main_table"], "echo", "ssim/frame_lacking") == pytest.approx(gone / 11)
+    line = next(text for text in texts["main_table.md"].splitlines() if text.startswith("| ECHO"))
+    assert ("**0.400**" in line) == (gone == 1) and f"[{gone}/11 undefined]" in line
+
+
 def test_a_column_nobody_can_fill_is_named_below(tmp_path):
     file = write_result(tmp_path, "echo", 0, lambda metric, *_: "weights_missing" if metric == "lse_d" else 0.3)
     tables, texts = made(tmp_path, file)
