@@ -14,16 +14,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dyads.contract import file_sha256
-from dyads.errors import run_cli
+from dyads.errors import ConfigError, run_cli
 from dyads.seeding import torch_generator
 from echo_model.backbones.frames import FrameOptions, FrameSample, heavier, regions, sample_frames
 from echo_model.backbones.vae import CHANNELS, TOKENS, FaceVAE, VAEOptions
 from training.device import limit_threads
-from training.engine.checkpoint import fingerprint
+from training.engine.checkpoint import fingerprint, sha256_file
 from training.engine.loop import TrainOptions, read_summary, train
-from training.engine.weights import load_weights, read_options, save_weights
+from training.engine.weights import copy_state, load_weights, read_options, read_tensors, save_weights
 from training.options import from_dict, parse_json
 from training.provenance import write_provenance
+from training.shipped import shipped
 
 
 class VAETask:
@@ -163,7 +164,7 @@ def train_on_frames(
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--options", default="{}", help="JSON with the sections model, frames, train and polish")
+    parser.add_argument("--options", default="{}", help="JSON: model, frames, train, polish; start: shipped or null")
     parser.add_argument("--checkpoints", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
@@ -171,7 +172,11 @@ def train_on_frames(
     started = time.monotonic()
     limit_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     options = parse_json(arguments.options, "--options")
-    model = from_dict(options_kind, options.get("model", {}), f"{name}.model")
+    begin = options.get("start")
+    if begin not in (None, "shipped"):
+        raise ConfigError(f"{name}.start is {begin!r}; give shipped, to train on from the shipped {name}, or null.")
+    sizes = (read_options(shipped(name)) | {"coefficients": 0} if begin else {}) | options.get("model", {})
+    model = from_dict(options_kind, sizes, f"{name}.model")
     which = from_dict(FrameOptions, options.get("frames", {}), f"{name}.frames")
     schedule = from_dict(TrainOptions, options.get("train", {}), f"{name}.train")
     polish = from_dict(TrainOptions, options["polish"], f"{name}.polish") if options.get("polish") else None
@@ -179,9 +184,12 @@ def train_on_frames(
     if sample.coefficients is not None:
         model = replace(model, coefficients=sample.coefficients.shape[1])
     torch.manual_seed(arguments.seed)
-    network = kind(model)
-    task = VAETask(network, sample, which, schedule.batch_size)
     identity = {name: model, "frames": which, "data": file_sha256(arguments.data / "manifest.csv")}
+    network = kind(model)
+    if begin:
+        start_from_shipped(network, name)
+        identity["start"] = sha256_file(shipped(name))
+    task = VAETask(network, sample, which, schedule.batch_size)
     train(task, schedule, arguments.checkpoints, seed=arguments.seed, stage=name, identity=identity)
     summaries = [read_summary(arguments.checkpoints)]
     if polish is not None:
@@ -192,13 +200,27 @@ def train_on_frames(
     if finish is not None:
         finish(network, sample, which)
     save_weights(arguments.out, network, {"options": asdict(model), "precision": summaries[0]["precision"]})
-    resolved = {"model": model, "frames": which, "train": schedule} | ({"polish": polish} if polish else {})
+    resolved = {"model": model, "frames": which, "train": schedule}
+    resolved |= ({"polish": polish} if polish else {}) | ({"start": begin} if begin else {})
     trained = {key: sum(one[key] for one in summaries) for key in ("steps", "samples", "train_seconds", "cpu_seconds")}
     trained["precision"] = summaries[0]["precision"]
     write_provenance(
         arguments.out.with_suffix(".json"), resolved, arguments.seed, {name: arguments.out}, started=started, **trained
     )
     return network
+
+
+def start_from_shipped(network: nn.Module, name: str) -> None:
+    """Give `network` the shipped weights of `name`, but for what tells coefficients, which are another data set's.
+
+    Raises:
+        MethodError: sizes differ from the shipped ones.
+    """
+    given, own = (
+        {key: value for key, value in state.items() if not key.startswith("tell.")}
+        for state in (read_tensors(shipped(name)), network.state_dict())
+    )
+    copy_state(given, own, f"{name}.start: the shipped {name}")
 
 
 def polished(

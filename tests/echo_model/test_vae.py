@@ -1,5 +1,7 @@
 """The reference-conditioned autoencoder: exact re-posing, whitening, size-free, and masks that sit on the mouth."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,8 +11,10 @@ from dyads.synthetic.drawing.render import render_frames
 from echo_model.backbones.frames import FrameOptions, FrameSample, head_motion, heavier, sample_frames
 from echo_model.backbones.vae import CHANNELS, GRID, TOKENS, FaceVAE, VAEOptions
 from echo_model.backbones.warping import affine_grid, warp
-from echo_model.commands.train_vae import VAETask, latent_masks, polished
+from echo_model.commands.train_vae import VAETask, latent_masks, load_vae, main, polished, start_from_shipped
+from training.errors import MethodError
 from training.options import TrainOptions
+from training.shipped import shipped
 
 
 def test_posing_undoes_unposing():
@@ -134,3 +138,25 @@ def test_the_told_head_motion_brings_a_moved_face_back():
 def test_a_size_that_does_not_fit_is_refused():
     with pytest.raises(ConfigError, match="multiple of 32"):
         VAEOptions(size=100)
+
+
+def test_a_training_on_other_people_goes_on_from_the_shipped_weights_but_for_what_it_tells():
+    given = load_vae(shipped("vae"))
+    own = FaceVAE(replace(given.options, coefficients=3))
+    told = own.tell.weight.clone()
+    start_from_shipped(own, "vae")
+    assert torch.equal(own.tell.weight, told)
+    frames, reference = torch.rand(2, 3, 64, 64), torch.rand(1, 3, 64, 64)
+    raw = own.eval().encode_raw(frames, reference.expand_as(frames))
+    torch.testing.assert_close(raw, given.encode_raw(frames, reference.expand_as(frames)))
+    torch.testing.assert_close(own.decode(torch.zeros(1, TOKENS, CHANNELS), reference), given.decode(
+        torch.zeros(1, TOKENS, CHANNELS), reference))  # fmt: skip
+    with pytest.raises(MethodError, match="vae.start: the shipped vae: tensor .* has shape"):
+        start_from_shipped(FaceVAE(VAEOptions(width=16)), "vae")
+
+
+def test_a_start_that_is_not_known_is_one_sentence(tmp_path, monkeypatch):
+    asked = ["train_vae", "--data", str(tmp_path), "--options", '{"start": "mine"}', "--checkpoints", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", [*asked, "--out", str(tmp_path / "vae.safetensors")])
+    with pytest.raises(ConfigError, match="vae.start is 'mine'; give shipped"):
+        main()
