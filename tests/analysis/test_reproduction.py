@@ -15,8 +15,9 @@ from analysis.diff.verdicts import changed, of_seeds
 from dyads.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[2]
-DEFAULT = ROOT / "results/reference/default"
-EXCERPT = Path(__file__).with_name("other_processor.csv")  # default's study with everything trained anew
+EARLIER = ROOT / "results/reference/default_b3a32c1"
+EXCERPT = Path(__file__).with_name("other_processor.csv")  # that study with everything trained anew
+REFERENCES = ("default", "default_b3a32c1")
 WHOLE = Path(os.environ.get("STUDY_AVX2", ROOT.parent.parent / "shared/study_avx2"))
 
 
@@ -65,15 +66,15 @@ def test_what_no_seed_changes_is_told_apart():
     assert gone.only == ("A has 6 cells of its own",)
 
 
-@pytest.mark.skipif(not DEFAULT.is_dir(), reason="the committed reference of profile default is absent")
+@pytest.mark.skipif(not EARLIER.is_dir(), reason="the committed reference of the earlier study is absent")
 def test_the_study_on_another_processor_is_no_reproduction(tmp_path, capsys):
     (tmp_path / "values.csv").write_bytes(EXCERPT.read_bytes())
-    assert main([str(DEFAULT), str(tmp_path), "--claims", str(ROOT / "workflow/claims.yaml")]) == 1
+    assert main([str(EARLIER), str(tmp_path), "--claims", str(ROOT / "workflow/claims.yaml")]) == 1
     text = capsys.readouterr().out
     assert text.rstrip().splitlines()[-1].startswith("Not a reproduction: of ")
     assert "the probes or the backbones are not the same" in text and "over seeds alone" in text
     cells = tmp_path / "cells.csv"
-    assert main([str(tmp_path), str(DEFAULT), "--json", "--cells", str(cells)]) == 1
+    assert main([str(tmp_path), str(EARLIER), "--json", "--cells", str(cells)]) == 1
     facts = json.loads(capsys.readouterr().out)
     assert facts["reproduction"] is False and facts["moved"]["0.05"] > 0.15
     assert len(pd.read_csv(cells)) == facts["shared_cells"] == len(facts["cells"])
@@ -81,15 +82,18 @@ def test_the_study_on_another_processor_is_no_reproduction(tmp_path, capsys):
 
 @pytest.mark.skipif(not WHOLE.is_dir(), reason="the whole second study is absent; STUDY_AVX2 names its folder")
 def test_the_whole_second_study_is_no_reproduction():
-    found = reproduction(read_values(DEFAULT), read_values(WHOLE), draws=99)
+    found = reproduction(read_values(EARLIER), read_values(WHOLE), draws=99)
     assert not found.same and found.moved[0] > 0.2 and found.moved[1] > 0.08 and found.spread > 1000
 
 
-@pytest.mark.skipif(not DEFAULT.is_dir(), reason="the committed reference of profile default is absent")
-def test_a_reference_reproduces_itself_in_a_finished_run(tmp_path, capsys):
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_a_reference_reproduces_itself_in_a_finished_run(reference, tmp_path, capsys):
+    folder = ROOT / "results/reference" / reference
+    if not folder.is_dir():
+        pytest.skip(f"the committed reference {reference} is absent")
     (tmp_path / "tables").mkdir()
-    shutil.copy(DEFAULT / "values.csv", tmp_path / "tables/values.csv")
-    assert main([str(tmp_path), str(DEFAULT)]) == 0
+    shutil.copy(folder / "values.csv", tmp_path / "tables/values.csv")
+    assert main([str(tmp_path), str(folder)]) == 0
     assert capsys.readouterr().out.rstrip().splitlines()[-1].startswith("A reproduction: of ")
 
 
