@@ -7,10 +7,14 @@ configfile: "workflow/backbones.yaml"
 
 
 WORK = config.get("results", "results/shipped")
-GENERATORS, READERS, UNDERSTANDING = (f"{WORK}/data/{world}" for world in ("generators", "readers", "understanding"))
+GENERATORS, READERS, UNDERSTANDING = (
+    f"{WORK}/data/{world}" for world in ("generators", "readers", "understanding")
+)
 PROBES = ["motion", "image", "identity", "video", "sync"]
 SHIPPED = {name: "backbones" for name in ("vae", "renderer", "phi")} | {name: "readers" for name in PROBES}
-WORLD = {"vae": "generators", "renderer": "generators", "phi": "understanding"} | dict.fromkeys(PROBES, "readers")
+WORLD = {"vae": "generators", "renderer": "generators", "phi": "understanding"} | dict.fromkeys(
+    PROBES, "readers"
+)
 
 
 wildcard_constraints:
