@@ -132,7 +132,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=ROOT / "results/default", help="of one profile")
     arguments = parser.parse_args()
     sys.path.insert(0, str(ROOT / "workflow/scripts"))
-    from talk import past, rows_of
+    from jobs import past, rows_of
 
     profile, journal = arguments.results.name, arguments.results / "logs/runs.jsonl"
     times = yaml.safe_load((ROOT / "workflow/times.yaml").read_text(encoding="utf-8"))

@@ -133,3 +133,37 @@ def test_arrays_are_written_by_one_function():
         if "save_file" in {alias.name for alias in node.names}
     ]
     assert own == ["dyads/files.py"]
+
+
+def defined(file: Path) -> set[str]:
+    """Names that a module has at its top, also inside `if` and `try`."""
+    names: set[str] = set()
+    todo = list(ast.parse(file.read_text(encoding="utf-8")).body)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
+        else:
+            names |= {
+                part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
+            }
+            todo += [part for part in ast.iter_child_nodes(node) if isinstance(part, ast.stmt | ast.ExceptHandler)]
+    return names
+
+
+def test_every_name_imported_from_a_file_of_ours_is_there():
+    """Also inside functions, where nothing fails before they are called: a benchmark, or a command seldom used."""
+    tops = [*sorted({wing.partition(".")[0] for wing in MAY_IMPORT}), "benchmarks"]
+    files = {module_of(file, ROOT): file for top in tops for file in (ROOT / top).rglob("*.py")}
+    files |= {file.stem: file for file in (ROOT / "workflow/scripts").glob("*.py")}
+    known = {module: defined(file) for module, file in files.items()}
+    missing = []
+    for module, file in files.items():
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module in files:
+                for alias in node.names:
+                    if alias.name not in known[node.module] and f"{node.module}.{alias.name}" not in files:
+                        missing.append(f"{module}: {node.module} has no {alias.name}")
+    assert not missing
