@@ -172,9 +172,7 @@ def train_on_frames(
     started = time.monotonic()
     limit_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     options = parse_json(arguments.options, "--options")
-    begin = options.get("start")
-    if begin not in (None, "shipped"):
-        raise ConfigError(f"{name}.start is {begin!r}; give shipped, to train on from the shipped {name}, or null.")
+    begin = start_of(name, options)
     sizes = (read_options(shipped(name)) | {"coefficients": 0} if begin else {}) | options.get("model", {})
     model = from_dict(options_kind, sizes, f"{name}.model")
     which = from_dict(FrameOptions, options.get("frames", {}), f"{name}.frames")
@@ -208,6 +206,14 @@ def train_on_frames(
         arguments.out.with_suffix(".json"), resolved, arguments.seed, {name: arguments.out}, started=started, **trained
     )
     return network
+
+
+def start_of(name: str, options: dict[str, Any]) -> str | None:
+    """What a training goes on from, `shipped` or None; ConfigError for anything else."""
+    start = options.get("start")
+    if start not in (None, "shipped"):
+        raise ConfigError(f"{name}.start is {start!r}; give shipped, to train on from the shipped {name}, or null.")
+    return start
 
 
 def start_from_shipped(network: nn.Module, name: str) -> None:

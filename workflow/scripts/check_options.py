@@ -62,20 +62,26 @@ def world(options: dict[str, Any]) -> None:
 
 
 def vae(options: dict[str, Any]) -> None:
-    from echo_model.backbones.frames import FrameOptions
     from echo_model.backbones.vae import VAEOptions
 
     if options.get("kind", "small") != "small":
         return  # read by its own stage
-    options = {key: value for key, value in options.items() if key != "kind"}
-    sections("vae", options, model=VAEOptions, frames=FrameOptions, train=TrainOptions, polish=TrainOptions)
+    on_frames("vae", {key: value for key, value in options.items() if key != "kind"}, VAEOptions)
 
 
 def renderer(options: dict[str, Any]) -> None:
     from baselines.motion.renderer import RendererOptions
-    from echo_model.backbones.frames import FrameOptions
 
-    sections("renderer", options, model=RendererOptions, frames=FrameOptions, train=TrainOptions, polish=TrainOptions)
+    on_frames("renderer", options, RendererOptions)
+
+
+def on_frames(name: str, options: dict[str, Any], model: type) -> None:
+    from echo_model.backbones.frames import FrameOptions
+    from echo_model.commands.train_vae import start_of
+
+    start_of(name, options)
+    rest = {key: value for key, value in options.items() if key != "start"}
+    sections(name, rest, model=model, frames=FrameOptions, train=TrainOptions, polish=TrainOptions)
 
 
 def phi(options: dict[str, Any]) -> None:
