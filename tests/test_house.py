@@ -33,10 +33,15 @@ def wing_of(module: str) -> str:
     return max((wing for wing in MAY_IMPORT if f"{module}.".startswith(f"{wing}.")), key=len)
 
 
+def modules(root: Path, *others: str) -> dict[str, Path]:
+    """Module -> file, of all wings and of other top folders."""
+    tops = sorted({wing.partition(".")[0] for wing in MAY_IMPORT} | set(others))
+    return {module_of(file, root): file for top in tops for file in (root / top).rglob("*.py")}
+
+
 def imports(root: Path) -> dict[str, set[str]]:
     """Module -> modules of the project that it imports, anywhere in its code; its own package's `__init__` aside."""
-    tops = sorted({wing.partition(".")[0] for wing in MAY_IMPORT})
-    files = {module_of(file, root): file for top in tops for file in (root / top).rglob("*.py")}
+    files = modules(root)
     found: dict[str, set[str]] = {}
     for module, file in files.items():
         names: set[str] = set()
@@ -155,8 +160,7 @@ def defined(file: Path) -> set[str]:
 
 def test_every_name_imported_from_a_file_of_ours_is_there():
     """Also inside functions, where nothing fails before they are called: a benchmark, or a command seldom used."""
-    tops = [*sorted({wing.partition(".")[0] for wing in MAY_IMPORT}), "benchmarks"]
-    files = {module_of(file, ROOT): file for top in tops for file in (ROOT / top).rglob("*.py")}
+    files = modules(ROOT, "benchmarks")
     files |= {file.stem: file for file in (ROOT / "workflow/scripts").glob("*.py")}
     known = {module: defined(file) for module, file in files.items()}
     missing = []

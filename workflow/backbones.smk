@@ -11,10 +11,10 @@ GENERATORS, READERS, UNDERSTANDING = (
     f"{WORK}/data/{world}" for world in ("generators", "readers", "understanding")
 )
 PROBES = ["motion", "image", "identity", "video", "sync"]
-SHIPPED = {name: "backbones" for name in ("vae", "renderer", "phi")} | {name: "readers" for name in PROBES}
 WORLD = {"vae": "generators", "renderer": "generators", "phi": "understanding"} | dict.fromkeys(
     PROBES, "readers"
 )
+SHIPPED = {name: "readers" if name in PROBES else "backbones" for name in WORLD}
 
 
 wildcard_constraints:

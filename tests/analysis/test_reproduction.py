@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EARLIER = ROOT / "results/reference/default_b3a32c1"
 EXCERPT = Path(__file__).with_name("other_processor.csv")  # that study with everything trained anew
 REFERENCES = ("default", "default_b3a32c1")
-WHOLE = Path(os.environ.get("STUDY_AVX2", ROOT.parent.parent / "shared/study_avx2"))
+WHOLE = Path(os.environ.get("STUDY_AVX2", ROOT.parent / "shared/study_avx2"))
 
 
 def run(seed, shift=0.0, methods=8, metrics=6, seeds=3):
