@@ -1,5 +1,7 @@
 """A face followed in one pass gets the pictures of two; a wrong guess of its size is seen, and key frames give it."""
 
+import tracemalloc
+
 import cv2
 import numpy as np
 import pytest
@@ -64,3 +66,22 @@ def test_between_squares_a_drift_goes_on_for_a_step_beyond_the_last():
     assert between(squares, 0.5) == (1, 10, 5) and between(squares, 2) == (6, 10, 5)
     assert between(squares, 2.5) == (8, 10, 5) and between(squares, 9) == between(squares, 3) == (10, 10, 5)
     assert between(squares[:1], 7) == (0, 10, 5)
+
+
+def test_a_look_is_kept_in_the_bytes_of_its_numbers(source: Source):
+    """Not as rows that each hold the array they were cut from: an hour's looks then took tens of megabytes."""
+    one = Following(source, 0, None, 40.0)
+    one.followed.width = one.followed.height = 200
+
+    def looks(count: int) -> None:
+        for k in range(count):
+            one.followed.boxes.extend(np.array([60 + 40 * np.sin(k / 12), 50, 30, 30]))
+            one._place(last=False)
+
+    looks(200)
+    tracemalloc.start()
+    looks(1000)
+    grown = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert len(one.squares) > 1100
+    assert grown < 1000 * 2 * (3 + 4) * 8  # arrays grow ahead of need

@@ -13,7 +13,7 @@ from functools import cached_property
 import av
 import numpy as np
 
-from dyads.adapters.engine.crop_plan import CropPlan, between
+from dyads.adapters.engine.crop_plan import CropPlan, Rows, between
 from dyads.adapters.engine.options import AdaptOptions
 from dyads.adapters.engine.planning import LONGEST, STEP, Followed, crop_plan
 from dyads.adapters.pairs import Source
@@ -64,7 +64,7 @@ class Following:
     def __init__(self, source: Source, start: float, end: float | None, side: float) -> None:
         self.source, self.start, self.end, self.side = source, start, end, side
         self.followed = Followed(source)
-        self.squares: list[np.ndarray] = []
+        self.squares = Rows(3)
 
     def _place(self, last: bool) -> None:
         """Squares of the looks that are decided."""
@@ -73,13 +73,13 @@ class Following:
         if until <= len(self.squares):
             return
         first = max(0, len(self.squares) - 2 * ROOM)
-        part = np.array(boxes[first:]).reshape(-1, 4)
+        part = boxes[first:]
         if np.isfinite(part[:, 0]).any():
             placed = crops.tracked(part, self.followed.width, self.followed.height, RATE, self.side)
             self.squares.extend(placed[len(self.squares) - first : until - first])
         else:  # nobody is seen for seconds: the square waits
             held = self.squares[-1] if self.squares else np.array([0.0, 0.0, self.side])
-            self.squares.extend([held] * (until - len(self.squares)))
+            self.squares.extend(np.tile(held, (until - len(self.squares), 1)))
 
     def pictures(self, size: int) -> Iterator[np.ndarray]:
         """Faces uint8 (size, size, 3) at 25 frames a second."""
@@ -102,7 +102,7 @@ class Following:
     @cached_property
     def plan(self) -> CropPlan:
         """What was done, or, where it was off, what is to be done. DataError: no face, or two of them."""
-        return self._wanted if self.off else self.followed.planned("tracked", np.array(self.squares), STEP)
+        return self._wanted if self.off else self.followed.planned("tracked", self.squares[:], STEP)
 
     @cached_property
     def _wanted(self) -> CropPlan:
@@ -111,7 +111,7 @@ class Following:
     @cached_property
     def off(self) -> bool:
         """Whether the pictures are not what the whole recording asks for."""
-        used, wanted = np.array(self.squares), self._wanted.squares
+        used, wanted = self.squares[:], self._wanted.squares
         middle, other = (squares[:, :2] + squares[:, 2:] / 2 for squares in (used, wanted))
         side = wanted[0, 2]
         too_far = np.abs(middle - other).max() > PLACE_OFF * side

@@ -1,11 +1,32 @@
 """Where the face is cut out of a recording: one square for all of it, or one that follows the head."""
 
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from dyads.adapters.face_crop import Crop
+
+
+class Rows:
+    """Rows of `width` numbers that grow with a recording, 8 bytes a number and no object each; slices are (n, width)."""
+
+    def __init__(self, width: int) -> None:
+        self.width, self.flat = width, array("d")
+
+    def __len__(self) -> int:
+        return len(self.flat) // self.width
+
+    def __getitem__(self, at: int | slice) -> np.ndarray:
+        return self.whole()[at].copy()  # no view outlives this: an array that is looked into cannot grow
+
+    def whole(self) -> np.ndarray:
+        return np.frombuffer(self.flat).reshape(-1, self.width)
+
+    def extend(self, rows: np.ndarray) -> None:
+        """Rows (n, width), or one of them (width,)."""
+        self.flat.frombytes(np.ascontiguousarray(rows, np.float64).reshape(-1, self.width).tobytes())
 
 
 @dataclass(frozen=True)
@@ -26,7 +47,7 @@ class CropPlan:
         return between(self.squares, frame / self.step)
 
 
-def between(squares: Sequence[np.ndarray], place: float) -> tuple[float, float, float]:
+def between(squares: np.ndarray | Rows, place: float) -> tuple[float, float, float]:
     """x, y and side between two squares; up to one step beyond the last one they go on as before, then they stand."""
     if len(squares) == 1:
         return tuple(map(float, squares[0]))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dyads.adapters.engine.crop_plan import CropPlan, every, fixed
+from dyads.adapters.engine.crop_plan import CropPlan, Rows, every, fixed
 from dyads.adapters.engine.options import AdaptOptions
 from dyads.adapters.face_crop import box_crop, centre_crop
 from dyads.adapters.pairs import Source
@@ -26,7 +26,7 @@ class Followed:
     """A face followed through a recording: boxes x, y, w, h in source pixels, one a look, NaN without a face."""
 
     source: Source
-    boxes: list[tuple[float, ...]] = field(default_factory=list)
+    boxes: Rows = field(default_factory=lambda: Rows(4))
     rivals: int = 0  # looks with a second face
     width: int = 0
     height: int = 0
@@ -38,7 +38,7 @@ class Followed:
     @property
     def box(self) -> np.ndarray:
         """All boxes (N, 4)."""
-        return np.array(self.boxes).reshape(-1, 4)
+        return self.boxes[:]
 
     def look(self, view: View) -> None:
         """At the next of every `STEP` frames."""
@@ -47,10 +47,10 @@ class Followed:
         reading = self.tracker(picture)
         self.rivals += reading.others > 0
         if reading.points is None:
-            self.boxes.append((math.nan,) * 4)
+            self.boxes.extend(np.full(4, math.nan))
         else:
             low, high = reading.points[:, :2].min(0) * scale, reading.points[:, :2].max(0) * scale
-            self.boxes.append((*low, *(high - low)))
+            self.boxes.extend(np.concatenate([low, high - low]))
 
     def refuse(self) -> None:
         """DataError where no face, or not only one, can be followed."""
