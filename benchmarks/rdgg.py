@@ -1,7 +1,5 @@
 """R-DGG: its speed beside the plain formulation, and its error rates: `python -m benchmarks.rdgg [--simulate N]`.
 
-With --world N, rows of the synthetic world whose rank is known.
-
 Without options, both formulations on the same small input, in CPU seconds of one run. With --simulate, N made-up
 studies each of 13 and of 50 people who react as strongly as --truth, and systems that react as strongly as --strengths,
 the prediction refitted to each fold by itself and to all at once:
@@ -17,22 +15,13 @@ from scipy.linalg import cho_factor, cho_solve
 
 from benchmarks.listeners import answers, listeners
 from benchmarks.report import alternating, show
-from dyads.synthetic.coefficients import COEFFICIENTS
-from dyads.synthetic.world import generate_dialogue
-from evaluation.cards import OK
-from evaluation.clips import Clip
 from evaluation.granger import Encounter, RdggOptions
 from evaluation.granger.design import listener, seen, shifts
 from evaluation.granger.gain import energies
-from evaluation.granger.interval import PARTS, difference
+from evaluation.granger.interval import difference
 from evaluation.granger.operator import fit_operator
-from evaluation.metrics.reaction.rdgg import encounters
-from evaluation.readings.voice import voice_features
 
 SMALL = RdggOptions(lags=(1, 2, 3, 4, 6, 8, 12, 16, 24), skip=10, stretch=50, nulls=20, draws=2000)
-WORLD = RdggOptions(
-    lags=(1, 2, 3, 4, 6, 8, 12, 16, 20, 25), skip=5, stretch=40, nulls=40, draws=2000, audio=24, motion=12
-)
 WIDE = replace(SMALL, lags=RdggOptions().lags, stretch=100, nulls=20)
 
 
@@ -132,47 +121,6 @@ def _rates(gains, strength: float) -> dict[str, float]:
     return line
 
 
-def world(dialogues: int, seconds: float, options: RdggOptions) -> None:
-    """Rows of the synthetic world whose rank is known, by its own coefficients: no picture is drawn, nothing trained.
-
-    oracle: what the avatar was expected to do given what it could observe; shuffled: another dialogue's avatar; random:
-    an avatar of the training people; shifted: the truth half its length late.
-    """
-    made = [generate_dialogue(0, "test", k, (seconds, seconds)) for k in range(dialogues)]
-    strangers = [generate_dialogue(0, "train", k, (seconds, seconds)).faces.avatar for k in range(dialogues)]
-    clips = [_clip(each) for each in made]
-    # turns are short here: every silence counts, and the options say from which length on
-    silent = [~clip.speaking for clip in clips]
-    met = [replace(each, listening=mask) for each, mask in zip(encounters(clips, options), silent, strict=True)]
-    rows = {
-        "truth": [each.faces.avatar for each in made],
-        "oracle": [each.faces.expected for each in made],
-        "shuffled": [made[(k + dialogues // 2) % dialogues].faces.avatar for k in range(dialogues)],
-        "random": strangers,
-        "shifted": [np.roll(each.faces.avatar, len(each.faces.avatar) // 2, 0) for each in made],
-    }
-    named = {name: dict(zip([clip.dyad_id for clip in clips], row, strict=True)) for name, row in rows.items()}
-    operator, found = fit_operator(met, options), {}
-    for name, row in named.items():  # truth is on everyone's frames anyway
-        found[name] = energies(met, {name: row}, operator, options)[name]
-    lines = []
-    for name, energy in found.items():
-        for part in PARTS:
-            gain = difference(energy, None, options.draws, part=part)
-            lines.append({"row": name, "part": part, "net x 1e4": 1e4 * gain.net, "low": 1e4 * gain.low,
-                          "high": 1e4 * gain.high, "p": gain.p, "people": gain.people})  # fmt: skip
-    show(f"R-DGG on the synthetic world, {dialogues} dialogues of {seconds:g} s", lines, {"rows": lines})
-
-
-def _clip(made) -> Clip:
-    frames = len(made.faces.avatar)
-    clip = Clip(made.dyad_id, frames, OK, made.speaking[:, 1].astype(bool), names=COEFFICIENTS)
-    clip.people = (str(made.identity["avatar"]), str(made.identity["user"]))
-    clip.motion_true, clip.motion_user = made.faces.avatar, made.faces.user
-    clip.features = {f"voice_{role}": voice_features(made.sound[role], frames) for role in ("user", "avatar")}
-    return clip
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.rdgg", description=__doc__.splitlines()[0])
     parser.add_argument(
@@ -181,12 +129,8 @@ def main() -> None:
     parser.add_argument("--people", type=int, nargs="+", default=[13, 50])
     parser.add_argument("--strengths", type=float, nargs="+", default=[0.0, 0.03, 0.1])
     parser.add_argument("--truth", type=float, nargs="+", default=[0.0, 0.1], help="how strongly true listeners react")
-    parser.add_argument("--world", type=int, default=0, metavar="N", help="so many dialogues of the synthetic world")
-    parser.add_argument("--seconds", type=float, default=40.0, help="of each dialogue of the world")
     args = parser.parse_args()
-    if args.world:
-        world(args.world, args.seconds, WORLD)
-    elif args.simulate:
+    if args.simulate:
         simulate(args.simulate, tuple(args.people), tuple(args.strengths), tuple(args.truth))
     else:
         speed()

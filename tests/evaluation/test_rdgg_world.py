@@ -1,0 +1,36 @@
+"""R-DGG finds the reactions of the synthetic world, and none where nobody reacts to this user at this time."""
+
+import pytest
+
+from benchmarks.rdgg_world import OPTIONS, world
+from evaluation.granger.gain import Energies
+from evaluation.granger.interval import Gain, difference
+
+
+@pytest.fixture(scope="module")
+def rows() -> dict[str, Energies]:
+    return world(48, (8.0, 12.0))
+
+
+def gain(energy: Energies, part: str, other: Energies | None = None) -> Gain:
+    return difference(energy, other, OPTIONS.draws, part=part)
+
+
+@pytest.mark.parametrize("row", ["truth", "oracle"])
+def test_who_knows_the_user_is_found(rows, row):
+    """The oracle has no free motion, which nothing explains: it has the larger gain."""
+    found = gain(rows[row], "audio_and_motion")
+    assert found.low > 0 and found.p < 1e-3 and found.people > 12
+    for other in ("shuffled", "random", "shifted"):
+        assert gain(rows[row], "audio_and_motion", rows[other]).low > 0
+
+
+@pytest.mark.parametrize("part", ["audio_and_motion", "audio_given_motion"])
+@pytest.mark.parametrize("row", ["shuffled", "random", "shifted"])
+def test_who_cannot_know_the_user_includes_zero(rows, row, part):
+    found = gain(rows[row], part)
+    assert found.low < 0 < found.high
+
+
+def test_the_voice_tells_what_the_face_does_not(rows):
+    assert gain(rows["oracle"], "audio_given_motion").low > 0
