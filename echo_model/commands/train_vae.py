@@ -209,10 +209,19 @@ def train_on_frames(
 
 
 def start_of(name: str, options: dict[str, Any]) -> str | None:
-    """What a training goes on from, `shipped` or None; ConfigError for anything else."""
+    """What a training goes on from, `shipped` or None. ConfigError for anything else, and for sizes that the shipped
+    network does not have."""
     start = options.get("start")
     if start not in (None, "shipped"):
         raise ConfigError(f"{name}.start is {start!r}; give shipped, to train on from the shipped {name}, or null.")
+    if start:
+        sizes = read_options(shipped(name))
+        for key, wanted in options.get("model", {}).items():
+            if key in sizes and wanted != sizes[key]:
+                raise ConfigError(
+                    f"{name}.model.{key} is {wanted!r}, but the shipped {name}, which {name}.start names, has "
+                    f"{sizes[key]!r}; leave it out, or give {name}.start: null."
+                )
     return start
 
 

@@ -11,7 +11,7 @@ from dyads.synthetic.drawing.render import render_frames
 from echo_model.backbones.frames import FrameOptions, FrameSample, head_motion, heavier, sample_frames
 from echo_model.backbones.vae import CHANNELS, GRID, TOKENS, FaceVAE, VAEOptions
 from echo_model.backbones.warping import affine_grid, warp
-from echo_model.commands.train_vae import VAETask, latent_masks, load_vae, main, polished, start_from_shipped
+from echo_model.commands.train_vae import VAETask, latent_masks, load_vae, main, polished, start_from_shipped, start_of
 from training.errors import MethodError
 from training.options import TrainOptions
 from training.shipped import shipped
@@ -158,5 +158,8 @@ def test_a_training_on_other_people_goes_on_from_the_shipped_weights_but_for_wha
 def test_a_start_that_is_not_known_is_one_sentence(tmp_path, monkeypatch):
     asked = ["train_vae", "--data", str(tmp_path), "--options", '{"start": "mine"}', "--checkpoints", str(tmp_path)]
     monkeypatch.setattr("sys.argv", [*asked, "--out", str(tmp_path / "vae.safetensors")])
+    with pytest.raises(ConfigError, match="vae.model.width is 8, but the shipped vae, which vae.start names, has"):
+        start_of("vae", {"start": "shipped", "model": {"width": 8}})
+    assert start_of("vae", {"start": "shipped"}) == "shipped"
     with pytest.raises(ConfigError, match="vae.start is 'mine'; give shipped"):
         main()

@@ -56,7 +56,10 @@ def drawn(tmp_path_factory) -> Path:
 def real(tmp_path_factory) -> Path:
     """The recordings of real_clips with the few rows and steps of real_tiny: all of them take three times as long."""
     checkout = copy_repository(tmp_path_factory.mktemp("real"))
-    short = config("real_tiny") | {key: config("real_clips")[key] for key in ("profile", "dataset")}
+    whole = config("real_clips")
+    short = config("real_tiny") | {key: whole[key] for key in ("profile", "dataset")}
+    for network in ("vae", "renderer"):  # few steps, from where the whole run starts
+        short[network] = {**short.get(network, {}), "start": whole[network]["start"]}
     file = checkout.folder / "workflow/config/real_clips.yaml"
     file.write_text(yaml.safe_dump(short, sort_keys=False), encoding="utf-8")
     return run(checkout, "real_clips", REAL_CLIPS=str(REAL_CLIPS.resolve()))
