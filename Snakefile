@@ -40,7 +40,7 @@ onsuccess:
 
 onerror:
     show_what_finished()
-    end_run()
+    end_run(well=False)
 
 
 rule all:

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import re
+import signal
 import time
 from types import SimpleNamespace
 
@@ -136,6 +137,46 @@ def test_snakemakes_own_handler_keeps_warnings_and_errors(told):
     logger.error("MissingInputException in rule fit")
     logger.error("said here", extra={"event": LogEvent.JOB_ERROR})
     assert own.stream.getvalue() == "MissingInputException in rule fit\n"
+
+
+def test_a_command_that_was_killed_is_said_so_with_the_remedy(told, tmp_path):
+    """Snakemake's own account of it, two thousand characters of shell, goes to its log file."""
+    speaker, stream, _ = told
+    quieter = talk.Quieter(speaker)
+    shell = "RuleException:\nCalledProcessError in file 'a', line 3:\nCommand 'python() {' returned non-zero exit status"
+    start(speaker, 1, "fit", tmp_path / "none.log")
+    assert not quieter.filter(logging.makeLogRecord({"levelno": logging.ERROR, "msg": f"{shell} 137."}))
+    speaker.emit(event(LogEvent.JOB_ERROR, jobid=1, rule_name="fit", log=[str(tmp_path / "none.log")]))
+    said = stream.getvalue()
+    assert (
+        "fit echo seed 0 was killed after 1 s; no log." in said
+        and "run the same command again, with fewer --cores" in said
+    )
+    assert not quieter.filter(logging.makeLogRecord({"levelno": logging.ERROR, "msg": f"{shell} 2."}))
+    start(speaker, 2, "evaluate", tmp_path / "none.log")
+    speaker.emit(event(LogEvent.JOB_ERROR, jobid=2, rule_name="evaluate", log=[str(tmp_path / "none.log")]))
+    assert "evaluate echo seed 0 failed after" in stream.getvalue()
+    speaker.end(tmp_path / "table.md", tmp_path / "index.html")
+    assert stream.getvalue().endswith(
+        "The same command again makes what failed and what waits for it, and nothing else.\n"
+    )
+
+
+def test_a_full_disk_is_one_sentence_and_no_further_job_begins(told, tmp_path, monkeypatch):
+    speaker, stream, journal = told
+    usage, ended = SimpleNamespace(free=2**20), []
+    monkeypatch.setattr(talk.shutil, "disk_usage", lambda place: usage)
+    monkeypatch.setattr(talk.os, "kill", lambda process, number: ended.append(number))
+    speaker.journal = tmp_path / "gone" / "logs" / "runs.jsonl"  # cannot be written either
+    for jobid, rule in ((1, "fit"), (2, "evaluate")):
+        start(speaker, jobid, rule, tmp_path / "none.log")
+        speaker.emit(event(LogEvent.JOB_ERROR, jobid=jobid, rule_name=rule, log=[str(tmp_path / "none.log")]))
+    assert ended == [signal.SIGTERM]
+    speaker.end(tmp_path / "table.md", tmp_path / "index.html")
+    sentence = (
+        f"error: the disk is full where {tmp_path / 'gone'} is written; make room, then run the same command again"
+    )
+    assert stream.getvalue().count(sentence) == 2 and stream.getvalue().splitlines()[-1].startswith(sentence)
 
 
 def test_the_journal_is_json(told):

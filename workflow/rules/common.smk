@@ -458,6 +458,7 @@ def show_what_finished():
         return
     try:
         shell(command)
-        print(f"What finished is shown in {out}/report/index.html.", file=sys.stderr)
+        if talk is None:  # else its summary ends with it
+            print(f"What finished is shown in {out}/report/index.html.", file=sys.stderr)
     except subprocess.CalledProcessError:
         print(f"What finished could not be shown: see {log}.", file=sys.stderr)

@@ -1,6 +1,7 @@
 """A run on this machine: whose it is, what the machine lacks, how it talks, and stages that begin at once."""
 
 import atexit
+import shutil
 
 from begin import Machine
 from jobs import Run, past, planned
@@ -63,8 +64,11 @@ def begin_run():
         talk.begin(Run(jobs, workflow.cores or len(jobs), known), Path(RUNS))
 
 
-def end_run():
+def end_run(well=True):
     """After the last job, or after a failure."""
     machine.end()
+    unfinished = Path(f"{RESULTS}/unfinished")
+    if well:  # of an earlier run
+        shutil.rmtree(unfinished, ignore_errors=True)
     if talk is not None:
-        talk.end(Path(f"{RESULTS}/tables/main_table.md"), Path(REPORT))
+        talk.end(Path(f"{RESULTS}/tables/main_table.md"), Path(REPORT), unfinished / "report/index.html")

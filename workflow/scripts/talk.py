@@ -7,8 +7,10 @@ without it goes to its log file under .snakemake/log as before; `--verbose` and 
 
 import json
 import logging
+import os
 import re
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -22,6 +24,11 @@ from snakemake_interface_logger_plugins.common import LogEvent
 TICK = 1.0  # seconds between two looks
 QUIET = 60.0  # seconds between two plain lines
 COST = ("seeds", "steps", "samples", "parameters")  # columns that a terminal has no room for
+FULL = 16 * 2**20  # bytes free; less than this, and no job can end
+OF_A_COMMAND = re.compile(
+    r"CalledProcessError.*(?:returned non-zero exit status (\d+)|died with <Signals\.(\w+))", re.S
+)
+FULL_DISK = "the disk is full where {} is written; make room, then run the same command again: what is done stays."
 SAID_HERE = (LogEvent.JOB_ERROR, LogEvent.GROUP_ERROR)  # in fewer words
 
 
@@ -42,6 +49,7 @@ class Talk(LogHandlerBase):
         self.began = time.time()
         self.journal: Path | None = None
         self.over = threading.Event()
+        self.killed = self.full = False  # the last command that failed, by a signal; the disk
 
     writes_to_stream = property(lambda self: True)
     writes_to_file = property(lambda self: False)
@@ -117,8 +125,24 @@ class Talk(LogHandlerBase):
         job.started = None
         first = jobid not in self.failed
         self.failed[jobid] = log
-        text = f"{job.name} failed after {spoken(seconds)}; the end of {log}:\n{end_of(log)}"
+        tail = end_of(log)
+        what, self.killed = "was killed" if self.killed else "failed", False
+        text = f"{job.name} {what} after {spoken(seconds)}; " + (f"the end of {log}:\n{tail}" if tail else "no log.")
+        if what == "was killed":
+            text += (
+                "\nSomebody ended it (kill -9), or the system did because memory ran out; run the same command again, "
+                "with fewer --cores if it was memory."
+            )
         self.say(text if first else f"{job.name} failed again, see {log}.")
+        self.look_at_the_disk()
+
+    def look_at_the_disk(self) -> None:
+        """A full disk fails every job: no other one is begun, as after Ctrl-C."""
+        where = self.journal.parent.parent
+        if not self.full and shutil.disk_usage(where).free < FULL:
+            self.full = True
+            self.say(f"error: {FULL_DISK.format(where)}")
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def line(self) -> str:
         """What one line says of now."""
@@ -161,11 +185,15 @@ class Talk(LogHandlerBase):
 
     def write(self, row: dict[str, Any]) -> None:
         if self.journal is not None:
-            with open(self.journal, "a", encoding="utf-8") as file:
-                file.write(json.dumps({"time": round(time.time(), 3), **row}) + "\n")
+            try:
+                with open(self.journal, "a", encoding="utf-8") as file:
+                    file.write(json.dumps({"time": round(time.time(), 3), **row}) + "\n")
+            except OSError:  # a full disk stops no talk
+                pass
 
-    def end(self, table: Path, report: Path) -> None:
-        """The summary: the table, how long each stage took, what failed, where the report is."""
+    def end(self, table: Path, report: Path, unfinished: Path | None = None) -> None:
+        """The summary: the table, how long each stage took, what failed, where the report is, or `unfinished`, the page
+        of what finished."""
         if self.run is None or self.over.is_set():
             return
         self.over.set()
@@ -182,7 +210,7 @@ class Talk(LogHandlerBase):
         used = sum((job.ended - job.started) * job.threads for job in run.jobs.values() if job.ended and job.started)
         share = used / max(wall * run.cores, 1e-9)
         self.stream.write(
-            f"{'all':<16}{counted(run.done(), 'job'):>10}{spoken(wall):>12}, {share:.0%} of the cores used\n"
+            f"{'all':<16}{counted(run.done(), 'job'):>10}{spoken(wall):>12}, jobs held {share:.0%} of the cores' time\n"
         )
         for jobid, log in self.failed.items():
             name = self.run.jobs[jobid].name if jobid in run.jobs else jobid
@@ -191,6 +219,12 @@ class Talk(LogHandlerBase):
         if report.is_file():
             old = "" if report.stat().st_mtime >= self.began else " (of an earlier run)"
             self.stream.write(f"report: {report}{old}\n")
+        if self.failed and unfinished is not None and unfinished.is_file():
+            self.stream.write(f"what finished: {unfinished}\n")
+        if self.full:
+            self.stream.write(f"error: {FULL_DISK.format(self.journal.parent.parent)}\n")
+        elif self.failed:
+            self.stream.write("The same command again makes what failed and what waits for it, and nothing else.\n")
         self.stream.flush()
 
 
@@ -203,6 +237,9 @@ class Quieter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = str(record.msg or "")
+        if (command := OF_A_COMMAND.search(text)) and record.levelno >= logging.WARNING:
+            self.talk.killed = command[1] == "137" or command[2] == "SIGKILL"
+            return False  # two thousand characters of shell; the job's log says what was wrong
         passes = record.levelno >= logging.WARNING and getattr(record, "event", None) not in SAID_HERE
         passes = passes and not text.startswith(("Exiting because a job", "At least one job did not"))
         passes = passes or text.startswith("Nothing to be done")
