@@ -106,6 +106,9 @@ def score_folders(given: Namespace) -> int:
     values = [row for each in measured for row in each.rows]
     rows = table_of(values + [row for system in found.systems for row in set_rows(measured, system, metrics)])
     pairs = [pair for each in measured for pair in each.pairs]
+    lonely = [pair for pair in pairs if pair.item.name in found.lonely and pair.clip.status == OK]
+    for pair in lonely:
+        pair.notes.append("no true video has its name: only what needs no truth is measured")
     scored = [pair for pair in pairs if pair.clip.status == OK]
     for pair in pairs:
         for note in pair.notes:
@@ -134,14 +137,19 @@ def score_folders(given: Namespace) -> int:
     used = {name: card.protocol for name, card in cards().items() if name in set(rows["metric"])}
     write_json(given.out / "score.json", told | {"metrics": list(metrics), "protocol": used})
     print(markdown(headline(lines), tests, found.systems, pairs))
-    print(f"{len(lines)} values in all: {given.out / 'table.md'}; every video's own: {given.out / 'rows.csv'}")
+    print(f"all {len(lines)} lines: {given.out / 'table.md'}; every video's own: {given.out / 'rows.csv'}", flush=True)
     if not given.no_page:
         from reporting.score.page import write_page
 
+        print("the page is being written: videos that a browser cannot play are coded anew", flush=True)
         page = write_page(given.out, found, measured, lines, tests, rows)
         print(f"page: {page}")
     if len(scored) < len(pairs):
         missing = len(pairs) - len(scored)
         print(f"{missing} of {len(pairs)} videos have no values; see {given.out / 'files.csv'}.", file=sys.stderr)
-        return PARTLY
-    return 0
+    if lonely:
+        print(
+            f"{len(lonely)} of {len(pairs)} videos have no true video of their name; see {given.out / 'files.csv'}.",
+            file=sys.stderr,
+        )
+    return PARTLY if lonely or len(scored) < len(pairs) else 0

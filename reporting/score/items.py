@@ -23,11 +23,13 @@ class Item:
 
 @dataclass
 class Items:
-    """What there is to score, systems by name, and lines about files that are not used."""
+    """What there is to score, systems by name, lines about files that are not used, and names that lack a truth which
+    others have."""
 
     systems: tuple[str, ...]
     items: list[Item]
     unused: list[str] = field(default_factory=list)
+    lonely: frozenset[str] = frozenset()
 
 
 def videos(folder: Path, option: str) -> dict[str, Path]:
@@ -64,9 +66,12 @@ def by_name(systems: dict[str, Path], true: Path | None, user: Path | None) -> I
     generated = {name: videos(folder, "--generated") for name, folder in systems.items()}
     truths = videos(true, "--true") if true else {}
     users = videos(user, "--user") if user else {}
-    names = sorted({stem for found in generated.values() for stem in found})
-    if true:
-        names = sorted(set(names) | set(truths)) if truths else names
+    for option, folder, found in (("--true", true, truths), ("--user", user, users)):
+        if folder and not found:
+            raise DataError(
+                f"{option} {folder} holds no video; give a folder with {', '.join(SUFFIXES)} files, or none."
+            )
+    names = sorted({stem for found in generated.values() for stem in found} | set(truths))
     unused = [
         f"{path}: no generated video has its name; left alone" for stem, path in users.items() if stem not in names
     ]
@@ -85,7 +90,7 @@ def by_name(systems: dict[str, Path], true: Path | None, user: Path | None) -> I
                 f"the "
                 "files alike or list them in a CSV file (--pairs)."
             )
-    return Items(tuple(systems), items, unused)
+    return Items(tuple(systems), items, unused, frozenset(set(names) - set(truths)) if truths else frozenset())
 
 
 def listed(path: Path, systems: dict[str, Path], true: Path | None, user: Path | None) -> Items:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dyads.errors import DataError
 from dyads.media.containers import FPS
-from evaluation.cards import ARROWS, OK, STATUSES
+from evaluation.cards import ARROWS, OK, STATUSES, truth_part
 from evaluation.registry import cards
 from reporting.page.media import place_video
 from reporting.score.items import Item, Items
@@ -56,7 +56,15 @@ def _values(rows: pd.DataFrame, name: str, systems: tuple[str, ...]) -> list[dic
             good = len(mine) and mine["status"].iloc[0] == OK
             why = STATUSES.get(mine["status"].iloc[0], "") if len(mine) else "no video"
             cells.append({"text": f"{mine['value'].iloc[0]:.4g}" if good else "–", "why": "" if good else why})
-        found.append({"metric": metric, "label": known[metric].label, "part": part, "cells": cells})
+        card = known[metric]
+        true = own[(own["metric"] == metric) & (own["part"] == truth_part(part)) & (own["status"] == OK)]["value"]
+        found.append(
+            {
+                **{"metric": metric, "label": card.label, "part": part, "cells": cells},
+                **{"unit": card.unit, "arrow": ARROWS[card.direction]},
+                "truth": f"{true.mean():.4g}" if card.direction == "truth" and len(true) else "",
+            }
+        )
     return found
 
 

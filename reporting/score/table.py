@@ -1,5 +1,6 @@
 """Means of each system, paired tests between systems, and ranks over clips."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -169,9 +170,14 @@ def markdown(lines: pd.DataFrame, tests: pd.DataFrame, systems: Sequence[str], p
         cells = [cell(line, system, systems, tests) for system in systems]
         name = name.replace("|", "\\|")
         text += f"| {name} ({line['unit']}) | {ARROWS[line['better']]} | {' | '.join(cells)} | {truth} |\n"
-    scored = {system: sum(p.clip.status == OK for p in pairs if p.system == system) for system in systems}
+    own = {system: [p for p in pairs if p.system == system and p.clip.status == OK] for system in systems}
+    against = {system: sum(not p.alone for p in found) for system, found in own.items()}
+    scored = {system: against[system] or len(found) for system, found in own.items()}
     total = {system: sum(p.system == system for p in pairs) for system in systems}
-    text += "\n" + ", ".join(f"{name}: {scored[name]} of {total[name]} videos scored" for name in systems) + ". "
+    text += "\n" + ", ".join(f"{name}: {scored[name]} of {total[name]} videos scored" for name in systems)
+    text += " against a truth. " if any(against.values()) else ", without a truth. "
+    if re.search(r"\(\d+ of \d+\) \|", text):
+        text += "(n of m): so many videos have this value. "
     text += (
         "↑ higher is better, ↓ lower, → nearer to the true video's own value; – no value, with the reason in rows.csv. "
     )

@@ -96,7 +96,11 @@ def test_systems_are_compared_and_the_table_says_what_it_is(scored: Path):
     assert set(tests["one"]) == {"same"} and set(tests["other"]) == {"delayed"}
     assert set(tests["status"]) <= {"too_few_pairs", "too_few_values"}  # two clips prove nothing
     text = (scored / "table.md").read_text(encoding="utf-8")
-    assert "| same | delayed | truth |" in text and "docs/trust.md" in text and "same: 2 of 2 videos scored" in text
+    assert (
+        "| same | delayed | truth |" in text
+        and "docs/trust.md" in text
+        and "same: 2 of 2 videos scored, delayed: 2 of 2 videos scored against a truth." in text
+    )
     told = json.loads((scored / "score.json").read_text())
     assert told["systems"] == ["same", "delayed"] and "psnr" in told["protocol"]
 
@@ -173,6 +177,20 @@ def test_a_video_without_a_truth_has_what_needs_none(folders: Path, tmp_path: Pa
         assert rows.loc[("same", "one", metric, part), "status"] == "no_truth"
 
 
+def test_a_name_that_only_the_generated_have_is_told_and_not_counted(folders: Path, tmp_path: Path, capsys):
+    (tmp_path / "made").mkdir()
+    for name, source in (("one", "one"), ("extra", "two")):
+        (tmp_path / "made" / f"{name}.mp4").write_bytes((folders / "same" / f"{source}.mp4").read_bytes())
+    (tmp_path / "true").mkdir()
+    (tmp_path / "true" / "one.mp4").write_bytes((folders / "true" / "one.mp4").read_bytes())
+    assert run(tmp_path, "--generated", tmp_path / "made", "--true", tmp_path / "true") == PARTLY
+    said = capsys.readouterr()
+    assert "made/extra: no true video has its name: only what needs no truth is measured" in said.out
+    assert "made: 1 of 2 videos scored against a truth. (n of m)" in said.out and "(1 of 2)" in said.out
+    assert "1 of 2 videos have no true video of their name" in said.err
+    assert "no true video has its name" in files(tmp_path)["made", "extra"]["notes"]
+
+
 def test_rates_containers_and_sizes_are_taken_and_said(folders: Path, tmp_path: Path):
     frames = generate_dialogue(0, "test", 0, (4.0, 4.0)).frames("avatar", 96)[:FRAMES]
     write_video(tmp_path / "made" / "one.mp4", np.repeat(frames, 2, 0), None, fps=50)
@@ -218,6 +236,8 @@ def test_pairs_by_a_list(folders: Path, tmp_path: Path):
             "no file; .*evaluation.weights",
         ),
         (("--generated", "{}"), DataError, "holds no video; give"),
+        (("--generated", "{}/same", "--true", "{}"), DataError, "--true .* holds no video; give"),
+        (("--generated", "{}/same", "--user", "{}"), DataError, "--user .* holds no video; give"),
     ],
 )
 def test_wrong_arguments_get_one_sentence(folders: Path, tmp_path: Path, arguments, error, words):
