@@ -8,7 +8,7 @@ import pandas as pd
 from analysis import stats
 from analysis.pairing import GIVEN, Readings, compare, for_every_seed, repeated
 from analysis.people import LEAST_PEOPLE
-from evaluation.cards import OK, MetricCard, count_part, truth_part
+from evaluation.cards import OK, STATUSES, MetricCard, count_part, truth_part
 
 LEVEL = 0.05
 COLUMNS = (
@@ -82,7 +82,8 @@ def note(table: pd.DataFrame, label: str) -> str:
     tested = table["p"].notna()
     families = table.loc[tested, ["metric", "part"]].drop_duplicates()
     if not tested.any():
-        reasons = ", ".join(sorted({stats.STATUSES.get(s.partition(":")[0], s) for s in table["status"]}))
+        known = STATUSES | stats.STATUSES
+        reasons = ", ".join(sorted({known.get(s := status.partition(":")[0], s) for status in table["status"]}))
         return f"No row could be tested against {label}: {reasons or 'there is no other row'}."
     about = sorted({about.partition("; ")[2] for about in table.loc[tested, "about"]} - {""})
     sample, as_sample, one = "seeds and people", "both as samples", "training"

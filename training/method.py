@@ -114,7 +114,9 @@ def load_class(path: str) -> type:
         ) from error
     found = getattr(module, class_name, None)
     if not isinstance(found, type):
-        known = sorted(name for name, value in vars(module).items() if isinstance(value, type))
+        classes = {name: value for name, value in vars(module).items() if isinstance(value, type)}
+        methods = [name for name, value in classes.items() if issubclass(value, Method) and value is not Method]
+        known = sorted(methods or (name for name, value in classes.items() if value.__module__ == module_name))
         raise ConfigError(
             f"class {path!r}: {module_name} has no class {class_name!r}; it has {', '.join(known) or 'none'}."
         )

@@ -11,6 +11,7 @@ from analysis import stats
 from analysis.comparisons import compare_rows, marks, note, power_note
 from analysis.pairing import Readings
 from analysis.ranking import rank_table
+from evaluation.cards import STATUSES
 from evaluation.registry import cards
 
 UP, DOWN = (cards()["psnr"], "frame"), (cards()["motion_mse"], "all")
@@ -94,6 +95,9 @@ def test_nothing_to_test_says_why():
     assert power_note(table_of(rows_of({"main": 1.0}), ["main"]).reset_index(), [UP]) == ""
     table = table_of(rows_of({"main": 1.0, "other": 1.3}, seeds=(0,)), ["main", "other"])
     assert note(table.reset_index(), "Main") == f"No row could be tested against Main: {stats.STATUSES['one_seed']}."
+
+    table["status"] = "too_few_frames: other"  # of the values themselves
+    assert note(table.reset_index(), "Main") == f"No row could be tested against Main: {STATUSES['too_few_frames']}."
 
 
 def test_ranks_are_friedmans_over_dialogues():

@@ -145,7 +145,7 @@ def test_stages_of_one_seed_are_shared_by_the_methods_that_start_there(default):
         (["--config", "stepz=3"], "unknown configuration key 'stepz'"),
         (["--config", "profile=smok"], "there is no profile 'smok'; there are default, full, gpu"),
         (["--config", "phi={kind: qwen}"], "configuration key 'phi.kind' is not valid: 'qwen' is not one of"),
-        (["--config", "seeds=[4,x]"], "configuration key 'seeds.1' is not valid"),
+        (["--config", "seeds=[4,x]"], "configuration key 'seeds.1' is 'x', but must be a whole number."),
     ],
 )
 def test_a_mistake_in_the_configuration_is_one_sentence(checkout, arguments, sentence):

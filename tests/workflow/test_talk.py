@@ -86,7 +86,7 @@ def test_the_summary_has_table_stages_failures_and_report(told, tmp_path):
     report.write_text("page")
     speaker.end(table, report)
     said = stream.getvalue()
-    assert "| method | value |" in said and "fit                  1 job        30 s" in said
+    assert "\nmethod  value\n" in said and "fit                  1 job        30 s" in said
     end = "    second\n    third\n    error: one sentence.\n"
     assert f"failed: evaluate echo seed 0, see {tmp_path / 'e.log'}\n{end}" in said and f"report: {report}" in said
     last = rows_of(journal)[-1]
@@ -143,7 +143,9 @@ def test_a_command_that_was_killed_is_said_so_with_the_remedy(told, tmp_path):
     """Snakemake's own account of it, two thousand characters of shell, goes to its log file."""
     speaker, stream, _ = told
     quieter = talk.Quieter(speaker)
-    shell = "RuleException:\nCalledProcessError in file 'a', line 3:\nCommand 'python() {' returned non-zero exit status"
+    shell = (
+        "RuleException:\nCalledProcessError in file 'a', line 3:\nCommand 'python() {' returned non-zero exit status"
+    )
     start(speaker, 1, "fit", tmp_path / "none.log")
     assert not quieter.filter(logging.makeLogRecord({"levelno": logging.ERROR, "msg": f"{shell} 137."}))
     speaker.emit(event(LogEvent.JOB_ERROR, jobid=1, rule_name="fit", log=[str(tmp_path / "none.log")]))

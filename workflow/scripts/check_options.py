@@ -140,7 +140,8 @@ def main() -> int:
             elif name in SECTIONS:
                 SECTIONS[name](json.loads(text))
         except UserError as error:
-            print(f"row '{name}': {error}" if kind == "row" else f"configuration: {error}")
+            where = "set in the row's options or, where it has a stage, in stage1, stage2, model or sampling"
+            print(f"row '{name}' ({where}): {error}" if kind == "row" else f"configuration: {error}")
             return 2
     return 0
 

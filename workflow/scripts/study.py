@@ -37,6 +37,11 @@ PACKAGES = (
     "user_study",
 )
 
+KINDS = {
+    **{"array": "a list", "object": "a mapping of keys", "string": "text", "boolean": "true or false"},
+    **{"integer": "a whole number", "number": "a number", "null": "null"},
+}
+
 
 def config_problem(config: Mapping[str, Any], schema: Mapping[str, Any]) -> str | None:
     """One sentence on the first thing wrong in `config`, naming the key; None if nothing is."""
@@ -55,6 +60,11 @@ def config_problem(config: Mapping[str, Any], schema: Mapping[str, Any]) -> str 
     if error.validator == "required":
         missing = next(key for key in error.validator_value if key not in error.instance)
         return f"configuration key '{f'{where}.{missing}' if where else missing}' is missing."
+    if error.validator == "type":
+        kinds = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+        remedy = f"; write [{error.instance}]" if "array" in kinds and not isinstance(error.instance, Mapping) else ""
+        wanted = " or ".join(KINDS[kind] for kind in kinds)
+        return f"configuration key '{where}' is {error.instance!r}, but must be {wanted}{remedy}."
     return f"configuration key '{where}' is not valid: {error.message}."
 
 

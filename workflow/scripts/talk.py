@@ -22,6 +22,7 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
 TICK = 1.0  # seconds between two looks
+PLAIN = 120  # characters of a line where there is no terminal
 QUIET = 60.0  # seconds between two plain lines
 COST = ("seeds", "steps", "samples", "parameters")  # columns that a terminal has no room for
 FULL = 16 * 2**20  # bytes free; less than this, and no job can end
@@ -203,7 +204,7 @@ class Talk(LogHandlerBase):
         fresh = table.is_file() and table.stat().st_mtime >= self.began
         if fresh:
             text = table.read_text(encoding="utf-8")
-            shown = fitting(text, shutil.get_terminal_size().columns) if self.terminal else text
+            shown = fitting(text, shutil.get_terminal_size().columns if self.terminal else PLAIN)
             self.stream.write(f"\n{shown}\nthe whole table, and what its columns mean: {table}\n\n")
         for rule, jobs, seconds in stages(run):
             self.stream.write(f"{rule:<16}{counted(jobs, 'job'):>10}{spoken(seconds):>12}\n")
