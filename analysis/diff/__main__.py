@@ -35,6 +35,7 @@ from dyads.errors import ConfigError, run_cli
 from dyads.files import write_text
 
 WIDTH = 44
+FEW = 0.05  # share of cells that no seed changes which may lie far apart where only rounding differs
 
 
 def grouped(found: list[Difference]) -> list[tuple[Difference, int]]:
@@ -139,7 +140,13 @@ def reproduced(args: argparse.Namespace) -> int:
     if args.json:
         facts = {"a": str(args.a), "b": str(args.b), "reproduction": found.same, "shared_cells": len(found.cells)}
         facts |= {"cells_with_spread": found.spread, "moved": dict(zip(map(str, LEVELS), found.moved, strict=True))}
-        facts |= {"chance": found.chance, "fixed": found.fixed, "fixed_moved": found.fixed_moved, "verdicts": how}
+        facts |= {
+            "chance": found.chance,
+            "fixed": found.fixed,
+            "fixed_moved": found.fixed_moved,
+            "fixed_far": found.fixed_far,
+            "verdicts": how,
+        }
         facts |= {"one_side_only": found.only, "changed": [asdict(one) for one in changes]}
         facts |= {"cells": json.loads(found.cells.to_json(orient="records", double_precision=6))}
         print(json.dumps(facts, indent=2, ensure_ascii=False), flush=True)
@@ -166,10 +173,13 @@ def as_report(found: Reproduction, changes: list[Change], how: str, names: tuple
         text += ["", pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True), ""]
     text += [f"{how}; {len(changes)} changed.", *(f"{one}." for one in found.only)]
     if found.fixed_moved:
-        text += [
-            f"{found.fixed_moved} of {found.fixed} cells that no seed changes differ: the world, the probes or the "
-            "backbones are not the same, so values do not share a scale."
-        ]
+        told = f"{found.fixed_moved} of {found.fixed} cells that no seed changes differ, {found.fixed_far} of them by "
+        told += "more than trainings do in that metric: "
+        if found.fixed_far > FEW * found.fixed:
+            told += "the world, the probes or the backbones are not the same, so values do not share a scale."
+        else:
+            told += "another machine's rounding."
+        text += [told]
     return "\n".join([*text, "", verdict(found)])
 
 

@@ -28,8 +28,9 @@ class Reproduction:
     """`cells`: one line a cell, the farthest first; `moved`: share of cells with p below each of `LEVELS`.
 
     `chance`: p of so large a share, of the first level, if trainings had changed sides by lot; NaN where no cell has a
-    spread. `fixed`, `fixed_moved`: cells that no seed changes or with one seed a side, and those that differ: another
-    world, other probes or backbones.
+    spread. `fixed`, `fixed_moved`: cells that no seed changes or with one seed a side, and those that differ;
+    `fixed_far`: by more than one training differs from another in that metric. Many of those: another world, other
+    probes or backbones; few: another processor's rounding.
     """
 
     cells: pd.DataFrame
@@ -37,6 +38,7 @@ class Reproduction:
     chance: float
     fixed: int
     fixed_moved: int
+    fixed_far: int
     only: tuple[str, ...]
 
     @property
@@ -90,17 +92,20 @@ def reproduction(a: pd.DataFrame, b: pd.DataFrame, draws: int = 999, seed: int =
     ).reset_index()
     fixed = np.isnan(moved)
     differ = np.abs(means[0] - means[1]) > SAME * np.maximum(np.abs(means[0]), np.abs(means[1])) + 1e-12
+    far = fixed & differ & (np.abs(means[0] - means[1]) > _usual(x, y, moved, shared))
     known = p[np.isfinite(p)]
     shares = tuple(float((known < level).mean()) if len(known) else np.nan for level in LEVELS)
     chance = _by_lot(x, y, shared.get_level_values("method"), shares[0], draws, seed) if len(known) else np.nan
     cells = cells.assign(_far=cells["moved"].fillna(-1)).sort_values("_far", ascending=False, kind="stable")
-    return Reproduction(cells.drop(columns="_far"), shares, chance, int(fixed.sum()), int((fixed & differ).sum()), only)
+    counted = (int(each.sum()) for each in (fixed, fixed & differ, far))
+    return Reproduction(cells.drop(columns="_far"), shares, chance, *counted, only)
 
 
 def movement(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """|mean difference| over its standard error, pooled over both sides' seeds, and Student's two-sided p: (cells,).
 
-    NaN where a side has a single value, or no seed changes it: nothing then says how far it may move.
+    One seed of a side is held against the spread of the other side's. NaN where both have one, or no seed changes it:
+    nothing then says how far it may move.
     """
     n, m = np.isfinite(x).sum(1), np.isfinite(y).sum(1)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -111,8 +116,19 @@ def movement(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         floor = SAME * np.maximum(np.abs(mean_x), np.abs(mean_y)) + 1e-12
         moved = np.where(gap <= floor, 0.0, gap / error)
         p = 2 * special.stdtr(n + m - 2, -moved)
-    known = (n > 1) & (m > 1) & (np.sqrt(squares / (n + m)) > floor)
+    known = (n > 0) & (m > 0) & (n + m > 2) & (np.sqrt(squares / (n + m)) > floor)
     return np.where(known, moved, np.nan), np.where(known, p, np.nan)
+
+
+def _usual(x: np.ndarray, y: np.ndarray, moved: np.ndarray, cells: pd.MultiIndex) -> np.ndarray:
+    """How far one training lies from the others, in the median over rows, in each cell's metric and part; else 0."""
+    there = [np.isfinite(side).sum(1) for side in (x, y)]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        squares = sum(np.nansum(np.square(z - np.nansum(z, 1)[:, None] / k[:, None]), 1)
+                      for z, k in zip((x, y), there, strict=True))  # fmt: skip
+        spread = np.where(np.isfinite(moved), np.sqrt(squares / (there[0] + there[1] - 2)), np.nan)
+    by_metric = [cells.get_level_values(name) for name in CELL[1:]]
+    return pd.Series(spread).groupby(by_metric).transform("median").fillna(0.0).to_numpy()
 
 
 def _by_lot(x: np.ndarray, y: np.ndarray, methods: pd.Index, share: float, draws: int, seed: int) -> float:

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EARLIER = ROOT / "results/reference/default_b3a32c1"
 EXCERPT = Path(__file__).with_name("other_processor.csv")  # that study with everything trained anew
 REFERENCES = ("default", "default_b3a32c1")
+OTHER = ROOT / "results/reference/default_avx2"  # seed 0 trained on AVX2 alone, shipped backbones and readers
 WHOLE = Path(os.environ.get("STUDY_AVX2", ROOT.parent / "shared/study_avx2"))
 
 
@@ -43,6 +44,10 @@ def test_movement_is_students_t():
     for row in range(5):
         known = scipy.stats.ttest_ind(x[row], y[row], nan_policy="omit")
         assert (moved[row], p[row]) == pytest.approx((abs(known.statistic), known.pvalue))
+    alone, p_alone = movement(x, y[:, :1])  # one seed against the other side's spread
+    one = scipy.stats.ttest_ind(x[0], y[0, :1], nan_policy="omit")
+    assert (alone[0], p_alone[0]) == pytest.approx((abs(one.statistic), one.pvalue))
+    assert np.isnan(movement(x[:, :1], y[:, :1])[0]).all()
     still = np.ones((1, 3))
     assert np.isnan(movement(still, still + 1)[0]).all()  # no seed changes it: how far it may move is not known
 
@@ -60,7 +65,9 @@ def test_what_no_seed_changes_is_told_apart():
     one, other = run(0), run(1)
     fixed = pd.DataFrame([("truth", 0, "metric0", "all", 1.0)], columns=one.columns)
     found = reproduction(pd.concat([one, fixed]), pd.concat([other, fixed.assign(value=1.2)]), draws=9)
-    assert (found.fixed, found.fixed_moved) == (1, 1)
+    assert (found.fixed, found.fixed_moved, found.fixed_far) == (1, 1, 0)  # less than trainings of that metric
+    found = reproduction(pd.concat([one, fixed]), pd.concat([other, fixed.assign(value=9.0)]), draws=9)
+    assert (found.fixed, found.fixed_moved, found.fixed_far) == (1, 1, 1)
     assert found.cells["moved"].isna().sum() == 1 and found.cells.iloc[-1]["method"] == "truth"
     gone = reproduction(one, other[other["method"] != "m0"], draws=9)
     assert gone.only == ("A has 6 cells of its own",)
@@ -77,6 +84,16 @@ def test_the_study_on_another_processor_is_no_reproduction(tmp_path, capsys):
     facts = json.loads(capsys.readouterr().out)
     assert facts["reproduction"] is False and facts["moved"]["0.05"] > 0.15
     assert len(pd.read_csv(cells)) == facts["shared_cells"] == len(facts["cells"])
+
+
+def test_one_seed_trained_on_another_processor_reproduces_the_study(capsys):
+    """Backbones and readers are the shipped ones, so that values share a scale."""
+    assert (
+        main([str(ROOT / "results/reference/default"), str(OTHER), "--claims", str(ROOT / "workflow/claims.yaml")]) == 0
+    )
+    text = capsys.readouterr().out
+    assert text.rstrip().splitlines()[-1].startswith("A reproduction: of 1")
+    assert "by more than trainings do in that metric: another machine's rounding." in text
 
 
 @pytest.mark.skipif(not WHOLE.is_dir(), reason="the whole second study is absent; STUDY_AVX2 names its folder")
