@@ -10,7 +10,7 @@ from dyads.adapters.face_crop import Crop
 
 
 class Rows:
-    """Rows of `width` numbers that grow with a recording, 8 bytes a number and no object each; slices are (n, width)."""
+    """Rows of `width` numbers that grow with a recording, 8 bytes a number and no object each."""
 
     def __init__(self, width: int) -> None:
         self.width, self.flat = width, array("d")
