@@ -37,6 +37,13 @@ def model_path(name: str) -> Path:
     return path
 
 
+def check_installed() -> None:
+    """ConfigError where the models or their runtime are missing; loads nothing."""
+    model_path(MESH)
+    if importlib.util.find_spec("ai_edge_litert") is None:
+        raise ConfigError(f"the runtime of the face models is not installed; run `pip install --no-deps {RUNTIME}`.")
+
+
 @contextmanager
 def _without_its_notes() -> Iterator[None]:
     """Keep LiteRT's "INFO:" lines off standard error: it writes them past Python and has no switch for them."""

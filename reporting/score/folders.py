@@ -18,6 +18,7 @@ from evaluation.readings.clip import Tools
 from evaluation.registry import cards, modules
 from evaluation.rows import COLUMNS, WHOLE_SET
 from evaluation.run import collect
+from faces.finding.models import check_installed
 from reporting.score.clips import Pair
 from reporting.score.given import read_regions
 from reporting.score.items import by_name, listed, systems_of
@@ -98,6 +99,8 @@ def score_folders(given: Namespace) -> int:
     cache = given.cache or given.out / "cache"
     regions = read_regions(given.regions)
     task = Task(found.systems, metrics, weights, cache, given.size, given.common, regions)
+    if task.faces or task.identity:
+        check_installed()  # now, not after the first video
     for line in found.unused:
         print(line)
     measured = list(

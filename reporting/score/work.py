@@ -52,6 +52,11 @@ class Task:
         return Tools(networks=load_networks(self.weights, pick_device()) | shipped)
 
     @property
+    def faces(self) -> bool:
+        """Whether a face's points are read."""
+        return not set(self.metrics) <= set(PICTURES)
+
+    @property
     def identity(self) -> bool:
         """Whether dlib's network is asked."""
         return bool({"csim", "aed"} & set(self.metrics))
@@ -72,8 +77,7 @@ class Scorer:
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        faces = not set(task.metrics) <= set(PICTURES)
-        self.reader = Reader(task.tools(), task.cache, task.weights, task.size, faces, task.regions)
+        self.reader = Reader(task.tools(), task.cache, task.weights, task.size, task.faces, task.regions)
         self.lpips = self.reader.tools.networks.get("lpips") if "perceptual" in task.metrics else None
 
     def measured(self, item: Item) -> Measured:

