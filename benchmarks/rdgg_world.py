@@ -4,7 +4,11 @@ benchmarks.rdgg_world [--study results/default]`.
 The world's avatars answer 1.0 to 1.5 s after what the user showed, said or voiced has ended, mostly while they speak
 themselves, with the expressions of the face. So the gain is taken over all frames, with pasts of 2.4 s, on expressions
 alone, in steps of 0.2 s, each the mean of its five frames: what a reader of pictures adds is noise from frame to frame,
-and would be most of what a prediction of the next frame leaves. Chosen on true avatars and their readings, not on rows.
+and would be most of what a prediction of the next frame leaves.
+
+What the user says is told by the emotion that he expresses just then, whatever he shows it by, as the world knows it
+(`--speaker expressed`), or by components of his voice's sound (`voice`), from which no linear operator reads words.
+In the table, as on the card: audio_given_motion is what that tells beyond the user's motion.
 
 Without --study, the world's own coefficients: nothing is drawn or trained. With it, what the study's motion probe read,
 its seeds together; the operator is of the true avatars of all its dialogues, those who share a person left out in turn.
@@ -17,12 +21,13 @@ from pathlib import Path
 
 import numpy as np
 from einops import reduce
+from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from benchmarks.report import show
 from dyads.contract import Dyad, read_manifest, read_wav
 from dyads.errors import ConfigError, run_cli
-from dyads.synthetic.coefficients import COEFFICIENTS, EXPRESSION
+from dyads.synthetic.coefficients import COEFFICIENTS, EMOTIONS, EXPRESSION
 from dyads.synthetic.world import generate_dialogue
 from evaluation.cards import OK
 from evaluation.clips import Clip, read_truth
@@ -35,6 +40,7 @@ from evaluation.readings.voice import voice_features
 
 HOP = 5  # frames of a step
 OPTIONS = RdggOptions(lags=tuple(range(1, 13)), skip=1, stretch=17, nulls=40, draws=2000, audio=12, motion=6)
+SPEAKERS = ("expressed", "voice")
 Motions = Mapping[str, np.ndarray]
 
 
@@ -48,39 +54,43 @@ def answers(motion: np.ndarray) -> np.ndarray:
     return steps(motion[:, EXPRESSION].astype(np.float64))
 
 
-def meetings(clips: list[Clip]) -> list[Encounter]:
+def meetings(clips: list[Clip], speaker: str) -> list[Encounter]:
     """All that was said and done, in steps."""
-    return [
-        replace(
-            each,
-            motion=answers(each.motion),
-            listening=np.ones(len(each.motion) // HOP, bool),
-            **{name: steps(getattr(each, name)) for name in ("speaker_motion", "speaker_audio", "own_audio")},
+    found = []
+    for clip, each in zip(clips, encounters(clips, OPTIONS), strict=True):
+        told = clip.features["expressed"] if speaker == "expressed" else each.speaker_audio
+        found.append(
+            replace(
+                each,
+                motion=answers(each.motion),
+                listening=np.ones(len(each.motion) // HOP, bool),
+                speaker_audio=steps(told),
+                **{name: steps(getattr(each, name)) for name in ("speaker_motion", "own_audio")},
+            )
         )
-        for each in encounters(clips, OPTIONS)
-    ]
+    return found
 
 
-def clip_of(name: str, people: tuple[str, str], avatar: np.ndarray, user: np.ndarray, sound: Motions) -> Clip:
+def clip_of(name: str, people: tuple[str, str], avatar: np.ndarray, user: np.ndarray, emotion: np.ndarray,
+            sound: Motions) -> Clip:  # fmt: skip
     clip = Clip(name, len(avatar), OK, np.zeros(len(avatar), bool), names=COEFFICIENTS)
     clip.people, clip.motion_true, clip.motion_user = people, avatar, user
     clip.features = {f"voice_{role}": voice_features(voice, len(avatar)) for role, voice in sound.items()}
+    clip.features["expressed"] = np.eye(len(EMOTIONS))[emotion][:, 1:]  # 0 is none
     return clip
 
 
-def world(dialogues: int, seconds: tuple[float, float]) -> dict[str, Energies]:
+def world(dialogues: int, seconds: tuple[float, float], speaker: str) -> dict[str, Energies]:
     """Energies of rows whose place is known.
 
     oracle: what the avatar was expected to do given what it could observe; shuffled: another dialogue's avatar;
     random: an avatar of the training people; shifted: the truth half its length late."""
     made = [generate_dialogue(0, "test", k, seconds) for k in range(dialogues)]
     faces = [each.faces.avatar for each in made]
-    clips = [
-        clip_of(
-            each.dyad_id, (str(each.identity["avatar"]), str(each.identity["user"])), face, each.faces.user, each.sound
-        )
-        for each, face in zip(made, faces, strict=True)
-    ]
+    clips = []
+    for each in made:
+        people, seen = (str(each.identity["avatar"]), str(each.identity["user"])), each.faces
+        clips.append(clip_of(each.dyad_id, people, seen.avatar, seen.user, seen.user_emotion, each.sound))
     strangers = [generate_dialogue(0, "train", k, seconds).faces.avatar for k in range(dialogues)]
     rows = {
         "truth": faces,
@@ -89,7 +99,7 @@ def world(dialogues: int, seconds: tuple[float, float]) -> dict[str, Energies]:
         "random": [np.resize(stranger, face.shape) for stranger, face in zip(strangers, faces, strict=True)],
         "shifted": [np.roll(face, len(face) // 2, 0) for face in faces],
     }
-    met = meetings(clips)
+    met = meetings(clips, speaker)
     operator = fit_operator(met, OPTIONS)
     found = {}
     for row, motions in rows.items():
@@ -105,7 +115,9 @@ def heard(dyad: Dyad) -> Clip:
         raise ConfigError(f"{dyad.dyad_id} has no truth; give a study of the synthetic world.")
     people = (dyad.avatar.subject_id, dyad.user.subject_id)
     sound = {side.role: read_wav(side) for side in (dyad.user, dyad.avatar)}
-    return clip_of(dyad.dyad_id, people, truth.avatar, truth.user, sound)
+    with safe_open(dyad.truth_path, "numpy") as file:
+        emotion = file.get_tensor("user_emotion")
+    return clip_of(dyad.dyad_id, people, truth.avatar, truth.user, emotion, sound)
 
 
 def readings(study: Path) -> Iterator[tuple[str, list[dict[str, np.ndarray]]]]:
@@ -121,12 +133,12 @@ def together(seeds: list[Energies]) -> Energies:
     return replace(seeds[0], **{name: sum(getattr(one, name) for one in seeds) for name in summed})
 
 
-def study(folder: Path) -> dict[str, Energies]:
+def study(folder: Path, speaker: str) -> dict[str, Energies]:
     """Energies of a study's rows; a still one has none. ConfigError: it is no finished study of the world."""
     data = sorted((folder / "data").glob("*/manifest.csv"))
     if len(data) != 1 or not (folder / "metrics").is_dir():
         raise ConfigError(f"{folder} is no finished study of the synthetic world; give its results folder.")
-    met = meetings([heard(dyad) for dyad in read_manifest(data[0].parent)])
+    met = meetings([heard(dyad) for dyad in read_manifest(data[0].parent)], speaker)
     operator, found = fit_operator(met, OPTIONS), {}
 
     def energy(row: str, seeds: list[Motions], side: str) -> None:
@@ -160,13 +172,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dialogues", type=int, default=160)
     parser.add_argument("--seconds", type=float, nargs=2, default=[8.0, 12.0], help="of each dialogue")
+    parser.add_argument("--speaker", choices=SPEAKERS, default="expressed", help="what tells what the user says")
     parser.add_argument("--study", type=Path, metavar="RESULTS", help="rows of a finished study instead")
     parser.add_argument("--against", nargs="*", default=["no_lcu"], help="rows that ECHO is compared with")
     given = parser.parse_args()
     if given.study:
-        tell(f"R-DGG of {given.study}", study(given.study), tuple(given.against))
+        tell(f"R-DGG of {given.study}", study(given.study, given.speaker), tuple(given.against))
     else:
-        tell(f"R-DGG on the synthetic world, {given.dialogues} dialogues", world(given.dialogues, given.seconds), ())
+        tell(
+            f"R-DGG on the synthetic world, {given.dialogues} dialogues",
+            world(given.dialogues, given.seconds, given.speaker),
+            (),
+        )
 
 
 if __name__ == "__main__":

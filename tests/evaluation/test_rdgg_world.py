@@ -7,9 +7,9 @@ from evaluation.granger.gain import Energies
 from evaluation.granger.interval import Gain, difference
 
 
-@pytest.fixture(scope="module")
-def rows() -> dict[str, Energies]:
-    return world(48, (8.0, 12.0))
+@pytest.fixture(scope="module", params=["expressed", "voice"])
+def rows(request) -> dict[str, Energies]:
+    return world(48, (8.0, 12.0), request.param)
 
 
 def gain(energy: Energies, part: str, other: Energies | None = None) -> Gain:
@@ -32,5 +32,5 @@ def test_who_cannot_know_the_user_includes_zero(rows, row, part):
     assert found.low < 0 < found.high
 
 
-def test_the_voice_tells_what_the_face_does_not(rows):
+def test_what_is_said_tells_what_the_face_does_not(rows):
     assert gain(rows["oracle"], "audio_given_motion").low > 0
