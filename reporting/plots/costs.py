@@ -36,10 +36,14 @@ def cost_points(study: Study) -> Figure:
         axes.set_title(title, fontsize=8)
         axes.grid(axis="x")
         top = (table[name] + (0.0 if spread is None else spread.fillna(0.0))).max()
-        axes.set_xlim(0, 1.06 * top if top > 0 else 1)
+        if "per_cpu_second" in name and top > 0:  # controls that only copy pictures are a hundred times as fast
+            axes.set_xscale("log")
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        else:
+            axes.set_xlim(0, 1.06 * top if top > 0 else 1)
     all_axes[0].set_yticks(range(len(table)), table["label"], fontsize=7)
     all_axes[0].set_ylim(len(table) - 0.5, -0.5)
-    all_axes[0].ticklabel_format(axis="x", style="sci", scilimits=(3, 3))
+    all_axes[0].xaxis.set_major_formatter(lambda value, place: f"{value / 1000:g}k" if value else "0")
     gone = table[table["missing"].fillna("") != ""].groupby("missing", sort=False)["label"]
     name_missing(figure, [f"{', '.join(labels)} ({text})" for text, labels in gone])
     return figure

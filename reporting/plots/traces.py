@@ -1,6 +1,7 @@
 """Traces of one coefficient over time: generated against truth and oracle."""
 
 import json
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,7 @@ def _traces(files: dict[str, Path], dialogues: list[str], name: str, axis: str, 
             axes.tick_params(labelsize=7)
             axes.spines[["top", "right"]].set_visible(False)
             axes.grid(axis="y", alpha=0.25)
-        row[0].set_ylabel(label, fontsize=8)
+        row[0].set_ylabel(textwrap.fill(label, 16), fontsize=8)  # a panel is 16 letters high
     for axes, dialogue in zip(all_axes[0], dialogues, strict=True):
         axes.set_title(dialogue, fontsize=9)
     for axes in all_axes[-1]:
