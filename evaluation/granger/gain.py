@@ -1,9 +1,11 @@
 """Residual energies of listeners: by their own past, and with what the reaction operator reads from the speaker."""
 
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from einops import rearrange
 from scipy.linalg import cho_factor, cho_solve
 
 from dyads.errors import DataError
@@ -13,6 +15,7 @@ from evaluation.granger.moments import Moments, gram, moments, target_products
 from evaluation.granger.operator import Operator
 
 BATCH_BYTES = 400e6  # of the sums over people that a batch of time shifts holds
+IN_MEMORY = 256 * 2**20  # bytes of residuals
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +50,26 @@ class _Design:
     rows: np.ndarray  # (people,)
     total: np.ndarray  # (rows of the table, people)
     own: np.ndarray
-    residuals: Sequence[np.ndarray]  # float32 (frames, D · rows of the table)
+    residuals: "Residuals"
+
+
+class Residuals:
+    """Of each listener float32 (frames, D · rows of the table), in memory while they are few, else on disk."""
+
+    def __init__(self, frames: Sequence[int], width: int, rows: int) -> None:
+        self.frames, self.width, self.rows = frames, width, rows
+        self.begin = np.concatenate([[0], np.cumsum(frames)]) * rows * width * 4
+        self.file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)
+
+    def put(self, listener: int, row: int, left: np.ndarray) -> None:
+        self.file.seek(int(self.begin[listener]) + row * left.size * 4)
+        self.file.write(np.ascontiguousarray(left, "<f4").tobytes())
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        self.file.seek(0)
+        for frames in self.frames:
+            held = np.frombuffer(self.file.read(self.rows * frames * self.width * 4), "<f4")
+            yield rearrange(held, "(row t d) -> t (row d)", row=self.rows, t=frames)
 
 
 def energies(
@@ -106,7 +128,7 @@ def _design(listeners, rows: Mapping[str, Mapping], operator: Operator, options:
     fold[place] = [operator.of[found.encounter.name] for found in listeners]
     frames = np.bincount(place, [len(found.times) for found in listeners], len(people))
     width = len(operator.balance)
-    residuals = [np.empty((len(found.times), width * len(rows)), np.float32) for found in listeners]
+    residuals = Residuals([len(found.times) for found in listeners], width, len(rows))
     total, own = (np.zeros((len(rows), len(people))) for _ in range(2))
     for row, name in enumerate(rows):
         motion = rows[name]
@@ -115,7 +137,7 @@ def _design(listeners, rows: Mapping[str, Mapping], operator: Operator, options:
             target, left = fit.residual(found, motion[found.encounter.name])
             total[row, place[i]] += np.square(target).sum()
             own[row, place[i]] += np.square(left).sum()
-            residuals[i][:, row * width : (row + 1) * width] = left
+            residuals.put(i, row, left)
     return _Design(listeners, people, place, fold, frames, total, own, residuals)
 
 
@@ -126,11 +148,11 @@ class OwnPast:
         self, listeners: Sequence[Listener], motion: Mapping, balance: np.ndarray, options: RdggOptions
     ) -> None:
         self.options, self.balance = options, balance
-        stretches = [
+        stretches = (
             stretch
             for found in listeners
             for stretch in found.stretches(motion[found.encounter.name], found.encounter.own_audio)
-        ]
+        )
         self.found: Moments = moments(stretches, options.lags)
         size, width = len(balance), self.found.first.shape[2]
         columns = np.arange(width)

@@ -6,13 +6,14 @@ itself, shifted by m - l, serves every pair of lags that far apart; what the pai
 products at all shifts come from cross-spectra: one complex product a frequency instead of one real product a shift.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import fft
 
 BATCH_BYTES = 100e6  # of spectra held at once
+SERIES_BYTES = 100e6  # of series held at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +41,12 @@ class Moments:
     first: np.ndarray
     second: dict[tuple[int, int], np.ndarray]
 
-    def __add__(self, other: "Moments") -> "Moments":
-        second = {key: value + other.second[key] for key, value in self.second.items()}
-        return Moments(self.lags, self.count + other.count, self.first + other.first, second)
+    def __iadd__(self, other: "Moments") -> "Moments":
+        for key, value in self.second.items():
+            value += other.second[key]
+        self.count += other.count
+        self.first += other.first
+        return self
 
     def __sub__(self, other: "Moments") -> "Moments":
         second = {key: value - other.second[key] for key, value in self.second.items()}
@@ -68,9 +72,28 @@ class Moments:
         return np.where(steady, 0.0, 1 / np.sqrt(np.where(steady, 1.0, variance)))
 
 
-def moments(stretches: Sequence[Stretch], lags: Sequence[int]) -> Moments:
-    """Moments of lags (0, *lags) over all stretches, each longer than its `first`."""
-    lags = (0, *lags)
+def moments(stretches: Iterable[Stretch], lags: Sequence[int]) -> Moments:
+    """Moments of lags (0, *lags) over all stretches, each longer than its `first`; few of them are held at once."""
+    batches = _batches(stretches)
+    found = _moments(next(batches), (0, *lags))
+    for batch in batches:
+        found += _moments(batch, (0, *lags))
+    return found
+
+
+def _batches(stretches: Iterable[Stretch]) -> Iterator[list[Stretch]]:
+    batch, held = [], 0
+    for stretch in stretches:
+        batch.append(stretch)
+        held += stretch.series.nbytes
+        if held > SERIES_BYTES:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch
+
+
+def _moments(stretches: Sequence[Stretch], lags: tuple[int, ...]) -> Moments:
     stack = np.concatenate([stretch.series for stretch in stretches])
     length = np.array([len(stretch.series) for stretch in stretches])
     begin = np.cumsum(length) - length

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
@@ -71,14 +70,19 @@ def fit_operator(encounters: Sequence[Encounter], options: RdggOptions) -> Opera
         )
     of = folds([found.encounter for found in listeners], options.folds)
     names = sorted(set(of.values()))
-    parts = [_moments([found for found in listeners if of[found.encounter.name] == fold], options) for fold in names]
-    if len(parts) < 2:
+    if len(names) < 2:
         raise DataError("R-DGG needs listeners of at least two people, to fit on one what is tested on another.")
-    whole = reduce(Moments.__add__, parts)
+
+    def part(fold: int) -> Moments:  # found anew when asked for: all of them are gigabytes
+        return _moments([found for found in listeners if of[found.encounter.name] == fold], options)
+
+    whole = part(names[0])
+    for fold in names[1:]:
+        whole += part(fold)
     size = encounters[0].motion.shape[1]
     balance = target_balance(whole, size)
     widths = [encounters[0].own_audio.shape[1], encounters[0].speaker_audio.shape[1]]
-    fitted = tuple(_fit(whole - part, size, *widths, balance, options.ridge) for part in parts)
+    fitted = tuple(_fit(whole - part(fold), size, *widths, balance, options.ridge) for fold in names)
     # encounters without a stretch of their own truth may have one under another row's motion
     home = {found.encounter.person: of[found.encounter.name] for found in listeners}
     rest = {each.name: of.get(each.name, home.get(each.person, 0)) for each in encounters}
@@ -93,11 +97,11 @@ def target_balance(found: Moments, size: int) -> np.ndarray:
 
 
 def _moments(listeners: Sequence[Listener], options: RdggOptions) -> Moments:
-    stretches = [
+    stretches = (
         stretch
         for found in listeners
         for stretch in found.stretches(found.encounter.motion, found.encounter.own_audio, driver(found.encounter))
-    ]
+    )
     return moments(stretches, options.lags)
 
 

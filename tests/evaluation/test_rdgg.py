@@ -71,6 +71,19 @@ def test_equals_the_plain_formulation(refit, joint, seed):
         np.testing.assert_allclose(energy.motion, wanted[name]["motion"], rtol=1e-6)
 
 
+def test_in_pieces_and_on_disk_it_is_the_same(monkeypatch):
+    """A corpus of hours is summed a few stretches at a time, and what is left of its rows lies on disk."""
+    encounters = party(seed=2, holes=0.004)
+    rows = {"truth": {each.name: each.motion for each in encounters}, "noise": noise(encounters, 2)}
+    whole = energies(encounters, rows, fit_operator(encounters, SMALL), SMALL)
+    monkeypatch.setattr("evaluation.granger.moments.SERIES_BYTES", 1)
+    monkeypatch.setattr("evaluation.granger.gain.IN_MEMORY", 1)
+    pieces = energies(encounters, rows, fit_operator(encounters, SMALL), SMALL)
+    for name in rows:
+        for field in ("total", "own", "both", "motion"):
+            np.testing.assert_allclose(getattr(pieces[name], field), getattr(whole[name], field), rtol=1e-9)
+
+
 def gain(encounters, rows: dict, options: RdggOptions = SMALL, row: str = "truth"):
     met = list(encounters)
     return difference(energies(met, rows, fit_operator(met, options), options)[row], None, options.draws)
