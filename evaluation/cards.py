@@ -40,6 +40,7 @@ STATUSES = {
     "no_pictures": "the data are coefficients of motion alone, and this metric looks at pictures",
     "no_such_part": "the coefficients have no such group",
     "no_voice": "neither voice features nor who takes part is known, so nobody knows who reacts to whom",
+    "no_clock": "frames were cut out and the rest closed up, so nothing says what was at the same time",
 }
 ARROWS = {"higher": "↑", "lower": "↓", "truth": "→"}
 

@@ -10,7 +10,7 @@ import pandas as pd
 from dyads.files import write_text
 from evaluation.cards import OK, STATUSES, count_part
 from evaluation.registry import cards
-from reporting.table_cells import cells_of, decimals, markdown, truth_value
+from reporting.table_cells import cells_of, decimals, interval_text, markdown, truth_value
 
 GROUPS = ("main", "baseline", "ablation", "control")
 NOTES = (
@@ -38,7 +38,12 @@ def full_table(methods: Sequence[str], summary: pd.DataFrame) -> pd.DataFrame:
             aim = f"{card.arrow} {truth:.{digits}f}" if math.isfinite(truth) else card.arrow
             line = {"metric": card.name, "part": part, "unit": card.unit, "aim": aim}
             line |= {"unit": "sample", "aim": ""} if part in counts else {}
-            lines.append(line | {m: _text(cell, digits) for m, cell in zip(methods, cells, strict=True)})
+            told = [_text(cell, digits) for cell in cells]
+            if card.interval:
+                told = [
+                    text + interval_text(m, card, part, summary, digits) for m, text in zip(methods, told, strict=True)
+                ]
+            lines.append(line | dict(zip(methods, told, strict=True)))
     return pd.DataFrame(lines, columns=["metric", "part", "unit", "aim", *methods])
 
 

@@ -76,8 +76,8 @@ def shown_table(
         cells = [_cell(line, name, digits, rank.get(i), style) for i, line in table.iterrows()]
         if card.interval:
             cells = [
-                cell + clean(_interval(line, card, part, summary, digits))
-                for cell, (_, line) in zip(cells, table.iterrows(), strict=True)
+                cell + clean(interval_text(method, card, part, summary, digits))
+                for cell, method in zip(cells, table["method"], strict=True)
             ]
         shown[clean(head)] = [f"{cell} {clean(sign)}".strip() for cell, sign in zip(cells, signs, strict=True)]
     if (table["status"] != OK).any():
@@ -85,9 +85,9 @@ def shown_table(
     return shown
 
 
-def _interval(line: pd.Series, card: MetricCard, part: str, summary: pd.DataFrame, digits: int) -> str:
+def interval_text(method: str, card: MetricCard, part: str, summary: pd.DataFrame, digits: int) -> str:
     """' [low, high], p' of a value that is never told without; the mean over seeds of each, '' without one."""
-    keys = [(line["method"], card.name, name) for name in interval_parts(part)]
+    keys = [(method, card.name, name) for name in interval_parts(part)]
     low, high, p = (summary.loc[key, "mean"] if key in summary.index else math.nan for key in keys)
     return f" [{low:.{digits}f}, {high:.{digits}f}], p {p:.3f}" if math.isfinite(low + high + p) else ""
 

@@ -19,7 +19,8 @@ import numpy as np
 
 from dyads.coefficients import FPS, KIND, Encoder, Folder, Person, Track
 from dyads.coefficients.clock import on_clock
-from dyads.coefficients.npz import load_npz, matrix, number
+from dyads.coefficients.controls import check_systems
+from dyads.coefficients.npz import load_npz, matrix, narrowed, number
 from dyads.coefficients.options import parse_options
 from dyads.coefficients.store import new_folder, write_index, write_person, write_tracks
 from dyads.errors import ConfigError, DataError, run_cli
@@ -28,6 +29,7 @@ from dyads.manifest import file_sha256
 PAIRS = ("dyad_id", "split", "session", "avatar", "user", "avatar_id", "user_id")
 GROUPS = ("expression", "pose", "lips", "eyes")
 ENCODER = "given"
+LEAST, MOST = 0.5, 2.5  # a motion this much shorter or longer than its recording is no whole one
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class CoefficientsOptions:
 
 
 def read_pairs(path: Path) -> list[dict[str, str]]:
-    """The rows of pairs.csv. DataError: no such file, a column that is missing, an empty cell, a dialogue twice."""
+    """The rows of pairs.csv. DataError: no such file, a column that is missing, an empty cell, a dialogue twice,
+    someone with himself, a file of two people."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as handle:
             rows = list(csv.DictReader(handle))
@@ -54,14 +57,25 @@ def read_pairs(path: Path) -> list[dict[str, str]]:
     missing = [name for name in PAIRS if name not in rows[0]]
     if missing:
         raise DataError(f"{path} has no column {', '.join(missing)}; it needs {', '.join(PAIRS)}.")
-    seen = set()
+    seen, who = set(), {}
     for line, row in enumerate(rows, 2):
         empty = [name for name in PAIRS if not (row[name] or "").strip()]
         if empty:
             raise DataError(f"{path} line {line}: {empty[0]} is empty; fill it in.")
         if row["dyad_id"] in seen or set(row["dyad_id"]) & set("/\\"):
-            raise DataError(f"{path} line {line}: dyad_id {row['dyad_id']!r} stands twice or cannot name a file.")
+            raise DataError(
+                f"{path} line {line}: dyad_id {row['dyad_id']!r} stands twice or cannot name a file; give another."
+            )
         seen.add(row["dyad_id"])
+        if row["avatar"] == row["user"] or row["avatar_id"] == row["user_id"]:
+            raise DataError(f"{path} line {line}: avatar and user are the same; name the two people of the dialogue.")
+        for role in ("avatar", "user"):
+            file, person = row[role], row[f"{role}_id"]
+            if file != Path(file).name or who.setdefault(file, person) != person:
+                raise DataError(
+                    f"{path} line {line}: {role} {file!r} cannot name {person}'s file, or names another person's too; "
+                    "give the name of this person's own file under people/ without .npz."
+                )
     return rows
 
 
@@ -69,27 +83,32 @@ def read_motion(path: Path) -> tuple[Track, tuple[str, ...], dict[str, tuple[int
     """Motion of one file, the names of its channels and their groups. DataError with the first fault."""
     arrays = load_npz(path, ("motion", "names", "fps"), ("valid", "groups"))
     frames = len(arrays["motion"]) if arrays["motion"].ndim else 0
-    motion = matrix(path, arrays, "motion", frames, -1).astype(np.float32)
-    names = tuple(map(str, arrays["names"].tolist())) if arrays["names"].ndim == 1 else ()
-    if len(names) != motion.shape[1] or len(set(names)) != len(names):
+    with np.errstate(over="ignore"):
+        motion = matrix(path, arrays, "motion", frames, -1).astype(np.float32)
+    names = _texts(arrays["names"])
+    if not names or len(names) != motion.shape[1] or len(set(names)) != len(names):
         raise DataError(f"{path}: {len(names)} different names do not fit {motion.shape[1]} channels; name each once.")
     valid = np.isfinite(motion).all(1)
     if "valid" in arrays:
         said = matrix(path, arrays, "valid", frames).astype(bool)
+        if len(arrays["valid"]) != frames:
+            raise DataError(f"{path}: valid has {len(arrays['valid'])} frames, motion {frames}; save one for each.")
         if (said & ~valid).any():
             raise DataError(
-                f"{path}: {int((said & ~valid).sum())} frames called valid hold numbers that are not finite."
+                f"{path}: {int((said & ~valid).sum())} frames called valid hold numbers that are not finite; call them "
+                "invalid, or extract them again."
             )
         valid = said
     if not valid.any():
         raise DataError(f"{path}: none of the {frames} frames is valid; leave this dialogue out.")
     groups = {"all": tuple(range(len(names)))}
     if "groups" in arrays:
-        words = [set(str(text).split()) for text in arrays["groups"].tolist()]
+        words = [set(text.split()) for text in _texts(arrays["groups"])]
         unknown = sorted(set().union(*words) - set(GROUPS)) if words else []
         if len(words) != len(names) or unknown:
             raise DataError(
-                f"{path}: groups must be {len(names)} texts of {', '.join(GROUPS)}; {unknown or len(words)}."
+                f"{path}: groups are {len(words)} texts{f' with {unknown[0]!r}' if unknown else ''}; give {len(names)} "
+                f"of the words {', '.join(GROUPS)}, one for each channel."
             )
         groups |= {group: here for group in GROUPS if (here := tuple(i for i, w in enumerate(words) if group in w))}
     return Track(motion, valid, number(path, arrays, "fps")), names, groups
@@ -99,29 +118,66 @@ def read_person(path: Path) -> tuple[Person, np.ndarray, tuple]:
     """A true person, the voice at 25 Hz, and the channels. DataError with the first fault."""
     track, *channels = read_motion(path)
     arrays = load_npz(path, ("speech", "seconds", "voice", "voice_fps"))
-    speech = np.asarray(arrays["speech"], np.float64)
-    if speech.size and (speech.ndim != 2 or speech.shape[1] != 2 or not np.isfinite(speech).all()):
-        raise DataError(f"{path}: speech has shape {speech.shape}, not (k, 2) seconds.")
-    person = Person({ENCODER: track}, speech.reshape(-1, 2), number(path, arrays, "seconds"))
-    voice = matrix(path, arrays, "voice", len(arrays["voice"]), -1)
+    seconds = number(path, arrays, "seconds")
+    check_length(path, track, seconds)
+    said = arrays["speech"]
+    if said.size and (said.ndim != 2 or said.shape[1] != 2 or said.dtype.kind not in "iuf"):
+        raise DataError(f"{path}: speech has shape {said.shape} ({said.dtype}), not (k, 2) seconds; save from and to.")
+    speech = said.astype(np.float64).reshape(-1, 2) if said.size else np.zeros((0, 2))
+    if not (
+        np.isfinite(speech).all() and ((0 <= speech) & (speech <= seconds + 1)).all() and (np.diff(speech) >= 0).all()
+    ):
+        raise DataError(
+            f"{path}: speech does not lie within the {seconds:g} s, each from a second to a later one; correct it."
+        )
+    person = Person({ENCODER: track}, speech, seconds)
+    matrix(path, arrays, "voice", 0, -1)  # its shape and type
+    voice = arrays["voice"]
     heard = on_clock(
         Track(voice.astype(np.float32), np.isfinite(voice).all(1), number(path, arrays, "voice_fps")), person.frames
     )
     if len(heard) > 1 and np.isnan(heard[-1]).any():
         heard[-1] = heard[-2]  # features of the last, unfinished window are often left out
     if not np.isfinite(heard).all():
-        raise DataError(f"{path}: voice does not cover the {person.seconds:g} s of the recording with finite numbers.")
-    return person, heard, tuple(channels)
+        raise DataError(
+            f"{path}: voice does not cover the {seconds:g} s of the recording with finite numbers; extract all of it."
+        )
+    return person, narrowed(path, "voice", heard, np.float16), tuple(channels)
+
+
+def check_length(path: Path, track: Track, seconds: float) -> None:
+    """DataError: motion much shorter or longer than the recording, a wrong fps or a broken generation."""
+    lasts = len(track.values) / track.fps
+    if not LEAST * seconds < lasts < MOST * seconds:
+        raise DataError(
+            f"{path}: {len(track.values)} frames at {track.fps:g} Hz are {lasts:.3g} s, the recording is {seconds:g}; "
+            "correct fps or seconds, or leave this dialogue out."
+        )
+
+
+def _texts(array: np.ndarray) -> tuple[str, ...]:
+    """A one-dimensional array as texts; bytes are read as UTF-8."""
+    if array.ndim != 1:
+        return ()
+    return tuple(each.decode(errors="replace") if isinstance(each, bytes) else str(each) for each in array.tolist())
 
 
 def adapt(root: Path, out: Path, options: CoefficientsOptions) -> Folder:
     """Write the data folder; every fault is told, then nothing is written."""
     pairs = read_pairs(root / "pairs.csv")
-    systems = options.systems or tuple(sorted(path.name for path in (root / "systems").glob("*/")))
+    found = sorted(path.name for path in (root / "systems").glob("[!.]*") if path.is_dir())
+    systems = options.systems or tuple(found)
+    if not systems:
+        raise DataError(f"{root / 'systems'} holds no folder; give one for each system that is to be measured.")
+    check_systems(systems)
+    if options.encoder in ("speech", "seconds", "voice") or not options.encoder.isidentifier():
+        raise ConfigError(
+            f"--options: encoder {options.encoder!r} cannot name its arrays; use letters, such as 'emoca'."
+        )
     faults: list[str] = []
     with new_folder(out) as folder:
         channels: dict[tuple, Path] = {}
-        hashes = {}
+        hashes, seconds = {}, {}
         for who in dict.fromkeys(row[role] for row in pairs for role in ("avatar", "user")):
             try:
                 person, voice, own = read_person(root / "people" / f"{who}.npz")
@@ -131,7 +187,7 @@ def adapt(root: Path, out: Path, options: CoefficientsOptions) -> Folder:
                 place = folder / "people" / f"{who}.safetensors"
                 tracks = {options.encoder: person.tracks[ENCODER]}
                 write_person(place, Person(tracks, person.speech, person.seconds), voice)
-                hashes[who] = file_sha256(place)
+                hashes[who], seconds[who] = file_sha256(place), person.seconds
             except DataError as error:
                 faults.append(str(error))
         for system in systems:
@@ -139,6 +195,8 @@ def adapt(root: Path, out: Path, options: CoefficientsOptions) -> Folder:
                 path = root / "systems" / system / f"{row['dyad_id']}.npz"
                 try:
                     track, names, _ = read_motion(path)
+                    if row["avatar"] in seconds:
+                        check_length(path, track, seconds[row["avatar"]])
                     if channels and names != next(iter(channels))[0]:
                         raise DataError(
                             f"{path} names other channels than {next(iter(channels.values()))}; use one encoder."
@@ -154,7 +212,7 @@ def adapt(root: Path, out: Path, options: CoefficientsOptions) -> Folder:
         for fault in faults:
             print(f"fault: {fault}", file=sys.stderr)
         if faults:
-            raise DataError(f"{faults[0]} ({len(faults)} faults, told above)")
+            raise DataError(f"{faults[0]} ({len(faults)} fault{'s' * (len(faults) > 1)}, told above)")
         names, groups, _ = next(iter(channels))
         encoder = Encoder(options.encoder, names, dict(groups))
         found = Folder(

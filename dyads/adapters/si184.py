@@ -16,8 +16,9 @@ from typing import Literal
 import numpy as np
 
 from dyads.coefficients import FPS, KIND, Folder, Person, Track
+from dyads.coefficients.controls import check_systems
 from dyads.coefficients.encoders import ENCODERS, READERS, SPLIT, SYSTEMS
-from dyads.coefficients.npz import load_npz, matrix, number
+from dyads.coefficients.npz import load_npz, matrix, narrowed, number
 from dyads.coefficients.options import parse_options
 from dyads.coefficients.store import new_folder, write_index, write_person, write_tracks
 from dyads.errors import ConfigError, DataError, run_cli
@@ -82,9 +83,14 @@ def read_person(root: Path, stem: str, layer: str) -> tuple[Person, np.ndarray]:
     place = root / "GT" / f"{SPLIT}_vad" / f"{stem}.npz"
     speech = load_npz(place, ("speech_starts", "speech_ends", "audio_seconds"))
     seconds = number(place, speech, "audio_seconds")
+    for key in ("speech_starts", "speech_ends"):
+        matrix(place, speech, key, 0)  # its shape and type
     starts, ends = (np.asarray(speech[key], np.float64) for key in ("speech_starts", "speech_ends"))
-    if starts.shape != ends.shape or starts.ndim != 1 or not (np.isfinite(starts).all() and (ends >= starts).all()):
-        raise DataError(f"{place}: speech_starts {starts.shape} and speech_ends {ends.shape} are no intervals.")
+    if starts.shape != ends.shape or not (np.isfinite(starts).all() and (ends >= starts).all()):
+        raise DataError(
+            f"{place}: {len(starts)} speech_starts and {len(ends)} speech_ends are no finite intervals in seconds; "
+            "detect the speech again."
+        )
     place = root / "GT" / f"{SPLIT}_hubert" / f"{stem}.npz"
     arrays = load_npz(place, (layer, "fps"))
     if abs(number(place, arrays, "fps") - VOICE_FPS) > 1e-6:
@@ -93,6 +99,7 @@ def read_person(root: Path, stem: str, layer: str) -> tuple[Person, np.ndarray]:
     voice = arrays[layer][::2]
     if not np.isfinite(voice).all():
         raise DataError(f"{place}: {layer} holds numbers that are not finite; extract it again.")
+    voice = narrowed(place, layer, voice, np.float16)
     tracks = {name: read(root / "GT" / f"{SPLIT}_{name}" / f"{stem}.npz") for name, read in READERS.items()}
     person = Person(tracks, np.stack([starts, ends], 1), seconds)
     if abs(len(voice) - person.frames) > 2:
@@ -126,6 +133,7 @@ def adapt(root: Path, out: Path, options: Si184Options) -> Folder:
     """Write the data folder; see the module."""
     pairs = read_pairs(root / "pairs184.txt")
     systems = options.systems or tuple(SYSTEMS)
+    check_systems(systems)
     for system in ("GT", *systems):
         for name in (*READERS, *(("hubert", "vad") if system == "GT" else ())):
             if not (root / system / f"{SPLIT}_{name}").is_dir():
@@ -203,7 +211,7 @@ def _decide(faults: list[tuple[str, str, str]], whole: list[str], options: Si184
         print(f"left out: {reason}" if options.faulty == "exclude" else f"fault: {reason}", file=sys.stderr)
     if faults and options.faulty == "refuse":
         raise DataError(
-            f"{faults[0][2]} ({len(faults)} faults, told above; --options "
+            f"{faults[0][2]} ({len(faults)} fault{'s' * (len(faults) > 1)}, told above; --options "
             """'{"faulty": "exclude"}' leaves their dialogues out for all systems)"""
         )
     if not whole:

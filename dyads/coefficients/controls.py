@@ -1,15 +1,28 @@
 """Listeners whose rank is known beforehand, made of true motion on the common clock: another's, shifted, still."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from dyads.coefficients import FPS, Dialogue
-from dyads.errors import DataError
+from dyads.errors import ConfigError, DataError
 from dyads.seeding import rng
 
 CONTROLS = ("other", "shifted", "still")
+TRUTH = "GT"
 SHORTEST_SHIFT = 10 * FPS  # frames; reactions are over by then
+
+
+def check_systems(names: Sequence[str]) -> None:
+    """ConfigError: a system twice, one called like a row of ours, or a name that is no folder's."""
+    ours = (TRUTH, *CONTROLS)
+    for place, name in enumerate(names):
+        if name in names[:place] or name in ours or name != Path(name).name:
+            raise ConfigError(
+                f"system {name!r} stands twice, is called like a row of ours ({', '.join(ours)}) or names no folder; "
+                "rename or remove it."
+            )
 
 
 def partners(dialogues: Sequence[Dialogue]) -> dict[str, str]:
@@ -44,9 +57,10 @@ def other(motion: np.ndarray, frames: int, dyad_id: str) -> np.ndarray:
 
 
 def shifted(motion: np.ndarray) -> np.ndarray:
-    """True motion (T, D) half its length late, in a circle; the seam is not seen. DataError below 20 s."""
+    """True motion (T, D) half its length late, in a circle; the seam is not seen. Below 20 s all is NaN: half of that
+    is no other time."""
     if len(motion) < 2 * SHORTEST_SHIFT:
-        raise DataError(f"{len(motion)} frames are too few to shift a dialogue in time; 20 s are needed.")
+        return np.full_like(motion, np.nan)
     made = np.roll(motion, len(motion) // 2, axis=0)
     made[len(motion) // 2] = np.nan
     return made

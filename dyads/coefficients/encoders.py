@@ -22,6 +22,7 @@ SYSTEMS = {
 # Key points whose motion SI-184 calls LivePortrait's expression: 39 of the 63 numbers.
 POINTS = (1, 2, 6, *range(11, 21))
 LIP_POINTS = (6, 12, 14, 17, 19, 20)  # those that LivePortrait itself moves to retarget lips
+NO_ROTATION = 0.05  # how far from orthonormal; half precision stays below 0.01
 
 EMOCA = Encoder(
     "emoca",
@@ -68,14 +69,22 @@ def read_liveportrait(path: Path) -> Track:
     scale = arrays["scale"]
     scale = matrix(path, {"scale": scale.reshape(-1, 1) if scale.ndim == 1 else scale}, "scale", frames, 1)
     vectors = np.zeros((frames, 3))
-    if np.isfinite(turn[valid]).all():
-        try:
-            vectors[valid] = Rotation.from_matrix(turn[valid].astype(np.float64)).as_rotvec()
-        except ValueError as error:
-            raise DataError(f"{path}: R is no rotation in a frame with a face ({error}); extract it again.") from error
-    else:
-        vectors[valid] = np.nan
+    vectors[valid] = _vectors(path, turn[valid].astype(np.float64))
     return _track(path, arrays, np.concatenate([vectors, rest[0].reshape(frames, 63), rest[1], scale], 1), valid)
+
+
+def _vectors(path: Path, turn: np.ndarray) -> np.ndarray:
+    """Rotation vectors (n, 3) of matrices (n, 3, 3), NaN where one is not finite. DataError: one is no rotation."""
+    finite = np.isfinite(turn).all((1, 2))
+    given = turn[finite]
+    off = np.abs(given @ given.transpose(0, 2, 1) - np.eye(3)).max((1, 2))
+    wrong = int(((off > NO_ROTATION) | (np.linalg.det(given) <= 0)).sum())
+    if wrong:
+        raise DataError(f"{path}: R is no rotation in {wrong} frames with a face; extract it again.")
+    made = np.full((len(turn), 3), np.nan)
+    if len(given):
+        made[finite] = Rotation.from_matrix(given).as_rotvec()
+    return made
 
 
 READERS = {"emoca": read_emoca, "liveportrait": read_liveportrait}
@@ -93,7 +102,9 @@ def _frames(path: Path, arrays: dict[str, np.ndarray]) -> tuple[int, np.ndarray]
 
 
 def _track(path: Path, arrays: dict[str, np.ndarray], values: np.ndarray, valid: np.ndarray) -> Track:
+    with np.errstate(over="ignore"):
+        values = values.astype(np.float32)
     if not np.isfinite(values[valid]).all():
         bad = int((~np.isfinite(values[valid])).any(1).sum())
         raise DataError(f"{path}: {bad} frames with a face hold numbers that are not finite; extract it again.")
-    return Track(values.astype(np.float32), valid, number(path, arrays, "fps"))
+    return Track(values, valid, number(path, arrays, "fps"))

@@ -1,6 +1,7 @@
 """Reading .npz files of others: plain arrays of the expected kind alone; a pickle inside is refused."""
 
 import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -8,14 +9,18 @@ import numpy as np
 
 from dyads.errors import DataError
 
+# of a damaged, cut, encrypted or unknown archive
+FAULTS = (OSError, EOFError, zipfile.BadZipFile, zlib.error, ValueError, RuntimeError, MemoryError)
+
 
 def load_npz(path: Path | str, needed: Iterable[str], optional: Iterable[str] = ()) -> dict[str, np.ndarray]:
     """The arrays `needed` and, where they are there, `optional`. DataError for anything else that is wrong."""
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise DataError(f"{path} is a single array, not an .npz of named ones; save it with numpy.savez.")
+        file = np.load(path, allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise DataError(f"{path} is a single array, not an .npz of named ones; save it with numpy.savez.")
+        with file:
             missing = [key for key in needed if key not in file.files]
             if missing:
                 raise DataError(
@@ -25,7 +30,7 @@ def load_npz(path: Path | str, needed: Iterable[str], optional: Iterable[str] = 
             return {key: _array(path, file, key) for key in (*needed, *optional) if key in file.files}
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing; restore it or leave its dialogue out.") from error
-    except (OSError, EOFError, zipfile.BadZipFile, ValueError) as error:
+    except FAULTS as error:
         if "pickle" in str(error):
             raise DataError(f"{path} is a pickle, which could run code and is not read; save plain arrays.") from error
         raise DataError(f"{path} cannot be read as .npz ({error}); restore the file.") from error
@@ -46,7 +51,7 @@ def number(path: Path, arrays: dict[str, np.ndarray], key: str) -> float:
     """A single finite number above 0. DataError otherwise."""
     array = np.asarray(arrays[key])
     if array.size != 1 or array.dtype.kind not in "iuf" or not np.isfinite(float(array.reshape(()))):
-        raise DataError(f"{path}: {key} is no single number (shape {array.shape}, {array.dtype}); write one.")
+        raise DataError(f"{path}: {key} is no single finite number (shape {array.shape}, {array.dtype}); write one.")
     value = float(array.reshape(()))
     if value <= 0:
         raise DataError(f"{path}: {key} is {value:g}, but must be above 0.")
@@ -59,7 +64,22 @@ def matrix(path: Path, arrays: dict[str, np.ndarray], key: str, frames: int, *sh
     fits = array.ndim == len(shape) + 1 and all(w in (-1, s) for w, s in zip(shape, array.shape[1:], strict=True))
     if not fits or array.dtype.kind not in "iufb":
         wanted = ("frames", *("any" if s == -1 else str(s) for s in shape))
-        raise DataError(f"{path}: {key} has shape {array.shape} ({array.dtype}), not ({', '.join(wanted)}) of numbers.")
+        raise DataError(
+            f"{path}: {key} has shape {array.shape} ({array.dtype}), not ({', '.join(wanted)}) of numbers; "
+            "save it in that shape."
+        )
     if len(array) < frames:
         raise DataError(f"{path}: {key} has {len(array)} frames where {frames} are promised; extract it again.")
     return array[:frames]
+
+
+def narrowed(path: Path, key: str, values: np.ndarray, kind: type) -> np.ndarray:
+    """`values` as floats of `kind`. DataError: a finite one is too large for it."""
+    with np.errstate(over="ignore"):
+        made = values.astype(kind)
+    lost = np.isinf(made) & np.isfinite(values)
+    if lost.any():
+        raise DataError(
+            f"{path}: {key} reaches {np.abs(values[lost]).max():.3g}, more than {np.dtype(kind)} holds; scale it down."
+        )
+    return made

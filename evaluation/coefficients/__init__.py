@@ -9,14 +9,13 @@ import numpy as np
 
 from dyads.coefficients import Dialogue, Encoder, Folder, Person, Track
 from dyads.coefficients.clock import dropped, on_clock, spoken
-from dyads.coefficients.controls import CONTROLS, other, partners, shifted, still
+from dyads.coefficients.controls import CONTROLS, SHORTEST_SHIFT, TRUTH, other, partners, shifted, still
 from dyads.coefficients.store import read_person, read_tracks
 from dyads.errors import ConfigError, DataError
 from evaluation.cards import OK
 from evaluation.clips import Clip
 from evaluation.granger import RdggOptions
 
-TRUTH = "GT"
 STILL = 1e-6  # given coefficients have no jitter of a reader's; LivePortrait's expression moves by 0.006
 
 
@@ -34,7 +33,8 @@ class Row:
 
 @dataclass(frozen=True)
 class CoefficientOptions:
-    """`encoder`: whose coefficients the metrics take (R-DGG takes all, side by side); `rdgg`: its options."""
+    """`encoder`: whose coefficients the metrics take, where the folder has several (R-DGG takes all, side by side);
+    `rdgg`: its options."""
 
     encoder: str = "emoca"
     rdgg: RdggOptions = field(default_factory=RdggOptions)
@@ -74,12 +74,19 @@ class Data:
             tracks = self.tracks(source, dialogue)
             return _beside([on_clock(tracks[name], frames) for name in encoders])
         if source == "other":
-            if not self.partner:
-                raise DataError("everyone in the data is the same person, so nobody can stand in another's place.")
+            if not self.partner:  # everyone who listens is the same person
+                return np.full((frames, sum(len(self.folder.encoders[name].names) for name in encoders)), np.nan)
             one = self.by_id[self.partner[dialogue.dyad_id]]
             return other(self.motion(TRUTH, one, encoders), frames, dialogue.dyad_id)
         true = self.motion(TRUTH, dialogue, encoders)
         return shifted(true) if source == "shifted" else still(true)
+
+    def there(self, source: str) -> bool:
+        """Whether a source has a frame in any dialogue: nobody stands in for one who alone listens, and little is late
+        in short dialogues."""
+        if source == "other":
+            return bool(self.partner)
+        return source != "shifted" or any(self.frames(each) >= 2 * SHORTEST_SHIFT for each in self.folder.dialogues)
 
     def user(self, dialogue: Dialogue, encoders: Sequence[str]) -> np.ndarray:
         tracks = read_tracks(dialogue.user, self.folder.encoders)

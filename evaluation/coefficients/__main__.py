@@ -10,7 +10,7 @@ import argparse
 import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import fields
+from dataclasses import fields, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from dyads.coefficients import Folder
 from dyads.coefficients.controls import CONTROLS
 from dyads.coefficients.store import read_folder
 from dyads.contract import file_sha256
-from dyads.errors import ConfigError, run_cli
+from dyads.errors import ConfigError, DataError, run_cli
 from dyads.files import write_text
 from evaluation.coefficients import TRUTH, CoefficientOptions, Row
 from evaluation.coefficients.work import begin, reaction_values, row_values
@@ -44,9 +44,14 @@ def main(arguments: list[str] | None = None) -> None:
     )
     args = parser.parse_args(arguments)
     started = time.monotonic()
-    options = from_dict(CoefficientOptions, parse_json(args.options, "--options"), "evaluation")
+    if args.threads < 1:
+        raise ConfigError(f"--threads is {args.threads}; give at least 1.")
+    given = parse_json(args.options, "--options")
+    options = from_dict(CoefficientOptions, given, "evaluation")
     folder = read_folder(args.data, args.split)
     rows = _rows(parse_json(args.rows, "--rows"), folder)
+    if "encoder" not in given and len(folder.encoders) == 1:
+        options = replace(options, encoder=next(iter(folder.encoders)))
     if options.encoder not in folder.encoders:
         raise ConfigError(f"evaluation.encoder is {options.encoder!r}; {args.data} has {', '.join(folder.encoders)}.")
     study = args.data, args.split, options, rows
@@ -70,7 +75,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _rows(given: Mapping, folder: Folder) -> dict[str, Row]:
-    """Rows asked for, or truth, every system and the controls. ConfigError: a source that is not there."""
+    """Rows asked for, or truth, every system and the controls. ConfigError: a source that is not there, DataError: a
+    system's file that is missing."""
     if not given:
         given = {name: {"source": name} for name in (TRUTH, *folder.systems, *CONTROLS)}
     rows = {name: from_dict(Row, entry, f"rows.{name}") for name, entry in given.items()}
@@ -78,6 +84,12 @@ def _rows(given: Mapping, folder: Folder) -> dict[str, Row]:
     for name, row in rows.items():
         if row.source not in known:
             raise ConfigError(f"rows.{name}.source is {row.source!r}; {folder.path} has {', '.join(known)}.")
+        if row.source in CONTROLS and row.protocol == "dropped":
+            raise ConfigError(f"rows.{name}: a control has no frames to drop; use protocol clock.")
+    for system in sorted({row.source for row in rows.values()} & set(folder.systems)):
+        for path in (folder.generated(system, dialogue) for dialogue in folder.dialogues):
+            if not path.is_file():
+                raise DataError(f"{path} is missing; make the data folder again, or leave {system} out of the rows.")
     return rows
 
 

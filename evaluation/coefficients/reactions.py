@@ -79,28 +79,37 @@ def reactions(data: Data, rows: Mapping[str, Row], options: RdggOptions) -> Reac
     promise = promised(modules()["rdgg"].CARDS)
     own = [pair for pair in promise if pair[1] not in map(truth_part, PARTS)]
     clocked = {name: row for name, row in rows.items() if row.protocol == "clock"}
-    found = {name: [undefined(*pair, "no_voice") for pair in promise] for name in rows}
+    found = {name: [undefined(*pair, "no_clock") for pair in promise] for name in rows}
     truth = [undefined("rdgg", truth_part(part), "not_run") for part in PARTS]
     still = [name for name, row in clocked.items() if row.source == "still"]
     shared = [name for name, row in clocked.items() if row.source not in CONTROLS]
-    moving = [name for name in clocked if name not in shared and name not in still]
+    moving = [name for name, row in clocked.items() if name not in shared + still and data.there(row.source)]
+    few = [undefined(*pair, "too_few_frames") for pair in own]
     found |= {name: [undefined(*pair, "constant_series") for pair in own] for name in still}
+    found |= {name: few for name, row in clocked.items() if not data.there(row.source)}
     table: list[dict] = []
     try:
         met = encounters(data, options)
         operator = fit_operator(met, options)
-        inside = _inside(data)
-        for group in filter(None, (shared, moving)):
-            energy = energies(met, _Motions(data, {n: clocked[n] for n in group}, inside), operator, options)
-            for name in group:
-                found[name] = [v for part in PARTS for v in gain_values(energy[name], part, part, options)]
-            true = next((energy[name] for name in group if clocked[name].source == TRUTH), None)
-            if true is not None:
-                truth = [v for part in PARTS for v in gain_values(true, part, truth_part(part), options)]
-            table += _lines(energy, options)
     except DataError as error:
         print(f"rdgg: {error}", flush=True)
         return Reactions({name: [undefined(*pair, "too_few_frames") for pair in promise] for name in rows}, [])
+    inside = _inside(data)
+    for group in filter(None, (shared, moving)):
+        try:
+            energy = energies(met, _Motions(data, {n: clocked[n] for n in group}, inside), operator, options)
+        except DataError as error:
+            print(f"rdgg of {', '.join(group)}: {error}", flush=True)
+            found |= dict.fromkeys(group, few)
+            if any(clocked[name].source == TRUTH for name in group):
+                truth = [undefined("rdgg", truth_part(part), "too_few_frames") for part in PARTS]
+            continue
+        for name in group:
+            found[name] = [v for part in PARTS for v in gain_values(energy[name], part, part, options)]
+        true = next((energy[name] for name in group if clocked[name].source == TRUTH), None)
+        if true is not None:
+            truth = [v for part in PARTS for v in gain_values(true, part, truth_part(part), options)]
+        table += _lines(energy, options)
     return Reactions({name: values + truth * (name in clocked) for name, values in found.items()}, table)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from dyads.coefficients.store import read_folder
+from dyads.errors import UserError
 from evaluation.cards import OK, Value, undefined
 from evaluation.clips import Clip
 from evaluation.coefficients import STILL, CoefficientOptions, Data, Row, clips
@@ -45,18 +46,26 @@ def begin(place: Path, split: str, options: CoefficientOptions, rows: dict[str, 
     import sklearn.cluster  # noqa: F401  its threads are limited only where it is loaded already
 
     threadpool_limits(1)
-    folder = read_folder(place, split)
-    named = {row.source for row in rows.values()} & set(folder.systems)
-    data = Data(folder, [name for name in folder.systems if name in named], folder.encoders[options.encoder])
+    try:
+        folder = read_folder(place, split)
+        named = {row.source for row in rows.values()} & set(folder.systems)
+        data = Data(folder, [name for name in folder.systems if name in named], folder.encoders[options.encoder])
+    except UserError as error:  # a pool says of a worker that does not begin only that it is broken
+        _study.update(fault=error)
+        return
     _study.update(data=data, rows=rows, options=options, split=split)
 
 
 def reaction_values() -> Reactions:
+    if "fault" in _study:
+        raise _study["fault"]
     return reactions(_study["data"], _study["rows"], _study["options"].rdgg)
 
 
 def row_values(name: str, path: Path) -> tuple[list[tuple[str, Value]], dict]:
     """A row's values and what its provenance says; its readings are written."""
+    if "fault" in _study:
+        raise _study["fault"]
     data, row = _study["data"], _study["rows"][name]
     found, kept = measured(data, row)
     header = {

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,7 @@ from evaluation.registry import cards
 from reporting.page.plain_tables import fill_costs, fill_plain, plain, plain_head
 from reporting.page.sheet_cells import Cell, Head, Line, Sheet
 from reporting.page.study_files import Study, reason
-from reporting.table_cells import decimals, ranks, truth_value
+from reporting.table_cells import decimals, interval_text, ranks, truth_value
 from reporting.tables import unmeasured
 
 FIRST = (
@@ -108,7 +109,10 @@ def _fill_measured(sheet: Sheet, table: pd.DataFrame, measured: list[str], summa
         cells += [_seeds(line) for _ in before]
         for name, (card, part) in shown.items():
             sign = signs.get((method, card.name, part), "") if card else ""
-            cells.append(_measured(line, name, digits[name], ranked[name].get(index), method, sign))
+            cell = _measured(line, name, digits[name], ranked[name].get(index), method, sign)
+            if card and card.interval:
+                cell = replace(cell, text=cell.text + interval_text(method, card, part, summary, digits[name]))
+            cells.append(cell)
         cells += [plain(line[name], (method,)) for name in after]
         if failed:
             state = "" if line["status"] == OK else str(line["status"])

@@ -136,5 +136,8 @@ def reaction_leads(study: Study, part: str = PART) -> Figure:
     axes.set_yticks(np.arange(len(names)), labels)
     axes.set_xlim(-0.5, len(names) - 0.5)
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_title("lead of the row over the column (10⁻⁴ nat); bold: interval without zero", fontsize=8)
+    axes.set_title(
+        "lead of the row over the column (10⁻⁴ nat); blank: not on the same frames\n"
+        "bold: interval without zero, not corrected for the number of pairs", fontsize=8,
+    )  # fmt: skip
     return figure

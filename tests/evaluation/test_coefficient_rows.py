@@ -68,6 +68,28 @@ def change(path: Path, **arrays) -> None:
     np.savez(path, **{key: value for key, value in kept.items() if value is not None})
 
 
+def again(path: Path) -> None:
+    path.write_text(path.read_text() * 2)
+
+
+def single(path: Path) -> None:
+    with open(path, "wb") as file:
+        np.save(file, np.zeros(3))
+
+
+def torn_inside(path: Path) -> None:
+    """A compressed archive whose table of contents is whole."""
+    with np.load(path) as file:
+        np.savez_compressed(path, **{key: file[key] for key in file.files})
+    torn = bytearray(path.read_bytes())
+    torn[3000:3100] = bytes(100)
+    path.write_bytes(torn)
+
+
+def mirrors(frames: int) -> np.ndarray:
+    return np.broadcast_to(np.diag([1.0, 1.0, -1.0]), (frames, 3, 3))
+
+
 # The clock
 
 
@@ -239,6 +261,33 @@ def adapt(corpus: Path, out: Path, **options):
             "of which GT holds no file",
         ),
         (lambda root, stem: (root / "pairs184.txt").write_text("listener speaker\n"), "line 1"),
+        (lambda root, stem: (root / "pairs184.txt").write_text(f"{stem}.wav {stem}.wav\n"), "not two people"),
+        (lambda root, stem: (root / "pairs184.txt").write_text(""), "names no pairs"),
+        (lambda root, stem: again(root / "pairs184.txt"), "listens twice"),
+        (lambda root, stem: change(root / "GT" / f"{SPLIT}_emoca" / f"{stem}.npz", fps=0.0), "must be above 0"),
+        (lambda root, stem: change(root / "AVTR-1" / f"{SPLIT}_emoca" / f"{stem}.npz", fps=-25), "must be above 0"),
+        (lambda root, stem: change(root / "GT" / f"{SPLIT}_emoca" / f"{stem}.npz", fps=np.nan), "single finite number"),
+        (lambda root, stem: change(root / "GT" / f"{SPLIT}_emoca" / f"{stem}.npz", n_frames=10**6), "are promised"),
+        (lambda root, stem: single(root / "GT" / f"{SPLIT}_emoca" / f"{stem}.npz"), "is a single array"),
+        (lambda root, stem: torn_inside(root / "GT" / f"{SPLIT}_emoca" / f"{stem}.npz"), "cannot be read"),
+        (
+            lambda root, stem: change(
+                root / "GT" / f"{SPLIT}_vad" / f"{stem}.npz", speech_starts=np.array(["a"]), speech_ends=np.array(["b"])
+            ),
+            "speech_starts has shape",
+        ),
+        (
+            lambda root, stem: change(root / "GT" / f"{SPLIT}_hubert" / f"{stem}.npz", feat_l09=np.full((480, 6), 1e5)),
+            "more than float16 holds",
+        ),
+        (
+            lambda root, stem: change(root / "GT" / f"{SPLIT}_liveportrait" / f"{stem}.npz", R=np.zeros((900, 3, 3))),
+            "R is no rotation in",
+        ),
+        (
+            lambda root, stem: change(root / "GT" / f"{SPLIT}_liveportrait" / f"{stem}.npz", R=mirrors(900)),
+            "R is no rotation in",
+        ),
         (lambda root, stem: (root / "pairs184.txt").unlink(), "cannot be read"),
     ],
 )
@@ -259,6 +308,9 @@ def test_a_pickle_stops_everything_even_where_faults_are_left_out(broken, tmp_pa
 def test_commands_answer_in_a_sentence(corpus, tmp_path):
     with pytest.raises(ConfigError, match="unknown key 'colour'"):
         si184.main(["--root", str(corpus), "--out", str(tmp_path / "o"), "--options", '{"colour": 1}'])
+    for systems in (["GT"], ["AVTR-1", "AVTR-1"], ["../GT"]):
+        with pytest.raises(ConfigError, match="is called like a row of ours"):
+            si184.adapt(corpus, tmp_path / "o", si184.Si184Options(systems=tuple(systems)))
     with pytest.raises(ConfigError, match="no folder"):
         si184.main(["--root", str(tmp_path / "none"), "--out", str(tmp_path / "o")])
     (tmp_path / "mine").mkdir()
@@ -294,6 +346,18 @@ def write_own(root: Path, **person) -> None:
     (root / "pairs.csv").write_text("\n".join(lines) + "\n")
 
 
+def test_half_precision_is_read(broken, tmp_path):
+    kinds = [("emoca", ("posecode", "expcode")), ("liveportrait", ("R", "exp", "t", "scale"))]
+    for kind, keys in kinds:
+        path = broken / "AVTR-1" / f"{SPLIT}_{kind}" / f"{stems(broken)[0]}.npz"
+        with np.load(path) as file:
+            half = {key: file[key].astype(np.float16) for key in keys}
+        whole = si184.READERS[kind](path).values
+        change(path, **half)
+        np.testing.assert_allclose(si184.READERS[kind](path).values, whole, rtol=2e-3, atol=2e-3)
+    adapt(broken, tmp_path / "out")
+
+
 def test_own_coefficients_are_measured_too(tmp_path):
     write_own(tmp_path / "root")
     own.main(["--root", str(tmp_path / "root"), "--out", str(tmp_path / "out")])
@@ -316,6 +380,15 @@ def test_own_coefficients_are_measured_too(tmp_path):
         ({"seconds": -1.0}, "above 0"),
         ({"voice": np.zeros((20, 4))}, "does not cover"),
         ({"voice": np.array([{}], dtype=object)}, "could run code"),
+        ({"valid": np.ones(400)}, "valid has 400 frames, motion 300"),
+        ({"motion": np.ones((20, 3))}, "20 frames at 30 Hz are 0.667 s, the recording is 10"),
+        ({"motion": np.zeros((300, 0)), "names": np.array([], str)}, "0 different names do not fit"),
+        ({"fps": 0.0}, "above 0"),
+        ({"speech": np.array([["a", "b"]])}, "speech has shape"),
+        ({"speech": np.array([[5.0, 2.0]])}, "speech does not lie within"),
+        ({"speech": np.array([[500.0, 600.0]])}, "speech does not lie within"),
+        ({"voice": np.float64(1)}, "voice has shape"),
+        ({"voice": np.full((500, 4), 1e6)}, "more than float16 holds"),
     ],
 )
 def test_bad_coefficients_of_ones_own_are_one_sentence(tmp_path, person, message):
@@ -325,12 +398,72 @@ def test_bad_coefficients_of_ones_own_are_one_sentence(tmp_path, person, message
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    "lines, message",
+    [
+        ("", "names no dialogue"),
+        ("d0,test,s,x,y,px,py\n" * 2, "stands twice"),
+        ("d0,test,s,x,x,px,px\n", "avatar and user are the same"),
+        ("d0,test,s,x,y,px,px\n", "avatar and user are the same"),
+        ("d0,test,s,x,y,px,py\nd1,test,s,x,y,pz,py\n", "names another person's too"),
+        ("d0,test,s,../people/x,y,px,py\n", "cannot name px's file"),
+        ("d0,test,s,q,r,pq,pr\n", "q.npz is missing"),
+    ],
+)
+def test_pairs_of_ones_own_that_cannot_be_are_one_sentence(tmp_path, lines, message):
+    write_own(tmp_path / "root")
+    (tmp_path / "root/pairs.csv").write_text("dyad_id,split,session,avatar,user,avatar_id,user_id\n" + lines)
+    with pytest.raises(DataError, match=message) as error:
+        own.adapt(tmp_path / "root", tmp_path / "out", own.CoefficientsOptions())
+    assert "\n" not in str(error.value) and not (tmp_path / "out").exists()
+
+
+def test_systems_of_ones_own_have_names_that_are_free(tmp_path):
+    write_own(tmp_path / "root")
+    with pytest.raises(DataError, match="nobody/d0.npz is missing"):
+        own.adapt(tmp_path / "root", tmp_path / "out", own.CoefficientsOptions(systems=("nobody",)))
+    with pytest.raises(ConfigError, match="cannot name its arrays"):
+        own.adapt(tmp_path / "root", tmp_path / "out", own.CoefficientsOptions(encoder="voice"))
+    (tmp_path / "root/systems/mine").rename(tmp_path / "root/systems/other")
+    with pytest.raises(ConfigError, match="called like a row of ours"):
+        own.adapt(tmp_path / "root", tmp_path / "out", own.CoefficientsOptions())
+    shutil.rmtree(tmp_path / "root/systems")
+    with pytest.raises(DataError, match="holds no folder"):
+        own.adapt(tmp_path / "root", tmp_path / "out", own.CoefficientsOptions())
+
+
+def test_without_options_all_there_is_is_measured(tmp_path):
+    """One's own encoder, and dialogues too short to be shifted."""
+    write_own(tmp_path / "root")
+    own.adapt(tmp_path / "root", tmp_path / "data", own.CoefficientsOptions())
+    main(["--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")])
+    statuses = {}
+    for row in ("GT", "mine", "other", "shifted", "still"):
+        told = pd.read_csv(tmp_path / "out" / row / "seed0.csv").set_index(["metric", "part", "clip"])["status"]
+        statuses[row] = told["var", "pose", "d0"], told["rdgg", "audio_given_motion", "*"]
+    assert statuses.pop("shifted") == ("too_few_frames", "too_few_frames")
+    assert {own_status for own_status, _ in statuses.values()} == {"ok"}
+    with pytest.raises(ConfigError, match="--threads is 0"):
+        main(["--data", str(tmp_path / "data"), "--out", str(tmp_path / "none"), "--threads", "0"])
+    generated = tmp_path / "data/systems/mine/d0.safetensors"
+    generated.write_bytes(b"torn")
+    with pytest.raises(DataError, match="d0.safetensors cannot be read"):
+        main(["--data", str(tmp_path / "data"), "--out", str(tmp_path / "none")])
+    generated.unlink()
+    with pytest.raises(DataError, match="d0.safetensors is missing"):
+        main(["--data", str(tmp_path / "data"), "--out", str(tmp_path / "none")])
+    assert not (tmp_path / "none").exists()
+
+
 def test_rows_are_written_with_reactions_and_leads(data, tmp_path):
     """From the command line, by one worker process."""
     rows = {name: {"source": name} for name in ("GT", "AVTR-1", "other")}
+    dropped = {"GT, dropped": {"source": "GT", "protocol": "dropped"}}
     rdgg = {"lags": [1, 2, 4], "stretch": 30, "skip": 2, "audio": 3, "motion": 3, "nulls": 3, "draws": 50}
     options = json.dumps({"rdgg": rdgg})
-    main(["--data", str(data), "--rows", json.dumps(rows), "--options", options, "--out", str(tmp_path)])
+    main(["--data", str(data), "--rows", json.dumps(rows | dropped), "--options", options, "--out", str(tmp_path)])
+    closed = pd.read_csv(tmp_path / "GT, dropped/seed0.csv").query("metric == 'rdgg'")
+    assert set(closed["status"]) == {"no_clock"}
     for name in rows:
         told = pd.read_csv(tmp_path / name / "seed0.csv")
         assert told.groupby(["clip", "metric", "part"]).size().max() == 1

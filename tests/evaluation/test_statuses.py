@@ -298,8 +298,8 @@ SITUATIONS = {  # of every status, clips that come to it
     "no_regions": lambda: [changed(features={f"vertices_{s}": np.zeros((T, 9, 3)) for s in ("generated", "true")})],
 }
 # see test_tables.py, test_missing_rows_and_seeds_stay_in_sight; test_rdgg.py; test_coefficients.py;
-# test_score_folders.py
-OF_TABLES = {"not_run", "too_few_people", "no_pictures", "no_user"}
+# test_coefficient_rows.py; test_score_folders.py
+OF_TABLES = {"not_run", "too_few_people", "no_pictures", "no_user", "no_clock"}
 
 
 def changed(**parts) -> Clip:

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from dyads.errors import DataError
+from reporting.page.study_tables import read_sheet
 from reporting.plots import published_beside, reaction_gains, reaction_leads
 from reporting.plots.study_files import Study
 
@@ -64,3 +65,17 @@ def test_nothing_measured_is_one_sentence(study):
     (study.results / "metrics/reactions.csv").unlink()
     with pytest.raises(DataError, match="measure first"):
         reaction_gains(corpus(study, "made up"))
+
+
+def test_the_page_tells_a_gain_with_its_interval(study):
+    name = f"rdgg/{PART}"
+    table = pd.DataFrame([{"method": "AVTR-1", "group": "main", "label": "AVTR-1", "status": "ok", "seeds": 1}])
+    for what, value in (("mean", 6e-5), ("sd", None), ("undefined", 0), ("total", 1), ("status", "ok")):
+        table[f"{name}_{what}"] = value
+    table.to_csv(study.results / "tables/main_table.csv", index=False)
+    parts = {PART: 6e-5, f"{PART}_low": 4e-5, f"{PART}_high": 8e-5, f"{PART}_p": 0.01}
+    lines = [("AVTR-1", "rdgg", part, value) for part, value in parts.items()]
+    summary = pd.DataFrame(lines, columns=["method", "metric", "part", "mean"]).set_index(["method", "metric", "part"])
+    sheet = read_sheet(study.results / "tables/main_table.csv", study, summary, {})
+    (cell,) = [cell for cell in sheet.lines[0].cells if cell.key == name]
+    assert cell.text == "0.000060 [0.000040, 0.000080], p 0.010" and cell.sort == 6e-5

@@ -175,6 +175,7 @@ def test_the_full_table_has_every_metric_once(tmp_path):
     assert full.loc[("psnr", "frame"), "vae"] == "– (not_run)"
     assert full.loc[("sts", "pose"), "truth"] == "0.500 [1/3 undefined]"
     assert full.loc[("sid", "pose"), "aim"] == "→ 0.500"
+    assert full.loc[("rdgg", "audio_given_motion"), "truth"] == "0.500 [0.500, 0.500], p 0.500"
     page = texts["full_table.md"]
     assert "Not measured, no weights file was given for this network: lpips." in page and "vae (not_run)" in page
 
