@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--rows", default="{}", help="JSON or @file: row -> {source, protocol}; default: all there is")
     parser.add_argument("--options", default="{}", help="JSON object or @file; see CoefficientOptions")
     parser.add_argument("--split", default="test")
-    parser.add_argument("--threads", type=int, default=1, help="worker processes, of one thread each")
+    parser.add_argument("--threads", type=int, default=1, help="worker processes of one thread; R-DGG takes them all")
     parser.add_argument(
         "--out", required=True, type=Path, help="folder that gets <row>/seed0.csv and what belongs to it"
     )
@@ -55,16 +55,10 @@ def main(arguments: list[str] | None = None) -> None:
     if options.encoder not in folder.encoders:
         raise ConfigError(f"evaluation.encoder is {options.encoder!r}; {args.data} has {', '.join(folder.encoders)}.")
     study = args.data, args.split, options, rows
-    # One worker begins with R-DGG, which takes all rows at once; the others take the metrics row by row.
-    with ProcessPoolExecutor(args.threads, get_context("spawn"), begin, study) as pool:
-        asked = pool.submit(reaction_values)
-        waiting = {name: pool.submit(row_values, name, args.out / name / "seed0.csv") for name in rows}
-        try:
-            counted = {name: each.result() for name, each in waiting.items()}
-            told = asked.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    # Metrics row by row, side by side; then R-DGG, which takes all rows at once and more memory than they, by itself.
+    jobs = {name: (row_values, name, args.out / name / "seed0.csv") for name in rows}
+    counted = _by_workers(jobs, args.threads, (*study, 1))
+    told = _by_workers({"rdgg": (reaction_values,)}, 1, (*study, args.threads))["rdgg"]
     for name, row in rows.items():
         values, facts = counted[name]
         values += [(WHOLE_SET, value) for value in told.values[name]]
@@ -72,6 +66,17 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"{name}: {facts['clips']} dialogues -> {args.out / name}", flush=True)
     table = pd.DataFrame(told.table, columns=["row", "against", "part", *(f.name for f in fields(Gain))])
     write_text(args.out / "reactions.csv", table.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
+
+
+def _by_workers(jobs: Mapping[str, tuple], workers: int, study: tuple) -> dict:
+    """Name -> result of (function, *arguments), in processes of their own that know the `study`."""
+    with ProcessPoolExecutor(workers, get_context("spawn"), begin, study) as pool:
+        waiting = {name: pool.submit(*job) for name, job in jobs.items()}
+        try:
+            return {name: each.result() for name, each in waiting.items()}
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def _rows(given: Mapping, folder: Folder) -> dict[str, Row]:

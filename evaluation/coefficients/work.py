@@ -41,11 +41,11 @@ def measured(data: Data, row: Row) -> tuple[list[tuple[str, Value]], list[Clip]]
 _study: dict = {}  # of a worker process: data, rows, options
 
 
-def begin(place: Path, split: str, options: CoefficientOptions, rows: dict[str, Row]) -> None:
-    """What a worker process knows; each has one thread."""
+def begin(place: Path, split: str, options: CoefficientOptions, rows: dict[str, Row], threads: int) -> None:
+    """What a worker process knows, and its threads."""
     import sklearn.cluster  # noqa: F401  its threads are limited only where it is loaded already
 
-    threadpool_limits(1)
+    threadpool_limits(threads)
     try:
         folder = read_folder(place, split)
         named = {row.source for row in rows.values()} & set(folder.systems)
