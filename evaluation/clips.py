@@ -98,7 +98,7 @@ class Clip:
     def part(self, motion: np.ndarray, part: str) -> np.ndarray | None:
         """The columns of `motion` that belong to a part; None where the probe's dimensions have no names."""
         if self.groups is not None:
-            return motion[:, list(self.groups[part])] if part in self.groups else None
+            return motion[:, neighbours(self.groups[part])] if part in self.groups else None
         if part == "all":
             return motion
         if not self.names:
@@ -134,6 +134,13 @@ class Channels(tuple):
         if self.groups is not None:
             return list(self.groups[part])
         return slice(None) if part == "all" else columns(self, GROUPS[part])
+
+
+def neighbours(places: Sequence[int]) -> slice | list[int]:
+    """Columns as a slice where they lie side by side, which copies nothing."""
+    places = list(places)
+    side_by_side = bool(places) and places == list(range(places[0], places[0] + len(places)))
+    return slice(places[0], places[0] + len(places)) if side_by_side else places
 
 
 def columns(names: tuple[str, ...], wanted: tuple[str, ...]) -> list[int]:
