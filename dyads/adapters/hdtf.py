@@ -81,13 +81,25 @@ def read_videos(folder: Path) -> dict[str, Video]:
                 video.spans.append((first, last))
         for name, *numbers in _lines(folder / f"{part}_crop_wh.txt"):
             stem, _, index = Path(name).stem.rpartition("_")
-            if stem in found and len(numbers) == 4:
-                left, width, top, height = map(float, numbers)  # min_w w min_h h
-                found[stem].crops[int(index)] = (left, top, width, height)
-        for name, lines in ((line[0], line[-1]) for line in _lines(folder / f"{part}_resolution.txt")):
+            if stem in found:
+                path = folder / f"{part}_crop_wh.txt"
+                values = [_number(text, path) for text in (index, *numbers)]
+                if len(values) != 5 or min(values[2], values[4]) <= 0:
+                    raise DataError(f"{path}: {name} has no crop min_w w min_h h; fetch it again.")
+                left, width, top, height = values[1:]
+                found[stem].crops[int(values[0])] = (left, top, width, height)
+        path = folder / f"{part}_resolution.txt"
+        for name, *lines in _lines(path):
             if Path(name).stem in found:
-                found[Path(name).stem].resolution = int(lines)
+                found[Path(name).stem].resolution = int(_number(lines[-1] if lines else "", path))
     return found
+
+
+def _number(text: str, path: Path) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise DataError(f"{path}: {text!r} is no number; fetch it again.") from error
 
 
 def _seconds(hours: str | None, minutes: str, seconds: str) -> float:
@@ -105,6 +117,14 @@ def _files(root: Path) -> dict[str, Path]:
     return found
 
 
+def _height(path: Path, video: Video) -> int:
+    """Lines of a video; of one that cannot be read those of its annotation, for it is told where it is adapted."""
+    try:
+        return probe(path).height
+    except DataError:
+        return video.resolution
+
+
 def _clips(video: Video, files: dict[str, Path]) -> list[tuple[int, Source, float, float | None]]:
     """(clip, side, start, end) of what there is of a video."""
     found = []
@@ -115,7 +135,7 @@ def _clips(video: Video, files: dict[str, Path]) -> list[tuple[int, Source, floa
         elif video.name in files and video.spans:
             path, box = files[video.name], video.crops.get(index)
             if box is not None and video.resolution:
-                scale = probe(path).height / video.resolution  # the file may have been fetched at another size
+                scale = _height(path, video) / video.resolution  # the file may have been fetched at another size
                 box = tuple(value * scale for value in box)
             found.append((index, Source(video.person, path, path, box=box), start, end))
     return found

@@ -91,7 +91,12 @@ def _row(row: dict[str, str], number: int, root: Path) -> Pair:
         raise ValueError(f"start {row['start']!r} and end {row['end']!r} are no span; give 0 <= start < end.") from None
     sides = []
     for side, person in zip(SIDES, people, strict=True):
-        box = parse_box(row.get(f"{side}_box", ""))
+        text = row.get(f"{side}_box", "")
+        try:
+            box = parse_box(text)
+        except ValueError:
+            words = "is no box; write x,y,w,h in pixels with positive w and h"
+            raise ValueError(f"{side}_box {text!r} {words}.") from None
         sides.append(Source(person, video, video, box=box, which="" if box else side))
     shot = row.get("shot") or f"{number - 1:04d}"
     names = [f"{video.stem}_{shot}_{one}_{other}" for one, other in (people, people[::-1])]

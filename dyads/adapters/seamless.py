@@ -7,6 +7,8 @@ over the recording by their count, because some features run at another rate tha
 """
 
 import json
+import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,13 +18,11 @@ import numpy as np
 
 from dyads.adapters.engine.options import AdaptOptions
 from dyads.adapters.pairs import Known, Member, Pair, Skipped, Source, without_test_people
-from dyads.adapters.seamless_files import Recording, read_tree
+from dyads.adapters.seamless_files import BOX_FLAGS, FEATURES, FLAGS, TEXTS, Recording, read_tree
 from dyads.errors import ConfigError, DataError
 from dyads.records import ROLES, Turn
 
 LICENCE = "CC BY-NC 4.0"
-FLAGS = "movement:is_valid"  # of the face's features; boxes have their own
-BOX_FLAGS = "boxes_and_keypoints:is_valid_box"
 UNUSUAL = 0.25  # how far a feature's rate may lie from the documented one without a remark, as a share of it
 RATE = 30.0
 USES = ("leave", "train", "test")
@@ -62,26 +62,26 @@ OPTIONS = SeamlessOptions
 
 @dataclass(frozen=True)
 class SeamlessNotes:
-    """JSON and features of both sides of an interaction; `None` where a side has no such file."""
+    """Files of text and of features of both sides of an interaction; none where a side has no such file."""
 
     interaction: str
-    texts: tuple[Path | None, Path | None]
-    features: tuple[Path | None, Path | None]
+    texts: tuple[tuple[Path, ...], tuple[Path, ...]]
+    features: tuple[tuple[Path, ...], tuple[Path, ...]]
 
     @property
     def files(self) -> tuple[Path, ...]:
-        return tuple(path for path in (*self.texts, *self.features) if path is not None)
+        return tuple(path for side in (*self.texts, *self.features) for path in side)
 
     def read(self, place: Callable[[Path], Path], seconds: float) -> Known:
         """Turns and validity of both sides; `Skipped` where neither side has any voice activity or words."""
         turns, valid, remarks = [], {}, []
-        for role, text, features in zip(ROLES, self.texts, self.features, strict=True):
-            if text is not None:
-                own, said = side_turns(place(text), role, seconds)
+        for role, texts, features in zip(ROLES, self.texts, self.features, strict=True):
+            if texts:
+                own, said = side_turns(tuple(map(place, texts)), role, seconds)
                 turns += own
                 remarks += said
-            if features is not None:
-                flags, said = validity(place(features), seconds)
+            if features:
+                flags, said = validity(tuple(map(place, features)), seconds)
                 remarks += [f"{role}: {words}" for words in said]
                 if flags is not None:
                     valid[role] = flags
@@ -108,17 +108,29 @@ def _spans(items: object, path: Path, what: str) -> list[tuple[float, float, dic
     return sorted(found, key=lambda span: span[:2])
 
 
-def side_turns(path: Path, role: str, seconds: float) -> tuple[list[Turn], list[str]]:
-    """One side's turns and remarks: its voice activity with the words that fall into each interval.
-
-    Without voice activity the transcript's segments are the turns. Times beyond the recording are cut off.
-    """
+def _content(path: Path) -> dict:
+    """What a side's .json says, or of a file of the bucket, a line an interval, as the .json would have it."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".jsonl":
+            return {f"metadata:{path.parent.name}": [json.loads(line) for line in text.splitlines() if line.strip()]}
+        content = json.loads(text)
     except (ValueError, OSError) as error:
         raise DataError(f"{path}: cannot be read as JSON ({error}); fetch it again.") from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: holds no JSON object; fetch it again.")
+    return content
+
+
+def side_turns(paths: tuple[Path, ...], role: str, seconds: float) -> tuple[list[Turn], list[str]]:
+    """One side's turns and remarks: its voice activity with the words that fall into each interval.
+
+    Without voice activity the transcript's segments are the turns. Times beyond the recording are cut off.
+    """
+    path = paths[0]
+    content: dict = {}
+    for part in reversed(paths):
+        content |= _content(part)
     segments = _spans(content.get("metadata:transcript") or [], path, "metadata:transcript")
     voice = _spans(content.get("metadata:vad") or [], path, "metadata:vad")
     remarks = []
@@ -158,16 +170,26 @@ def _words_in(voice: list[tuple[float, float, dict]], words: list[tuple[float, s
     return [" ".join(" ".join(own).split()) for own in texts]
 
 
-def validity(path: Path, seconds: float) -> tuple[np.ndarray | None, list[str]]:
-    """bool (N,) for N equal parts of the recording, and remarks; None where the file has no flags.
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """The flags of a .npz, or of a file of the bucket."""
+    try:
+        if path.suffix == ".npy":
+            key = f"{path.parent.parent.name}:{path.parent.name}"
+            return {key: np.asarray(np.load(path, allow_pickle=False))}
+        with np.load(path, allow_pickle=False) as arrays:
+            return {key: np.asarray(arrays[key]) for key in (FLAGS, BOX_FLAGS) if key in arrays.files}
+    except (ValueError, OSError, EOFError, AttributeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read as numbers ({error}); fetch it again.") from error
+
+
+def validity(paths: tuple[Path, ...], seconds: float) -> tuple[np.ndarray | None, list[str]]:
+    """bool (N,) for N equal parts of the recording, and remarks; None where the files have no flags.
 
     A flag is one number or several for a moment; all must hold. Two kinds of flags are asked, each on its clock.
     """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            found = {key: np.asarray(arrays[key]) for key in (FLAGS, BOX_FLAGS) if key in arrays.files}
-    except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read as numbers ({error}); fetch it again.") from error
+    found: dict[str, np.ndarray] = {}
+    for path in reversed(paths):
+        found |= _arrays(path)
     remarks, flags = [], []
     for key, values in found.items():
         if not values.size:
@@ -196,8 +218,10 @@ def _pair(sides: list[Recording], split: str, options: SeamlessOptions) -> Pair:
     sources = [Source(side.person, side.files["mp4"], side.files["wav"]) for side in sides]
     notes = SeamlessNotes(
         user.interaction,
-        tuple(side.files.get("json") for side in sides),
-        tuple(side.files.get("npz") for side in sides),
+        *(
+            tuple(tuple(s.files[kind] for kind in kinds if kind in s.files) for s in sides)
+            for kinds in (TEXTS, FEATURES)
+        ),
     )
     members: list[Member] = [member for side in sides for member in side.members.values()]
     return Pair(
@@ -251,4 +275,5 @@ def pairs(root: Path, options: SeamlessOptions) -> tuple[list[Pair], dict[str, s
             if counts[pair.split] <= options.limit:
                 kept.append(pair)
         chosen = kept
-    return chosen, skipped, tree.remarks
+    lacking = [] if any(pair.split == "test" for pair in chosen) else [f"{root}: no interaction is in split test."]
+    return chosen, skipped, tree.remarks + lacking

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from dyads.errors import ConfigError, run_cli
+from dyads.files import write_text
 from dyads.layouts.recordings import write_recording, write_sound
 from dyads.records import ROLES
 from dyads.synthetic.world import Dialogue, generate_dialogue
@@ -175,6 +176,30 @@ def write_seamless(root: Path, interactions: list[Interaction], height: int = 14
     """A whole tree."""
     for spec in interactions:
         write_interaction(root, spec, height)
+
+
+def as_bucket(root: Path) -> None:
+    """Lay a tree of unpacked files out as the bucket holds it: a folder for each kind of file and each feature."""
+    for path in [path for path in root.rglob("V*") if path.is_file()]:
+        base, lines = path.parents[2], {}
+        if path.suffix == ".json":
+            content = json.loads(path.read_text(encoding="utf-8"))
+            lines = {f"metadata/{kind}": content[f"metadata:{kind}"] for kind in ("vad", "transcript")}
+            write_text(base / "annotations" / "1P-IS" / path.name, "[]")
+        for folder, items in lines.items():
+            write_text(base / folder / f"{path.stem}.jsonl", "".join(json.dumps(item) + "\n" for item in items))
+        if path.suffix == ".npz":
+            with np.load(path) as arrays:
+                for key in arrays.files:
+                    target = base.joinpath(*key.split(":"), f"{path.stem}.npy")
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    np.save(target, arrays[key])
+        if path.suffix in (".mp4", ".wav"):
+            target = base / {".mp4": "video", ".wav": "audio"}[path.suffix] / path.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(target)
+        else:
+            path.unlink()
 
 
 def main() -> None:

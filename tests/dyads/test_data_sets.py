@@ -1,6 +1,7 @@
 """ViCo, HDTF and RealTalk as they lie on disk: each becomes a sound data folder; what is odd is told."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from dyads.adapters import hdtf, realtalk, vico
 from dyads.adapters.__main__ import main
+from dyads.adapters.engine.adapt import REPORT, describe
 from dyads.check import check
 from dyads.contract import load_arrays, read_manifest
 from dyads.errors import DataError
@@ -83,7 +85,20 @@ def test_vico_challenge_layout(tmp_path: Path):
     write_vico_challenge(tmp_path / "vico")
     found, skipped, _ = vico.pairs(tmp_path / "vico", vico.VicoOptions())
     assert [pair.split for pair in found] == ["train", "test"] and not skipped
-    assert found[0].user.subject_id == "speaker_7" and found[0].avatar.audio is None
+    assert found[0].user.subject_id == "person_7" and found[0].avatar.audio is None
+
+
+def test_vico_people_who_both_speak_and_listen_are_one(trees: dict[str, Path], tmp_path: Path):
+    """67 speakers and 76 listeners are 92 people: who listens in the test side may not speak in training."""
+    for name in ("videos", "audios"):
+        (tmp_path / name).symlink_to(trees["vico"] / name)
+    rows = [line.split(",") for line in (trees["vico"] / "RLD_data.csv").read_text().splitlines()]
+    for row, (listener, speaker) in zip(rows[1:], ((1, 2), (3, 4), (5, 6), (2, 7)), strict=True):
+        row[4:6] = str(listener), str(speaker)
+    (tmp_path / "RLD_data.csv").write_text("".join(",".join(row) + "\n" for row in rows))
+    found, skipped, _ = vico.pairs(tmp_path, vico.VicoOptions())
+    assert [pair.dyad_id for pair in found] == ["01_listener", "03_listener"]
+    assert list(skipped) == ["00_listener"] and "person_2 is also in the test split" in skipped["00_listener"]
 
 
 def test_hdtf_clips_and_raw_videos_with_spans(trees: dict[str, Path], tmp_path: Path):
@@ -124,6 +139,29 @@ def test_hdtf_damaged_lists(trees: dict[str, Path], tmp_path: Path):
     (tmp_path / "RD_annotion_time.txt").write_text("Radio1.mp4 soon\n")
     with pytest.raises(DataError, match="'soon' is no span"):
         hdtf.pairs(tmp_path, hdtf.HdtfOptions())
+    (tmp_path / "RD_annotion_time.txt").write_text("Radio1.mp4 00:00-00:04\n")
+    for name, line, words in (
+        ("RD_crop_wh.txt", "Radio1_x.mp4 1 2 3 4", "'x' is no number; fetch"),
+        ("RD_crop_wh.txt", "Radio1_0.mp4 1 2 3", r"Radio1_0\.mp4 has no crop min_w w min_h h; fetch"),
+        ("RD_crop_wh.txt", "Radio1_0.mp4 1 0 3 4", r"Radio1_0\.mp4 has no crop"),
+        ("RD_resolution.txt", "Radio1.mp4 720p", "'720p' is no number; fetch"),
+        ("RD_resolution.txt", "Radio1.mp4", "'' is no number; fetch"),
+    ):
+        (tmp_path / name).write_text(line + "\n")
+        with pytest.raises(DataError, match=f"{name}: {words}"):
+            hdtf.pairs(tmp_path, hdtf.HdtfOptions())
+        (tmp_path / name).unlink()
+
+
+def test_hdtf_a_raw_video_that_cannot_be_read_does_not_stop_the_list(trees: dict[str, Path], tmp_path: Path):
+    shutil.copytree(trees["hdtf"], tmp_path / "hdtf")
+    (tmp_path / "hdtf" / "Radio2.mp4").write_bytes(b"cut off")
+    found, _, _ = hdtf.pairs(tmp_path / "hdtf", hdtf.HdtfOptions(test_videos=1))
+    whole, _, _ = hdtf.pairs(trees["hdtf"], hdtf.HdtfOptions(test_videos=1))
+    assert [pair.dyad_id for pair in found] == [pair.dyad_id for pair in whole]
+    assert describe({**dict.fromkeys(REPORT, 0), "dyad_id": "a", "role": "user", "source": "", "inside": ""}) == (
+        "a user: 0 grey frames, nobody was filmed"
+    )
 
 
 def test_realtalk_two_faces_one_track(trees: dict[str, Path], tmp_path: Path):
@@ -150,6 +188,7 @@ REALTALK_FAULTS = {
     "no video": ({"video": "x.mp4"}, r"x\.mp4 does not exist; correct"),
     "no span": ({"start": "9", "end": "1"}, "are no span; give"),
     "no split": ({"split": "dev"}, "unknown split 'dev'; use"),
+    "no box": ({"left_box": "1,2"}, "left_box '1,2' is no box; write x,y,w,h"),
     "no turns": ({"turns": "x.jsonl"}, r"x\.jsonl does not exist; correct"),
 }
 

@@ -14,6 +14,7 @@ from clip_factory import REAL_CLIPS, lag, needs_real_clips, noise, numbered, num
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dyads.adapters.engine import adapt as engine
 from dyads.adapters.engine.adapt import BROKEN, adapt, finish
 from dyads.adapters.engine.convert import at_frames, cut_turns
 from dyads.adapters.engine.options import AdaptOptions, parse_options
@@ -209,6 +210,20 @@ def test_what_was_made_before_stays_when_its_recording_breaks(tmp_path: Path, cl
     run(tmp_path, tmp_path / "clips", ANN_BOB, CAT_CAT, options=AdaptOptions(size=32, crop="centre", broken_share=0.5))
     (out / "test" / "cat" / "user.mp4").write_bytes(b"other")  # what is no longer as listed is not kept
     run(tmp_path, tmp_path / "clips", ANN_BOB, CAT_CAT, code=BROKEN)
+    assert [dyad.dyad_id for dyad in read_manifest(out)] == ["ann_bob"]
+
+
+def test_an_error_that_nobody_foresaw_leaves_the_others(tmp_path: Path, clips: Path, monkeypatch, capsys):
+    real = engine.convert
+
+    def convert(pair, out, options):
+        if pair.dyad_id == "cat":
+            raise KeyError("a field that is not there")
+        return real(pair, out, options)
+
+    monkeypatch.setattr(engine, "convert", convert)
+    out = run(tmp_path, clips, CAT_CAT, ANN_BOB, code=BROKEN)
+    assert "KeyError" in state(out)["cat"] and "Traceback" in capsys.readouterr().err
     assert [dyad.dyad_id for dyad in read_manifest(out)] == ["ann_bob"]
 
 

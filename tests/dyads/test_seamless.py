@@ -16,7 +16,7 @@ from dyads.check import check
 from dyads.check import main as check_command
 from dyads.contract import load_arrays, read_manifest
 from dyads.errors import ConfigError, DataError
-from dyads.layouts.seamless import plain, traps, write_seamless
+from dyads.layouts.seamless import as_bucket, plain, traps, write_seamless
 
 SECONDS = 4.0
 OPTIONS = '{"size": 32, "segment_seconds": 2.0, "minimum_seconds": 1.0, "crop": "centre"}'
@@ -106,7 +106,7 @@ def test_what_cannot_be_used_is_listed_with_its_reason(adapted: Path):
 def test_flags_count_by_their_number_not_by_a_rate(tree: Path):
     for session, person, count in (("S1002", "P2001", 960), ("S1003", "P2003", 765)):
         path = next(tree.rglob(f"*{session}*{person}.npz"))
-        flags, remarks = validity(path, SECONDS)
+        flags, remarks = validity((path,), SECONDS)
         assert len(flags) == count and flags.all() and "a second, not 30" in remarks[0]
 
 
@@ -139,12 +139,12 @@ def test_words_fall_into_the_voice_that_speaks_them(tmp_path: Path):
     }
     path = tmp_path / "side.json"
     path.write_text(json.dumps(content))
-    turns, remarks = side_turns(path, "user", 4.0)
+    turns, remarks = side_turns((path,), "user", 4.0)
     assert [(turn.start, turn.end, turn.text) for turn in turns] == [(0.0, 0.5, "yes but"), (2.0, 4.0, "no")]
     assert remarks == ["user: 1 intervals lie beyond the recording's 4.0 s"]
     content["metadata:vad"] = []
     path.write_text(json.dumps(content))
-    turns, remarks = side_turns(path, "user", 4.0)
+    turns, remarks = side_turns((path,), "user", 4.0)
     assert [turn.text for turn in turns] == ["yes but no"] and "no voice activity" in remarks[0]
 
 
@@ -156,15 +156,56 @@ def test_words_fall_into_the_voice_that_speaks_them(tmp_path: Path):
 def test_damaged_annotations_are_named(tmp_path: Path, content: str, words: str):
     (tmp_path / "side.json").write_text(content)
     with pytest.raises(DataError, match=f"side.json.*{words}"):
-        side_turns(tmp_path / "side.json", "user", 4.0)
+        side_turns((tmp_path / "side.json",), "user", 4.0)
 
 
 def test_a_pickle_or_no_flags_in_features(tmp_path: Path):
     np.savez(tmp_path / "none.npz", other=np.zeros(3))
-    assert validity(tmp_path / "none.npz", 1.0) == (None, [])
+    assert validity((tmp_path / "none.npz",), 1.0) == (None, [])
     np.savez(tmp_path / "pickle.npz", **{"movement:is_valid": np.array([object()])})
     with pytest.raises(DataError, match=r"pickle\.npz: cannot be read"):
-        validity(tmp_path / "pickle.npz", 1.0)
+        validity((tmp_path / "pickle.npz",), 1.0)
+
+
+def test_features_of_a_download_that_did_not_end_are_named(tmp_path: Path):
+    """Wherever it was cut: in the zip's directory, in an array, or before the first byte."""
+    np.savez(tmp_path / "whole.npz", **{"movement:is_valid": np.ones(4000), "boxes_and_keypoints:is_valid_box": [1]})
+    whole = (tmp_path / "whole.npz").read_bytes()
+    for length in (0, 1, 300, len(whole) // 2, len(whole) - 1):
+        (tmp_path / "cut.npz").write_bytes(whole[:length])
+        with pytest.raises(DataError, match=r"cut\.npz: cannot be read.*fetch it again"):
+            validity((tmp_path / "cut.npz",), 1.0)
+    spoilt = bytearray(whole)
+    spoilt[400:420] = bytes(20)
+    (tmp_path / "cut.npz").write_bytes(spoilt)
+    with pytest.raises(DataError, match=r"cut\.npz: cannot be read"):
+        validity((tmp_path / "cut.npz",), 1.0)
+
+
+def test_a_copy_of_the_bucket_says_the_same_as_the_tree(tmp_path: Path):
+    """One folder for each kind of file; annotations are called as a recording's own .json there."""
+    write_seamless(tmp_path / "tree", plain(1, 0, SECONDS), height=48)
+    shutil.copytree(tmp_path / "tree", tmp_path / "bucket")
+    as_bucket(tmp_path / "bucket")
+    assert len(list((tmp_path / "bucket").rglob("annotations/*/*.json"))) == 2
+    known = []
+    for root in (tmp_path / "tree", tmp_path / "bucket"):
+        (pair,), skipped, remarks = pairs(root, SeamlessOptions())
+        assert skipped == {} and [line.rpartition(": ")[2] for line in remarks] == ["no interaction is in split test."]
+        found = pair.notes.read(lambda path: path, SECONDS)
+        known.append((found.turns, found.remarks, {role: flags.tolist() for role, flags in found.valid.items()}))
+    assert known[0] == known[1] and known[0][0] and set(known[0][2]) == {"user", "avatar"}
+
+
+def test_files_that_are_there_twice_are_told(tmp_path: Path, tree: Path):
+    folder = tmp_path / "improvised" / "train" / "0000"
+    for archive in ("0000", "0001"):
+        (folder / archive).mkdir(parents=True)
+        for path in tree.rglob("V00_S0000*"):
+            shutil.copy(path, folder / archive)
+    _, _, remarks = pairs(tmp_path, SeamlessOptions())
+    twice = [line for line in remarks if "is there twice" in line]
+    assert len(twice) == 2 and all("0001" in line.partition(": ")[0] and "the first counts" in line for line in twice)
 
 
 def test_wrong_trees_get_one_sentence(tmp_path: Path, tree: Path):

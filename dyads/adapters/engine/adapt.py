@@ -11,6 +11,7 @@ import json
 import math
 import multiprocessing
 import sys
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -54,7 +55,8 @@ class Outcome:
 
 def describe(line: dict) -> str:
     """One report line in words."""
-    text = "{dyad_id} {role}: {frames} frames of {source} ({source_fps:g} fps), crop {crop}".format(**line)
+    form = "{dyad_id} {role}: {frames} frames of {source} ({source_fps:g} fps), crop {crop}"
+    text = (form if line["source"] else "{dyad_id} {role}: {frames} grey frames, nobody was filmed").format(**line)
     if line["inside"] != "":
         text += f", whole face inside in {line['inside']:.1%}"
     for key, words in (
@@ -110,6 +112,10 @@ def make(pair: Pair, out: Path, options: AdaptOptions) -> tuple[str, dict]:
         return "skipped", {"why": str(reason)}
     except (DataError, OSError) as error:
         return "broken", {"why": str(error)}
+    except Exception as error:  # one odd recording must not end the others
+        traceback.print_exc()
+        why = f"{pair.dyad_id}: {type(error).__name__}: {error}; see the error above, and check its files."
+        return "broken", {"why": " ".join(why.split())}
     return "made", value
 
 
