@@ -31,8 +31,11 @@ def feature_frechet(metric: str, part: str, reader: str, clips: Collection[Clip]
 
 
 def cosines(features: np.ndarray, others: np.ndarray) -> float:
-    """Mean cosine of features (N, D) with others (N, D) or (D,). Undefined: no sample, or one of length zero."""
+    """Mean cosine of features (N, D) with others (N, D) or (D,). Undefined: no sample, one of length zero, or other
+    samples than there are features."""
     features, others = np.asarray(features, np.float64), np.asarray(others, np.float64)
+    if others.ndim == 2 and len(others) != len(features):
+        raise Undefined("length_mismatch")
     require_frames(len(features), 1)
     lengths = np.linalg.norm(features, axis=-1) * np.linalg.norm(others, axis=-1)
     if not (np.isfinite(lengths).all() and lengths.all()):

@@ -69,6 +69,11 @@ class ArcFace(nn.Module):
         faces = F.interpolate(pictures, (SIZE, SIZE), mode="bilinear", align_corners=False)
         return self((faces - 0.5) / 0.5)
 
+    @staticmethod
+    def rows_of(frames: int) -> int:
+        """How many rows `features_of` gives for so many frames: the first rows are those of the first frames."""
+        return -(-frames // STRIDE)
+
     @torch.inference_mode()
     def features_of(self, frames: np.ndarray) -> np.ndarray:
         """Features, float32 (⌈T / STRIDE⌉, 512), of uint8 (T, H, W, 3) frames."""

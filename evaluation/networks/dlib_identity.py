@@ -14,6 +14,11 @@ class DlibIdentity:
 
     with_reference = True
 
+    @staticmethod
+    def rows_of(frames: int) -> int:
+        """How many rows `features_of` gives for so many frames: the first rows are those of the first frames."""
+        return -(-frames // STRIDE)
+
     def features_of(self, frames: np.ndarray) -> np.ndarray:
         """Features, float32, of every 25th of uint8 (T, H, W, 3) frames, from the first one on."""
         chosen = frames[::STRIDE]

@@ -110,6 +110,11 @@ class I3D(nn.Module):
         x = F.avg_pool3d(x, (2, 7, 7), stride=1)
         return self.logits["conv3d"](x).mean((2, 3, 4))
 
+    @staticmethod
+    def rows_of(frames: int) -> int:
+        """How many rows `features_of` gives for so many frames: the first rows are those of the first frames."""
+        return len(windows(frames, WINDOW, STRIDE))
+
     @torch.inference_mode()
     def features_of(self, frames: np.ndarray) -> np.ndarray:
         """Logits, float32 (N, 400), of the N windows of uint8 (T, H, W, 3) frames; frames after the last are unused."""

@@ -49,6 +49,11 @@ class Inception(nn.Module):
             x = getattr(self.network, name)(x)
         return x.flatten(1)
 
+    @staticmethod
+    def rows_of(frames: int) -> int:
+        """How many rows `features_of` gives for so many frames: the first rows are those of the first frames."""
+        return -(-frames // STRIDE)
+
     @torch.inference_mode()
     def features_of(self, frames: np.ndarray) -> np.ndarray:
         """Features, float32 (⌈T / STRIDE⌉, 2048), of uint8 (T, H, W, 3) frames."""

@@ -1,6 +1,7 @@
 """A pair of videos as the metrics see it: a `Clip` whose motion is the mesh reader's, read against the true face."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from evaluation.networks.syncnet import SyncNet
 from evaluation.probes.mesh import MeshProbe
 from faces.voice import speech
 from reporting.score.frames import first
-from reporting.score.given import features_of
+from reporting.score.given import blank, features_of
 from reporting.score.items import Item
 from reporting.score.videos import Reader, Video, track_of
 
@@ -38,25 +39,18 @@ class Pair:
     answers: bool = False
 
 
-def cut(video: Video, frames: int) -> Video:
-    """The first frames of a video, with their readings of single frames."""
+def cut(video: Video, frames: int, readers: dict[str, Any]) -> Video:
+    """The first frames of a video, with what was read of them; the lips' distances from the voice stay whole."""
     if frames == len(video):
         return video
-    readings = {key: value[: rows_of(len(value), len(video), frames)] for key, value in video.readings.items()}
+    rows = {name: reader.rows_of(frames) for name, reader in readers.items()}
+    readings = {
+        key: value[: rows.get(key, frames if len(value) == len(video) else len(value))]
+        for key, value in video.readings.items()
+    }
     sound = None if video.sound is None else video.sound[: frames * SAMPLES_PER_FRAME]
     given = replace(video.given, arrays={name: array[:frames] for name, array in video.given.arrays.items()})
     return replace(video, frames=first(video.frames, frames), sound=sound, readings=readings, given=given)
-
-
-def rows_of(rows: int, frames: int, kept: int) -> int:
-    """How many of a reading's rows, of a video of so many frames, belong to the frames that are kept.
-
-    A row is a frame, every so-manieth one from the first on, or a whole window of so many.
-    """
-    step = max(1, round(frames / max(1, rows)))
-    if -(-frames // step) == rows:
-        return -(-kept // step)
-    return kept // step if frames // step == rows else rows
 
 
 def failed(item: Item, system: str, status: str, note: str, alone: bool, frames: int = 0, wanted: int = 0) -> Pair:
@@ -102,10 +96,11 @@ def make_pair(
     if true is not None and generated.source_size != true.source_size:
         sizes = ["{1}x{0}".format(*video.source_size) for video in (generated, true)]
         notes.append(f"{generated.path.name}: {sizes[0]}, rescaled to the truth's {sizes[1]}")
-    videos = {"generated": cut(generated, count)}
-    videos["true"] = videos["generated"] if alone else cut(true, count)
+    readers = reader.tools.readers
+    videos = {"generated": cut(generated, count, readers)}
+    videos["true"] = videos["generated"] if alone else cut(true, count, readers)
     if user is not None:
-        videos["user"] = cut(user, count)
+        videos["user"] = cut(user, count, readers)
     clip, said = _clip(item, videos, reader, count)
     return Pair(item, system, clip, alone, notes + said, len(generated), count, user is not None)
 
@@ -119,6 +114,7 @@ def _clip(item: Item, videos: dict[str, Video], reader: Reader, count: int) -> t
         features |= features_of({side: videos[side].given for side in ("generated", "true")}, reader.regions)
     except DataError as error:
         notes.append(f"given numbers are left out: {error}")
+        features |= blank({name for side in ("generated", "true") for name in videos[side].given.arrays}, count)
     clip = Clip(
         dyad_id=item.name,
         frames=count,

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from dyads.media.containers import probe
 from dyads.media.video import read_audio, read_video, write_video
 from evaluation.metrics.pictures.perceptual import lpips_distance, shared_lpips
+from evaluation.networks import arcface, dlib_identity, i3d, inception
 from reporting.page.media import place_video
 from reporting.score import frames as score_frames
 from reporting.score.__main__ import main
-from reporting.score.clips import rows_of
+from reporting.score.clips import cut
 from reporting.score.frames import Frames, first, read_frames
+from reporting.score.videos import Video
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +60,25 @@ def test_a_long_video_has_the_values_of_a_held_one(clip: Path, tmp_path: Path, m
     pd.testing.assert_frame_equal(*found)
 
 
-@given(st.integers(1, 400), st.integers(1, 400), st.integers(2, 30))
-def test_readings_are_cut_with_their_frames(frames: int, kept: int, step: int):
+MODULES = {"inception": inception, "arcface": arcface, "i3d": i3d, "dlib": dlib_identity}
+READERS = {
+    "inception": inception.Inception, "arcface": arcface.ArcFace, "i3d": i3d.I3D, "dlib": dlib_identity.DlibIdentity,
+}  # fmt: skip
+
+
+@given(st.integers(1, 400), st.integers(1, 400))
+def test_readings_are_cut_with_their_frames(frames: int, kept: int):
+    """A frame's row where every frame has one, a row every so-manieth frame, and one a whole window."""
     kept = min(kept, frames)
-    assert rows_of(frames, frames, kept) == kept
-    strided = -(-frames // step)
-    if round(frames / strided) == step:
-        assert rows_of(strided, frames, kept) == -(-kept // step)
+    read = {name: np.arange(0, frames, network.STRIDE) for name, network in MODULES.items()}
+    read["i3d"] = np.arange(0, frames - i3d.WINDOW + 1, i3d.STRIDE)
+    pictures = np.zeros((frames, 2, 2, 3), np.uint8)
+    video = Video(Path("a.mp4"), "", 25, (2, 2), pictures, None, read | {"points": np.arange(frames)})
+    found = cut(video, kept, READERS).readings
+    assert len(found["points"]) == kept
+    for name in ("inception", "arcface", "dlib"):
+        np.testing.assert_array_equal(found[name], read[name][read[name] < kept])
+    np.testing.assert_array_equal(found["i3d"], read["i3d"][read["i3d"] + i3d.WINDOW <= kept])
 
 
 def test_lpips_of_several_systems_sees_the_truth_once():

@@ -86,6 +86,8 @@ CARDS = (
 
 def _seen(generated: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows in which a reader that looks for faces found one on both sides. Undefined `no_face`: fewer than half."""
+    if other.ndim == 2 and len(other) != len(generated):
+        raise Undefined("length_mismatch")
     seen = np.isfinite(generated).all(-1) & np.isfinite(other).all(-1)
     if seen.mean() < LEAST_SEEN:
         raise Undefined("no_face")
