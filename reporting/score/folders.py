@@ -20,7 +20,7 @@ from evaluation.rows import COLUMNS, WHOLE_SET
 from evaluation.run import collect
 from faces.finding.models import check_installed
 from reporting.score.clips import Pair
-from reporting.score.given import read_regions
+from reporting.score.given import read_regions, refuse_some
 from reporting.score.items import by_name, listed, systems_of
 from reporting.score.table import compared, headline, markdown, summary
 from reporting.score.videos import IDENTITY, hashes
@@ -99,6 +99,7 @@ def score_folders(given: Namespace) -> int:
     cache = given.cache or given.out / "cache"
     regions = read_regions(given.regions)
     task = Task(found.systems, metrics, weights, cache, given.size, given.common, regions)
+    refuse_some(found.items)
     if task.faces or task.identity:
         check_installed()  # now, not after the first video
     for line in found.unused:

@@ -8,6 +8,7 @@ numbers) and `openings` (pairs of an upper and a lower inner lip's).
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import numpy as np
 from dyads.errors import ConfigError, DataError
 from evaluation.metrics.coefficients.vico import PARTS
 from faces.given import KINDS, read_given, read_held
+from reporting.score.items import Item
 
 SHAPES = {"landmarks": (68, 2), "vertices": (None, 3), "openface": (128,), "angle": (3,), "translation": (3,)}
 NAMES = {"angle": "given_angle", "translation": "given_translation"}  # in a clip's features; others as they are
@@ -32,9 +34,38 @@ class Given:
     fault: str = ""
 
 
+def file_of(video: Path) -> Path | None:
+    """Where numbers lie that were found in a video; None if nobody gave any."""
+    return next((video.with_suffix(kind) for kind in KINDS if video.with_suffix(kind).is_file()), None)
+
+
+def refuse_some(items: Iterable[Item]) -> None:
+    """`DataError` where some videos have such a file and others none: their means would mix two extractors."""
+    pairs = [(path, item.true or path) for item in items for path in item.generated.values()]
+    has = [[path for path in pair if file_of(path)] for pair in pairs]
+    complete = [pair for pair, own in zip(pairs, has, strict=True) if len(own) == len(pair)]
+    if complete and len(complete) < len(pairs):
+        lacking = next(path for pair in pairs for path in pair if not file_of(path))
+        raise DataError(
+            f"{lacking} has no numbers of an extractor beside it, {complete[0][0]} has: means over both would mix two "
+            f"readers; write {lacking.stem}{KINDS[0]} there, rows of NaN where it found no face, or take all away."
+        )
+
+
+def blank(kinds: set[str], frames: int) -> dict[str, np.ndarray]:
+    """In place of numbers that cannot be used: no face in any frame, so that nothing else is read in their place."""
+    widths = {"given": (1,), "given_angle": (3,), "given_translation": (3,), "landmarks": (68, 2), "vertices": (468, 3)}
+    shapes = {name: (frames, *width) for name, width in widths.items()}  # what else is given has no other reader
+    return {
+        f"{name}_{side}": np.full(shapes[name], np.nan)
+        for name in kinds & set(shapes)
+        for side in ("generated", "true")
+    }
+
+
 def beside(video: Path, frames: int, shown: float) -> Given:
     """What lies beside a video of so many frames, which are shown `shown` times as large as they are."""
-    path = next((video.with_suffix(kind) for kind in KINDS if video.with_suffix(kind).is_file()), None)
+    path = file_of(video)
     if path is None:
         return Given()
     try:

@@ -1,8 +1,10 @@
 """The page of a scoring: videos of all systems side by side in sync, each metric's course under them, and the table."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 import numpy as np
@@ -28,16 +30,18 @@ def _placed(path: Path | None, target: Path) -> str:
         place_video(path, target, own_sound=True)
     except DataError:
         return ""
-    return f"{target.parent.name}/{target.name}"
+    return quote(f"{target.parent.name}/{target.name}")
 
 
-def _videos(item: Item, systems: tuple[str, ...], folder: Path) -> list[dict[str, str]]:
-    """The players of one name, user and truth first."""
+def _videos(item: Item, index: int, systems: tuple[str, ...], folder: Path) -> list[dict[str, str]]:
+    """The players of one name, user and truth first; a listed name may hold slashes, its file may not."""
+    stem = re.sub(r"[/\\]", "_", item.name)
+    stem = stem if stem == item.name else f"{index}-{stem}"
     named = [("user", item.user), ("truth", item.true)]
     named += [(system, item.generated.get(system)) for system in systems]
     found = []
     for number, (label, path) in enumerate(named):
-        source = _placed(path, folder / f"v{number}" / f"{item.name}.mp4")
+        source = _placed(path, folder / f"v{number}" / f"{stem}.mp4")
         if path is not None:
             found.append({"label": label, "src": source})
     return found
@@ -110,12 +114,12 @@ def write_page(
     items = [
         {
             "name": item.name,
-            "videos": _videos(item, found.systems, folder / "videos"),
+            "videos": _videos(item, index, found.systems, folder / "videos"),
             "curves": curves.get(item.name, {}),
             "values": _values(rows, item.name, found.systems),
             "notes": notes.get(item.name, []),
         }
-        for item in found.items
+        for index, item in enumerate(found.items)
     ]
     for entry in items:
         for video in entry["videos"]:
@@ -124,7 +128,7 @@ def write_page(
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     data = json.dumps({"fps": FPS, "items": items, "systems": found.systems}, ensure_ascii=False, allow_nan=False)
     text = template.render(
-        data=data.replace("</", "<\\/"), table=_table(lines, tests, found.systems), systems=found.systems
+        data=data.replace("<", "\\u003c"), table=_table(lines, tests, found.systems), systems=found.systems
     )
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "index.html"

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evaluation.metrics._features import cosines
 from evaluation.metrics._points import both, interocular
 from evaluation.metrics._series import Undefined
 from evaluation.metrics.coefficients.aed import aed
@@ -18,6 +19,7 @@ from evaluation.metrics.landmarks.blinks import blinks, closures, eye_aspect_rat
 from evaluation.metrics.landmarks.displacements import akd, lip_lmd
 from evaluation.metrics.landmarks.lmd import f_lmd, f_lmd_unaligned, lmd_sum, m_lmd, m_lmd_unaligned, normalised
 from evaluation.metrics.landmarks.lvd import lvd
+from evaluation.metrics.lips.lip_stability import lip_stability
 from evaluation.metrics.meshes.fdd import fdd, fdd_absolute, fdd_sum
 from evaluation.metrics.meshes.lve import lve, lve_centred, lve_controls, lve_distance, lve_root
 from evaluation.metrics.meshes.mod import mod, mod_absolute, mod_landmarks, mod_vertices, opening
@@ -187,6 +189,15 @@ def test_missing_faces_and_unequal_lengths_have_a_status():
     seen = face()
     seen[0] = np.nan
     assert len(both(seen, face())[0]) == 29
+    numbers = np.random.default_rng(0).normal(size=(40, 3))
+    for function in (aed, mean_absolute, e_fid):
+        assert status(function, numbers[:-1], numbers) == "length_mismatch"
+    assert status(e_fid, np.where(numbers > 2, np.inf, numbers), numbers) == "not_finite"
+    assert status(cosines, numbers[:-1], numbers) == "length_mismatch"
+    assert status(motion_beats, np.full((60, 12, 2), np.nan)) == "no_face"
+    assert status(motion_beats, np.zeros((20, 12, 2))) == "too_few_frames"
+    assert status(onsets, np.full(16_000 * 2, np.nan)) == "not_finite"
+    assert status(akd, face(), face(points=67)) == status(lve, face(dimensions=3), face()) == "length_mismatch"
 
 
 def test_eye_aspect_ratio_of_a_drawn_eye():
@@ -195,6 +206,51 @@ def test_eye_aspect_ratio_of_a_drawn_eye():
     turned = eye @ np.array([[0.6, 0.8], [-0.8, 0.6]]) * 7 + 5
     assert eye_aspect_ratio(turned[None]) == pytest.approx([0.25], **CLOSE)
     assert np.isnan(eye_aspect_ratio(0 * eye[None])).all()
+
+
+@given(seeds, st.floats(0.1, 100), st.floats(-3, 3), st.floats(-500, 500))
+def test_eye_aspect_ratio_knows_neither_size_nor_place_nor_turn(seed: int, scale: float, angle: float, shift: float):
+    eyes = np.random.default_rng(seed).normal(size=(5, 6, 2))
+    turn = scale * np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    wanted = eye_aspect_ratio(eyes)
+    assert eye_aspect_ratio(eyes @ turn + shift) == pytest.approx(wanted, rel=1e-6)
+    assert eye_aspect_ratio(eyes * (-1, 1)) == pytest.approx(wanted, rel=1e-6)
+
+
+@given(seeds, st.floats(0.1, 10), st.floats(-100, 100))
+def test_coefficient_distances_scale_and_shift(seed: int, scale: float, shift: float):
+    true, other = np.random.default_rng(seed).normal(size=(2, 40, 3))
+    turn = np.linalg.qr(np.random.default_rng(seed + 1).normal(size=(3, 3)))[0]
+    for function, power in ((mean_absolute, 1), (aed, 2), (e_fid, 2)):
+        value = function(other, true)
+        assert function(true, true) == pytest.approx(0, abs=1e-9)
+        assert function(true, other) == pytest.approx(value, rel=1e-6)
+        assert function(other + shift, true + shift) == pytest.approx(value, rel=1e-6, abs=1e-9)
+        assert function(scale * other, scale * true) == pytest.approx(scale**power * value, rel=1e-6, abs=1e-9)
+    for function in (aed, e_fid):  # no axis is another than the others
+        assert function(other @ turn, true @ turn) == pytest.approx(function(other, true), rel=1e-6)
+    order = np.random.default_rng(seed).permutation(40)
+    assert e_fid(other[order], true) == pytest.approx(e_fid(other, true), rel=1e-6)  # of frames, not of their order
+
+
+@given(seeds, st.floats(0.1, 10), st.floats(-1000, 1000))
+def test_mouths_and_beats_know_neither_place_nor_time(seed: int, scale: float, shift: float):
+    generator = np.random.default_rng(seed)
+    series = generator.normal(size=(40, 2))
+    assert lip_stability(scale * series + shift) == pytest.approx(scale * lip_stability(series), rel=1e-6)
+    assert lip_stability(series[::-1]) == pytest.approx(lip_stability(series), rel=1e-9)
+    audio, motion = generator.uniform(0, 200, (2, 7))
+    value = beat_alignment(audio, motion)
+    assert beat_alignment(audio + shift, motion + shift) == pytest.approx(value, rel=1e-6)
+    assert beat_alignment(-audio, -motion) == pytest.approx(value, rel=1e-6) and 0 <= value <= 1
+    assert beat_alignment(audio, np.concatenate([motion, audio])) == pytest.approx(1)
+
+
+def test_lips_in_silence():
+    opening = np.repeat([0.0, 1.0], [60, 40])[:, None]  # the mean is 0.4: 60 frames lie 0.4 from it, 40 lie 0.6
+    assert lip_stability(opening) == pytest.approx(0.4, **CLOSE)
+    assert status(lip_stability, np.full((30, 1), np.nan)) == "not_finite"
+    assert status(lip_stability, opening[:24]) == "too_few_frames"
 
 
 def blinking(frames: int, closed: list[slice]) -> np.ndarray:

@@ -5,6 +5,7 @@ import json
 import math
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,8 @@ from evaluation.readings.clip import Tools
 from reporting.score import videos as score_videos
 from reporting.score.__main__ import main
 from reporting.score.folders import NOTHING, PARTLY
+from reporting.score.given import refuse_some
+from reporting.score.items import by_name
 from reporting.score.videos import Reader
 
 FRAMES, SIDE = 60, 128
@@ -221,6 +224,38 @@ def test_pairs_by_a_list(folders: Path, tmp_path: Path):
     table.write_text("name,generated,true\nfirst,x.mp4,two.mp4\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"line 2: .*x\.mp4 does not exist; correct"):
         run(tmp_path, *given)
+
+
+def test_any_name_plays_on_the_page(folders: Path, tmp_path: Path):
+    """A name of a list may hold slashes, and what means something in an address or in a page."""
+    names = ("set/one #1?", "../50% <!--<script>")
+    table = tmp_path / "pairs.csv"
+    rows = "".join(f"{name},{stem}.mp4,{stem}.mp4\n" for name, stem in zip(names, ("one", "two"), strict=True))
+    table.write_text(f"name,generated,true\n{rows}", encoding="utf-8")
+    given = ("--generated", folders / "same", "--true", folders / "true", "--pairs", table)
+    assert run(tmp_path / "out", *given, metrics=("psnr",), page=True) == 0
+    text = (tmp_path / "out" / "page" / "index.html").read_text(encoding="utf-8")
+    assert "<!--" not in text
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
+    assert [item["name"] for item in data["items"]] == list(names)
+    for video in (video for item in data["items"] for video in item["videos"]):
+        assert not set(video["src"]) & set("#? <") and "/.." not in video["src"]
+        assert (tmp_path / "out" / "page" / unquote(video["src"])).is_file()
+
+
+def test_numbers_of_an_extractor_beside_some_videos_alone_are_refused(tmp_path: Path):
+    """Else a mean would be of that extractor's in one video and of the mesh's in another."""
+    for path in ("made/one", "made/two", "true/one", "true/two"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        for kind in (".mp4", ".npz"):
+            (tmp_path / path).with_suffix(kind).touch()
+    items = by_name({"made": tmp_path / "made"}, tmp_path / "true", None).items
+    refuse_some(items)
+    (tmp_path / "true" / "two.npz").unlink()
+    with pytest.raises(DataError, match=r"true/two\.mp4 has no numbers .*made/one\.mp4 has.*; write two\.npz there"):
+        refuse_some(items)
+    (tmp_path / "true" / "one.npz").unlink()  # of one side alone they are of no use, and no harm
+    refuse_some(items)
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,8 @@ def test_the_report_shows_its_pictures_and_no_error(smoke):
     page = (smoke.folder / "results/smoke/reports/main_results.html").read_text()
     assert "image/png" in page or "data:image/png" in page
     assert "Traceback" not in page
+    for path in (smoke.folder / "results/smoke/reports").glob("*.html"):  # no script or style from a network
+        assert not re.search(r"<(script|link)\b[^>]*https?://", path.read_text(encoding="utf-8")), path
 
 
 def test_a_notebook_runs_alone_with_parameters(smoke):

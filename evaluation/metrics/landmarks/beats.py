@@ -7,7 +7,7 @@ import numpy as np
 from dyads.seeding import rng
 from evaluation.cards import MetricCard, Value, truth_part, undefined
 from evaluation.metrics._points import ibug, one
-from evaluation.metrics._series import Undefined, require_frames
+from evaluation.metrics._series import Undefined, require_finite, require_frames
 
 FPS, SAMPLE_RATE = 25, 16_000
 HOP = SAMPLE_RATE // 100  # the onset curve's step, 10 ms
@@ -54,11 +54,12 @@ def motion_beats(points: np.ndarray, smoothing: float = SMOOTHING) -> np.ndarray
 def onsets(audio: np.ndarray) -> np.ndarray:
     """Frames (N,) of the voice's onsets in sound (640 T,): peaks of the rise of log energy in 24 bands.
 
-    Undefined `silent`: nothing rises clearly, as in digital silence or steady noise.
+    Undefined `silent`: nothing rises clearly, as in digital silence or steady noise; `not_finite`.
     """
     from scipy.signal import find_peaks, stft
 
     audio = np.asarray(audio, np.float64)
+    require_finite(audio)
     if len(audio) < SAMPLE_RATE or np.abs(audio).max() < 1e-4:  # -80 dB: below is a flickering last bit
         raise Undefined("silent")
     _, _, spectrum = stft(audio, SAMPLE_RATE, nperseg=512, noverlap=512 - HOP, boundary="zeros", padded=True)
