@@ -18,6 +18,14 @@ ITEMS = {
     "videos_realtalk": "Test videos on RealTalk",
 }
 
+ALONE = {  # said by one paper, and no matter of taste
+    "frames_without_face": (
+        "Frames in which no face was found",
+        "Two people who lose different frames then no longer run on one clock, and rPCC, P-FD and TLCC pair other "
+        "moments; how far that moves the published values was not measured",
+    ),
+}
+
 
 def stated_differently(rows: pd.DataFrame, facts: pd.DataFrame) -> Iterator[Finding]:
     """Items on which papers, or their code, say different things; and what two papers say of a third."""
@@ -40,10 +48,18 @@ def stated_differently(rows: pd.DataFrame, facts: pd.DataFrame) -> Iterator[Find
             )
 
 
+def stated_alone(rows: pd.DataFrame, facts: pd.DataFrame) -> Iterator[Finding]:
+    """What one paper, or its code, says, and what follows from it."""
+    for item, (title, follows) in ALONE.items():
+        for line in facts[facts["item"] == item].itertuples():
+            paper = line.paper + (" (code)" if line.evidence == "code" else "")
+            yield Finding("stated", f"{title}. {line.value}: {paper}. {follows}.", facts=(int(line.Index),))
+
+
 CHECKS: tuple[Callable[[pd.DataFrame, pd.DataFrame], Iterator[Finding]], ...] = (
     *(bounds.entropies_above_bound, bounds.implied_truth, bounds.truth_not_best),
     *(copies.identical_rows, copies.mixed_tables, copies.assembled_rows, copies.several_values),
-    *(stated_differently, bounds.above_one_bound_only),
+    *(stated_differently, stated_alone, bounds.above_one_bound_only),
 )
 
 

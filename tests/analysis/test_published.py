@@ -27,7 +27,7 @@ from analysis.published import (
 )
 from analysis.published.__main__ import PAGE
 from analysis.published.bounds import _common_truth
-from analysis.published.checks import CHECKS, findings
+from analysis.published.checks import CHECKS, findings, stated_alone
 from analysis.published.ours import OURS, beside, namesakes, read_results, verdict
 from analysis.published.page import page
 from dyads.errors import DataError
@@ -350,3 +350,9 @@ def test_table_command(results, tmp_path):
 
 def test_columns_are_those_of_the_file():
     assert tuple(pd.read_csv(NUMBERS, nrows=0).columns) == COLUMNS
+
+
+def test_what_becomes_of_frames_without_a_face_is_told():
+    (found,) = stated_alone(pd.DataFrame(), protocols())
+    assert "cut out of each side before resampling and pairing: R-DGG (code)." in found.text
+    assert found.text.endswith("was not measured.") and len(found.facts) == 1
