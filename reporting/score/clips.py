@@ -20,8 +20,8 @@ from reporting.score.videos import Reader, Video, track_of
 
 LEAST_SHARE = 0.9  # of the frames must show every face that is compared
 COMMON_SHARE = 0.5  # of the longer video that a common part must have
-# What a video says of itself. Other metrics compare with a truth.
-ALONE = ("cpbd", "blink_rate", "blink_duration", "beat_align", "lip_stability", "var", "lse_")
+# What a video says of itself, or beside whom it answers. Other metrics compare with a truth.
+ALONE = ("cpbd", "blink_rate", "blink_duration", "beat_align", "lip_stability", "var", "lse_", "tlcc_")
 
 
 @dataclass

@@ -60,6 +60,7 @@ def test_vico_listeners_have_no_sound(trees: dict[str, Path], tmp_path: Path):
     assert [(dyad.dyad_id, dyad.user.sha256) for dyad in alone] == [("03_listener", dyads[2].user.sha256)]
     for dyad in dyads:
         arrays = load_arrays(dyad, ())
+        assert len(arrays.user_audio) == 4 * 16_000  # 120 frames at 30 a second
         assert np.abs(arrays.avatar_audio).max() == 0 and np.abs(arrays.user_audio).max() > 0.01
         assert not dyad.avatar.mixed_audio and dyad.user.subject_id.startswith("speaker_")
         assert arrays.reference.std() > 10
@@ -107,6 +108,8 @@ def test_hdtf_clips_and_raw_videos_with_spans(trees: dict[str, Path], tmp_path: 
     assert len({dyad.split for dyad in dyads}) == 2
     for dyad in dyads:
         assert dyad.user.crop == "none" and load_arrays(dyad).user_frames.std() < 3
+    assert {"Radio1_0", "Radio1_1"} <= set(names)  # files Radio1_0 at 25 and RD_Radio1_001 at 30 frames a second
+    assert len({len(load_arrays(names[name]).user_frames) for name in ("Radio1_0", "Radio1_1")}) == 1
     raw = names["Radio2_0"]
     assert raw.avatar.crop == "box:56,0,144,144"  # annotated at 288 lines, fetched at 144
     assert len(load_arrays(raw, ()).avatar_audio) == 2 * 16_000

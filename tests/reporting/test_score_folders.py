@@ -180,6 +180,17 @@ def test_a_video_without_a_truth_has_what_needs_none(folders: Path, tmp_path: Pa
         assert rows.loc[("same", "one", metric, part), "status"] == "no_truth"
 
 
+def test_whom_a_video_answers_is_measured_without_a_truth(scored: Path, folders: Path, tmp_path: Path):
+    given = ("--generated", folders / "same", "--user", folders / "user", "--cache", scored / "cache")
+    assert run(tmp_path / "both", *given, metrics=("tlcc", "rpcc")) == 0
+    rows = values(tmp_path / "both")
+    assert rows.loc[("same", "one", "tlcc_peak", "pose"), "status"] == "ok"
+    for metric, part in (("tlcc_peak", "pose_truth"), ("rpcc", "pose")):
+        assert rows.loc[("same", "one", metric, part), "status"] == "no_truth"
+    assert run(tmp_path / "alone", *given[:2], *given[4:], metrics=("tlcc", "cpbd")) == 0
+    assert values(tmp_path / "alone").loc[("same", "one", "tlcc_peak", "pose"), "status"] == "no_user"
+
+
 def test_a_name_that_only_the_generated_have_is_told_and_not_counted(folders: Path, tmp_path: Path, capsys):
     (tmp_path / "made").mkdir()
     for name, source in (("one", "one"), ("extra", "two")):
