@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -156,8 +157,9 @@ def _words(segment: tuple[float, float, dict], path: Path) -> list[tuple[float, 
     start, end, content = segment
     timed = []
     for word in content.get("words") or []:
-        if isinstance(word, dict) and word.get("start") is not None and word.get("end") is not None:
-            timed.append(((float(word["start"]) + float(word["end"])) / 2, str(word.get("word", ""))))
+        with suppress(TypeError, ValueError, KeyError):  # a word that nobody could align has no times
+            time = (float(word["start"]) + float(word["end"])) / 2
+            timed += [(time, str(word.get("word", "")))] if np.isfinite(time) else []
     return timed or [((start + end) / 2, str(content.get("transcript", "")))]
 
 
@@ -195,7 +197,7 @@ def validity(paths: tuple[Path, ...], seconds: float) -> tuple[np.ndarray | None
         if not values.size:
             remarks.append(f"{key} is empty")
             continue
-        values = values.reshape(len(values), -1).astype(bool).all(1)
+        values = np.nan_to_num(values.reshape(len(values), -1)).astype(bool).all(1)  # NaN is no yes
         rate = len(values) / seconds
         if abs(rate - RATE) > UNUSUAL * RATE:
             remarks.append(f"{key} has {len(values)} values for {seconds:.1f} s: {rate:.1f} a second, not {RATE:g}")

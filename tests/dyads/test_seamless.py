@@ -142,6 +142,9 @@ def test_words_fall_into_the_voice_that_speaks_them(tmp_path: Path):
     turns, remarks = side_turns((path,), "user", 4.0)
     assert [(turn.start, turn.end, turn.text) for turn in turns] == [(0.0, 0.5, "yes but"), (2.0, 4.0, "no")]
     assert remarks == ["user: 1 intervals lie beyond the recording's 4.0 s"]
+    words += [{"word": "uh", "start": None, "end": 1.0}, {"word": "x"}, {"word": "y", "start": "?", "end": 1}, "z"]
+    path.write_text(json.dumps(content))
+    assert side_turns((path,), "user", 4.0)[0] == turns  # words that nobody could align
     content["metadata:vad"] = []
     path.write_text(json.dumps(content))
     turns, remarks = side_turns((path,), "user", 4.0)
@@ -162,6 +165,8 @@ def test_damaged_annotations_are_named(tmp_path: Path, content: str, words: str)
 def test_a_pickle_or_no_flags_in_features(tmp_path: Path):
     np.savez(tmp_path / "none.npz", other=np.zeros(3))
     assert validity((tmp_path / "none.npz",), 1.0) == (None, [])
+    np.savez(tmp_path / "nan.npz", **{"movement:is_valid": np.array([1.0, np.nan] * 15)})
+    assert validity((tmp_path / "nan.npz",), 1.0)[0].tolist() == [True, False] * 15
     np.savez(tmp_path / "pickle.npz", **{"movement:is_valid": np.array([object()])})
     with pytest.raises(DataError, match=r"pickle\.npz: cannot be read"):
         validity((tmp_path / "pickle.npz",), 1.0)
