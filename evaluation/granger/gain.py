@@ -1,21 +1,17 @@
 """Residual energies of listeners: by their own past, and with what the reaction operator reads from the speaker."""
 
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from einops import rearrange
 from scipy.linalg import cho_factor, cho_solve
 
 from dyads.errors import DataError
 from evaluation.granger import Encounter, RdggOptions
 from evaluation.granger.design import Listener, listener, seen, shifts
+from evaluation.granger.held import Residuals, Sums
 from evaluation.granger.moments import Moments, gram, moments, target_products
 from evaluation.granger.operator import Operator
-
-BATCH_BYTES = 400e6  # of the sums over people that a batch of time shifts holds
-IN_MEMORY = 256 * 2**20  # bytes of residuals
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,26 +46,7 @@ class _Design:
     rows: np.ndarray  # (people,)
     total: np.ndarray  # (rows of the table, people)
     own: np.ndarray
-    residuals: "Residuals"
-
-
-class Residuals:
-    """Of each listener float32 (frames, D · rows of the table), in memory while they are few, else on disk."""
-
-    def __init__(self, frames: Sequence[int], width: int, rows: int) -> None:
-        self.frames, self.width, self.rows = frames, width, rows
-        self.begin = np.concatenate([[0], np.cumsum(frames)]) * rows * width * 4
-        self.file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)
-
-    def put(self, listener: int, row: int, left: np.ndarray) -> None:
-        self.file.seek(int(self.begin[listener]) + row * left.size * 4)
-        self.file.write(np.ascontiguousarray(left, "<f4").tobytes())
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        self.file.seek(0)
-        for frames in self.frames:
-            held = np.frombuffer(self.file.read(self.rows * frames * self.width * 4), "<f4")
-            yield rearrange(held, "(row t d) -> t (row d)", row=self.rows, t=frames)
+    residuals: Residuals
 
 
 def energies(
@@ -102,14 +79,7 @@ def energies(
 def _together(listeners, rows, operator: Operator, options: RdggOptions) -> dict[str, Energies]:
     design = _design(listeners, rows, operator, options)
     people, count = design.people, len(rows)
-    width = len(operator.balance)
-    motion = np.empty((count, options.nulls + 1, len(people)))
-    both = np.empty_like(motion)
-    size = 8 * len(people) * 2 * width * (2 * width + count * width)
-    batch = max(1, int(BATCH_BYTES // size))
-    for start in range(0, options.nulls + 1, batch):
-        here = slice(start, min(start + batch, options.nulls + 1))
-        both[:, here], motion[:, here] = _shifted(design, operator, options, here, count)
+    both, motion = _shifted(design, operator, options, count)
     return {
         name: Energies(people, design.rows, design.total[i], design.own[i], motion[i], both[i])
         for i, name in enumerate(rows)
@@ -204,24 +174,27 @@ def predictions(found: Listener, filtered: np.ndarray, shift: int) -> np.ndarray
     return filtered[(found.times - shift) % len(filtered), found.reachable - 1]
 
 
-def _shifted(design: _Design, operator: Operator, options: RdggOptions, here: slice, count: int):
-    """(both, motion) energies (rows of the table, shifts, people) at some of the time shifts."""
-    width, number, people = len(operator.balance), here.stop - here.start, len(design.people)
-    square = np.zeros((number, people, 2 * width, 2 * width))
-    cross = np.zeros((number, people, 2 * width, count * width))
-    sums, left = np.zeros((number, people, 2 * width)), np.zeros((people, count * width))
-    for found, place, residual in zip(design.listeners, design.place, design.residuals, strict=True):
-        filtered = operator.filtered(found.encounter, options.lags)
-        left[place] += residual.sum(0, dtype=np.float64)
-        for k, shift in enumerate(shifts(found.encounter, options)[here]):
-            made = predictions(found, filtered, shift)
-            square[k, place] += made.T @ made
-            cross[k, place] += made.T @ residual
-            sums[k, place] += made.sum(0, dtype=np.float64)
+def _shifted(design: _Design, operator: Operator, options: RdggOptions, count: int):
+    """(both, motion) energies (rows of the table, shifts, people) at all time shifts."""
+    width, number, people = len(operator.balance), options.nulls + 1, len(design.people)
+    size, left = 2 * width, np.zeros((people, count * width))
+    sums = Sums(number, size, count * width)
+    for person in range(people):
+        held = np.zeros((number, size, size + count * width + 1))
+        for place in np.flatnonzero(design.place == person):
+            found, residual = design.listeners[place], design.residuals.of(place)
+            filtered = operator.filtered(found.encounter, options.lags)
+            left[person] += residual.sum(0, dtype=np.float64)
+            for k, shift in enumerate(shifts(found.encounter, options)):
+                made = predictions(found, filtered, shift)
+                held[k, :, :size] += made.T @ made
+                held[k, :, size:-1] += made.T @ residual
+                held[k, :, -1] += made.sum(0, dtype=np.float64)
+        sums.add(held)
     both, motion = (np.empty((count, number, people)) for _ in range(2))
     fold = design.fold if options.refit == "fold" else np.zeros(people, int)
     for k in range(number):
-        ss, sr = _standardised(square[k], cross[k], sums[k], left, design.rows)
+        ss, sr = _standardised(*sums.of(k), left, design.rows)
         for energy, keep in ((both, slice(None)), (motion, slice(width, None))):
             for here in (np.flatnonzero(fold == one) for one in np.unique(fold)):
                 explained = _refit(ss[here][:, keep, keep], sr[here][:, keep], options.refit_ridge)

@@ -77,7 +77,7 @@ def test_in_pieces_and_on_disk_it_is_the_same(monkeypatch):
     rows = {"truth": {each.name: each.motion for each in encounters}, "noise": noise(encounters, 2)}
     whole = energies(encounters, rows, fit_operator(encounters, SMALL), SMALL)
     monkeypatch.setattr("evaluation.granger.moments.SERIES_BYTES", 1)
-    monkeypatch.setattr("evaluation.granger.gain.IN_MEMORY", 1)
+    monkeypatch.setattr("evaluation.granger.held.IN_MEMORY", 1)
     pieces = energies(encounters, rows, fit_operator(encounters, SMALL), SMALL)
     for name in rows:
         for field in ("total", "own", "both", "motion"):

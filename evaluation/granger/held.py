@@ -1,0 +1,51 @@
+"""What R-DGG holds of a corpus of hours: in memory while it is little, else in a file without a name."""
+
+import tempfile
+from collections.abc import Sequence
+
+import numpy as np
+from einops import rearrange
+
+IN_MEMORY = 256 * 2**20  # bytes of each
+
+
+class Residuals:
+    """Of each listener float32 (frames, D · rows of the table), in memory while they are few, else on disk."""
+
+    def __init__(self, frames: Sequence[int], width: int, rows: int) -> None:
+        self.frames, self.width, self.rows = frames, width, rows
+        self.begin = np.concatenate([[0], np.cumsum(frames)]) * rows * width * 4
+        self.file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)
+
+    def put(self, listener: int, row: int, left: np.ndarray) -> None:
+        self.file.seek(int(self.begin[listener]) + row * left.size * 4)
+        self.file.write(np.ascontiguousarray(left, "<f4").tobytes())
+
+    def of(self, listener: int) -> np.ndarray:
+        """(frames, D · rows)."""
+        frames = self.frames[listener]
+        self.file.seek(int(self.begin[listener]))
+        held = np.frombuffer(self.file.read(self.rows * frames * self.width * 4), "<f4")
+        return rearrange(held, "(row t d) -> t (row d)", row=self.rows, t=frames)
+
+
+class Sums:
+    """Products of predictions with themselves and residuals, made by person, read by time shift; many lie on disk."""
+
+    def __init__(self, shifts: int, size: int, residuals: int) -> None:
+        self.shape, self.size = (shifts, size, size + residuals + 1), size
+        self.file, self.people = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY), 0
+
+    def add(self, person: np.ndarray) -> None:
+        """The next person's (shifts, size, size + residuals + 1), the last column their sums."""
+        self.file.write(person.tobytes())
+        self.people += 1
+
+    def of(self, shift: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(P, size, size), (P, size, residuals) and (P, size) at one time shift."""
+        step, found = 8 * self.shape[1] * self.shape[2], []
+        for person in range(self.people):
+            self.file.seek((person * self.shape[0] + shift) * step)
+            found.append(np.frombuffer(self.file.read(step)).reshape(self.shape[1:]))
+        held = np.stack(found)
+        return held[:, :, : self.size], held[:, :, self.size : -1], held[:, :, -1]
