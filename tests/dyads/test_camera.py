@@ -78,10 +78,11 @@ def test_a_look_is_kept_in_the_bytes_of_its_numbers(source: Source):
             one.followed.boxes.extend(np.array([60 + 40 * np.sin(k / 12), 50, 30, 30]))
             one._place(last=False)
 
-    looks(200)
     tracemalloc.start()
+    looks(500)  # what is made once
+    before = tracemalloc.get_traced_memory()[0]
     looks(1000)
-    grown = tracemalloc.get_traced_memory()[0]
+    grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
-    assert len(one.squares) > 1100
+    assert len(one.squares) > 1400
     assert grown < 1000 * 2 * (3 + 4) * 8  # arrays grow ahead of need

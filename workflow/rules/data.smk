@@ -25,6 +25,7 @@ if config["dataset"]["kind"] == "synthetic":
 elif COEFFICIENTS:
 
     CORPUS = os.environ.get(config["dataset"]["root_variable"] or "", config["dataset"]["root"])
+    PAIRS = "pairs.csv" if config["dataset"]["adapter"] == "coefficients" else "pairs184.txt"
     if config["dataset"]["made_up"] is not None:
         CORPUS = f"{RESULTS}/corpus"
 
@@ -46,7 +47,7 @@ elif COEFFICIENTS:
     rule adapt_coefficients:
         input:
             code=code_files(f"dyads.adapters.{config['dataset']['adapter']}"),
-            corpus=f"{CORPUS}/{'pairs.csv' if config['dataset']['adapter'] == 'coefficients' else 'pairs184.txt'}",
+            corpus=f"{CORPUS}/{PAIRS}",
         output:
             f"{DATA}/manifest.csv",
         log:
