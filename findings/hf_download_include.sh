@@ -29,9 +29,10 @@ main()
 PY
 told() { (cd "$folder" && HF_HUB_OFFLINE=1 "$1/bin/python" patterns.py "${@:2}" 2> error | grep '^PATTERNS'); }
 check() { [ "$1" = "PATTERNS $2" ] || { echo "got '$1', expected '$2': the command has changed"; exit 1; }; }
-for version in 0.36.0 2.4.0; do
+for package in huggingface_hub==0.36.0 huggingface_hub==2.4.0; do
+    version=${package#*==}
     python3 -m venv "$folder/$version"
-    "$folder/$version/bin/pip" install --quiet "huggingface_hub==$version"
+    "$folder/$version/bin/pip" install --quiet "$package" 2> "$folder/pip.log" || { cat "$folder/pip.log"; exit 1; }
     together=$(told "$folder/$version" --include 'a/*' 'b/*' 'c/*')
     repeated=$(told "$folder/$version" --include 'a/*' --include 'b/*' --include 'c/*')
     echo "huggingface_hub $version, --include a b c: $together; each with its own --include: $repeated"

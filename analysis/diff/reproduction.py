@@ -110,7 +110,7 @@ def movement(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     n, m = np.isfinite(x).sum(1), np.isfinite(y).sum(1)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean_x, mean_y = np.nansum(x, 1) / n, np.nansum(y, 1) / m
-        squares = np.nansum(np.square(x - mean_x[:, None]), 1) + np.nansum(np.square(y - mean_y[:, None]), 1)
+        squares = _squares(x) + _squares(y)
         gap = np.abs(mean_x - mean_y)
         error = np.sqrt(squares / (n + m - 2) * (1 / n + 1 / m))
         floor = SAME * np.maximum(np.abs(mean_x), np.abs(mean_y)) + 1e-12
@@ -120,13 +120,16 @@ def movement(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(known, moved, np.nan), np.where(known, p, np.nan)
 
 
+def _squares(x: np.ndarray) -> np.ndarray:
+    """Squared distances of each cell's seeds from their mean, summed: (cells,)."""
+    return np.nansum(np.square(x - (np.nansum(x, 1) / np.isfinite(x).sum(1))[:, None]), 1)
+
+
 def _usual(x: np.ndarray, y: np.ndarray, moved: np.ndarray, cells: pd.MultiIndex) -> np.ndarray:
     """How far one training lies from the others, in the median over rows, in each cell's metric and part; else 0."""
-    there = [np.isfinite(side).sum(1) for side in (x, y)]
+    freedom = np.isfinite(x).sum(1) + np.isfinite(y).sum(1) - 2
     with np.errstate(invalid="ignore", divide="ignore"):
-        squares = sum(np.nansum(np.square(z - np.nansum(z, 1)[:, None] / k[:, None]), 1)
-                      for z, k in zip((x, y), there, strict=True))  # fmt: skip
-        spread = np.where(np.isfinite(moved), np.sqrt(squares / (there[0] + there[1] - 2)), np.nan)
+        spread = np.where(np.isfinite(moved), np.sqrt((_squares(x) + _squares(y)) / freedom), np.nan)
     by_metric = [cells.get_level_values(name) for name in CELL[1:]]
     return pd.Series(spread).groupby(by_metric).transform("median").fillna(0.0).to_numpy()
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dyads.coefficients import FPS, KIND, Encoder, Folder, Person, Track
+from dyads.coefficients import FPS, KIND, LEAST, MOST, Encoder, Folder, Person, Track
 from dyads.coefficients.clock import on_clock
 from dyads.coefficients.controls import check_systems
 from dyads.coefficients.npz import load_npz, matrix, narrowed, number
@@ -29,7 +29,6 @@ from dyads.manifest import file_sha256
 PAIRS = ("dyad_id", "split", "session", "avatar", "user", "avatar_id", "user_id")
 GROUPS = ("expression", "pose", "lips", "eyes")
 ENCODER = "given"
-LEAST, MOST = 0.5, 2.5  # a motion this much shorter or longer than its recording is no whole one
 
 
 @dataclass(frozen=True)

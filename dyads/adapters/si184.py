@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from dyads.coefficients import FPS, KIND, Folder, Person, Track
+from dyads.coefficients import FPS, KIND, LEAST, MOST, Folder, Person, Track
 from dyads.coefficients.controls import check_systems
 from dyads.coefficients.encoders import ENCODERS, READERS, SPLIT, SYSTEMS
 from dyads.coefficients.npz import load_npz, matrix, narrowed, number
@@ -27,7 +27,6 @@ from dyads.manifest import file_sha256
 LICENCE = "CC BY-NC 4.0"
 STEM = re.compile(r"(V\d+_S\d+)_(I\d+)_(P\d+[A-Za-z]?)")
 VOICE_FPS = 50
-LEAST, MOST = 0.5, 2.5  # a video this much shorter or longer than the grid, in frames, is a broken generation
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import numpy as np
 
 FPS = 25  # of the common clock
 KIND = "coefficients"
+LEAST, MOST = 0.5, 2.5  # motion this much shorter or longer than its recording is no whole one
 COLUMNS = (
     *("dataset", "kind", "split", "dyad_id", "role", "subject_id", "session", "coefficients", "licence", "sha256"),
 )

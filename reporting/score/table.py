@@ -1,6 +1,5 @@
 """Means of each system, paired tests between systems, and ranks over clips."""
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -163,11 +162,13 @@ def markdown(lines: pd.DataFrame, tests: pd.DataFrame, systems: Sequence[str], p
     """The table for a terminal or a paper's supplement."""
     head = ["metric", "", *systems, "truth"]
     text = "| " + " | ".join(head) + " |\n|" + "---|" * len(head) + "\n"
+    lacking = False
     for _, line in lines.iterrows():
         several = (lines["metric"] == line["metric"]).sum() > 1
         name = line["label"] + (f", {line['part']}" if several else "")
         truth = f"{line['truth']:.4g}" if np.isfinite(line["truth"]) else ""
         cells = [cell(line, system, systems, tests) for system in systems]
+        lacking = lacking or any(each.endswith(")") for each in cells)
         name = name.replace("|", "\\|")
         text += f"| {name} ({line['unit']}) | {ARROWS[line['better']]} | {' | '.join(cells)} | {truth} |\n"
     own = {system: [p for p in pairs if p.system == system and p.clip.status == OK] for system in systems}
@@ -176,7 +177,7 @@ def markdown(lines: pd.DataFrame, tests: pd.DataFrame, systems: Sequence[str], p
     total = {system: sum(p.system == system for p in pairs) for system in systems}
     text += "\n" + ", ".join(f"{name}: {scored[name]} of {total[name]} videos scored" for name in systems)
     text += " against a truth. " if any(against.values()) else ", without a truth. "
-    if re.search(r"\(\d+ of \d+\) \|", text):
+    if lacking:
         text += "(n of m): so many videos have this value. "
     text += (
         "↑ higher is better, ↓ lower, → nearer to the true video's own value; – no value, with the reason in rows.csv. "
