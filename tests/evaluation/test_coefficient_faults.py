@@ -165,7 +165,7 @@ def test_commands_answer_in_a_sentence(sound, tmp_path):
         adapt(sound, tmp_path / "mine", faulty="exclude")
     assert (tmp_path / "mine" / "thesis.txt").exists()
     with pytest.raises(ConfigError, match="something else"):
-        write_sound(tmp_path / "mine", TINY)
+        write_corpus(tmp_path / "mine", TINY)
     assert CoefficientOptions(rdgg=RdggOptions(lags=(1, 2))).encoder == "emoca"
 
 
