@@ -18,6 +18,7 @@ STATUSES = {
     "constant_series": "a series without variation has no correlation or slope",
     "too_few_frames": "fewer frames than the metric needs",
     "too_few_people": "one person cannot say how far others would differ",
+    "too_few_samples": "fewer generated samples of this clip were given than the metric compares",
     "too_few_clips": "fewer clips than an extrapolation to infinitely many needs, or no more than the dimensions",
     "frame_too_small": "the picture is smaller than the metric's window",
     "no_speech": "the avatar does not speak long enough in this clip",

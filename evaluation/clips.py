@@ -83,6 +83,7 @@ class Clip:
     people: tuple[str, str] | None = None  # who the avatar and the user are
     still: float = CONSTANT_SD  # standard deviation of a motion channel up to which it stands still, whatever reads it
     series: dict[str, np.ndarray] = field(default_factory=dict)  # see `once`
+    samples: tuple[np.ndarray | str, ...] = ()  # vertices of further samples of it (T, V, 3), or why one has none
     speaker_known: bool = True  # False: nobody can tell in which frames it is the avatar who speaks
 
     def counted(self, speaking: bool) -> np.ndarray:
@@ -108,6 +109,7 @@ class Clip:
     def drop_pictures(self) -> None:
         """Let go of what only the clip's own metrics ask for: frames, sound, and points and shapes of the faces."""
         self.generated = self.true = self.audio = None
+        self.samples = ()
         self.features = {key: found for key, found in self.features.items() if not key.startswith(PASSING)}
 
     def once(self, key: str, find: Callable[[], np.ndarray]) -> np.ndarray:

@@ -18,8 +18,8 @@ from evaluation.run import measure, promised
 
 # Files of metrics that ask for motion alone.
 MOTION = (
-    *("lip_opening", "lip_stability", "motion_fd", "motion_mse", "mouth", "paired_fd", "rpcc", "sid", "sts", "tlcc"),
-    "var",
+    *("lip_opening", "lip_stability", "lve_controls", "motion_fd", "motion_mse", "mouth", "paired_fd", "rpcc", "sid"),
+    *("sts", "tlcc", "var"),
 )
 STATUS = {"speed": "not_timed", "judge": "no_judge", "expression": "no_truth"}  # else no_pictures
 

@@ -2,6 +2,7 @@
 
 Videos belong together by name. `--generated` may be given several times, as NAME=DIR; `--user DIR` adds the other side
 of the dialogue, `--pairs FILE` names files where names do not agree. What needs no truth is measured without one.
+`--samples [NAME=]DIR` adds another sample of every clip by a system, for the metrics that compare several.
 Coefficients, landmarks and meshes of other extractors are taken from a .npz beside a video (docs/scoring.md).
 `--out` gets rows.csv, table.md, files.csv and page/index.html. Exit code 0: every pair was scored; 3: some were not;
 2: none was. With `--data` and `--probes` in place of `--true`: against the test dialogues of a finished study.
@@ -20,6 +21,9 @@ PARTLY = 3
 def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(prog="python -m evaluation.score", description=__doc__.splitlines()[0])
     found.add_argument("--generated", required=True, action="append", metavar="[NAME=]DIR", help="videos; repeat it")
+    found.add_argument(
+        "--samples", default=[], action="append", metavar="[NAME=]DIR", help="more samples by a system; repeat it"
+    )
     found.add_argument("--true", type=Path, metavar="DIR", help="true videos of the same names")
     found.add_argument("--user", type=Path, metavar="DIR", help="videos of the person talked to")
     found.add_argument(

@@ -21,7 +21,7 @@ from reporting.score.videos import Reader, Video, track_of
 LEAST_SHARE = 0.9  # of the frames must show every face that is compared
 COMMON_SHARE = 0.5  # of the longer video that a common part must have
 # What a video says of itself, or beside whom it answers. Other metrics compare with a truth.
-ALONE = ("cpbd", "blink_rate", "blink_duration", "beat_align", "lip_stability", "var", "lse_", "tlcc_")
+ALONE = ("cpbd", "blink_rate", "blink_duration", "beat_align", "lip_stability", "var", "lse_", "tlcc_", "diversity")
 
 
 @dataclass
@@ -103,6 +103,21 @@ def make_pair(
         videos["user"] = cut(user, count, readers)
     clip, said = _clip(item, videos, reader, count)
     return Pair(item, system, clip, alone, notes + said, len(generated), count, user is not None)
+
+
+def vertices_of(sample: Video, generated: Video, true: Video | None, frames: int, reader: Reader) -> np.ndarray | str:
+    """Vertices (T, V, 3) of a further sample of a clip, given ones or the mesh's, or the status that says why not.
+
+    DataError: numbers that do not fit, or a truth without a face.
+    """
+    if len(sample) != len(generated):
+        return "length_mismatch"
+    sample, true = (cut(video, frames, {}) for video in (sample, true or generated))
+    given = features_of({"generated": sample.given, "true": true.given}, reader.regions)
+    if "vertices_generated" in given:
+        return given["vertices_generated"]
+    person = faces.person_of([track_of(true)], str(true.path))
+    return faces.aligned_points(track_of(sample), person).astype(np.float32)
 
 
 def _clip(item: Item, videos: dict[str, Video], reader: Reader, count: int) -> tuple[Clip, list[str]]:

@@ -21,7 +21,7 @@ from evaluation.run import collect
 from faces.finding.models import check_installed
 from reporting.score.clips import Pair
 from reporting.score.given import read_regions, refuse_some
-from reporting.score.items import by_name, listed, systems_of
+from reporting.score.items import by_name, listed, samples_of, systems_of
 from reporting.score.table import compared, headline, markdown, summary
 from reporting.score.videos import IDENTITY, hashes
 from reporting.score.work import Measured, Task, go_through, without
@@ -88,10 +88,11 @@ def files_csv(pairs: list[Pair]) -> str:
 def score_folders(given: Namespace) -> int:
     """The command's work; its exit code."""
     systems = systems_of(given.generated)
+    samples = samples_of(given.samples, systems)
     found = (
-        listed(given.pairs, systems, given.true, given.user)
+        listed(given.pairs, systems, given.true, given.user, samples)
         if given.pairs
-        else by_name(systems, given.true, given.user)
+        else by_name(systems, given.true, given.user, samples)
     )
     metrics = chosen_metrics(list(given.metrics))
     weights = parse_json(given.weights, "--weights")
@@ -137,6 +138,7 @@ def score_folders(given: Namespace) -> int:
     if len(tests):
         write_text(given.out / "comparisons.csv", tests.to_csv(index=False, float_format="%.6g"))
     told = {"systems": list(found.systems), "size": given.size, "common": given.common}
+    told["samples"] = 1 + max(map(len, samples.values()))
     told["weights"] = hashes(weights) | ({"dlib": IDENTITY} if task.identity else {})
     used = {name: card.protocol for name, card in cards().items() if name in set(rows["metric"])}
     write_json(given.out / "score.json", told | {"metrics": list(metrics), "protocol": used})

@@ -21,6 +21,7 @@ from reporting.score.items import Item
 
 SHAPES = {"landmarks": (68, 2), "vertices": (None, 3), "openface": (128,), "angle": (3,), "translation": (3,)}
 NAMES = {"angle": "given_angle", "translation": "given_translation"}  # in a clip's features; others as they are
+MOUTH = ("mouth", "jaw", "lip")  # what names of controls that move it hold, in a rig's words
 REGIONS = {"lips": 1, "upper": 1, "openings": 2}
 
 
@@ -41,7 +42,7 @@ def file_of(video: Path) -> Path | None:
 
 def refuse_some(items: Iterable[Item]) -> None:
     """`DataError` where some videos have such a file and others none: their means would mix two extractors."""
-    pairs = [(path, item.true or path) for item in items for path in item.generated.values()]
+    pairs = [(path, item.true or path) for item in items for path in item.all_generated]
     has = [[path for path in pair if file_of(path)] for pair in pairs]
     complete = [pair for pair, own in zip(pairs, has, strict=True) if len(own) == len(pair)]
     if complete and len(complete) < len(pairs):
@@ -54,7 +55,8 @@ def refuse_some(items: Iterable[Item]) -> None:
 
 def blank(kinds: set[str], frames: int) -> dict[str, np.ndarray]:
     """In place of numbers that cannot be used: no face in any frame, so that nothing else is read in their place."""
-    widths = {"given": (1,), "given_angle": (3,), "given_translation": (3,), "landmarks": (68, 2), "vertices": (468, 3)}
+    widths = {"given": (1,), "given_mouth": (1,), "given_angle": (3,), "given_translation": (3,)}
+    widths |= {"landmarks": (68, 2), "vertices": (468, 3)}
     shapes = {name: (frames, *width) for name, width in widths.items()}  # what else is given has no other reader
     return {
         f"{name}_{side}": np.full(shapes[name], np.nan)
@@ -87,6 +89,9 @@ def _read(path: Path, video: Path, frames: int) -> Given:
         posed = {name for part in PARTS.values() for name in part or ()}
         columns = [i for i, name in enumerate(given.names) if name not in posed and not name.startswith("pose")]
         found["given"] = given.values[:, columns]
+        mouth = [i for i, name in enumerate(given.names) if any(word in name.lower() for word in MOUTH)]
+        if mouth:
+            found["given_mouth"] = given.values[:, mouth]
         for part in NAMES:
             if set(PARTS[part]) <= set(given.names):
                 found[part] = given.column(*PARTS[part])

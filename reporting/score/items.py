@@ -9,6 +9,7 @@ from dyads.errors import ConfigError, DataError
 from dyads.manifest import header_fault
 
 SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi")
+TAKEN = ("metric", "part", "label", "better", "unit", "truth")  # columns of the table beside the systems
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,13 @@ class Item:
     generated: dict[str, Path]
     true: Path | None = None
     user: Path | None = None
+    samples: dict[str, tuple[Path, ...]] = field(default_factory=dict)  # further ones by system, there or not
+
+    @property
+    def all_generated(self) -> list[Path]:
+        """Every generated video of this name that is there."""
+        further = (path for paths in self.samples.values() for path in paths)
+        return [*self.generated.values(), *filter(Path.is_file, further)]
 
 
 @dataclass
@@ -55,14 +63,43 @@ def systems_of(given: list[str]) -> dict[str, Path]:
         name = name if mark and path != Path(text) else path.resolve().name
         if name in found:
             raise ConfigError(f"--generated names {name!r} twice; write --generated NAME={path} with another name.")
+        if name in TAKEN:
+            raise ConfigError(f"--generated {text}: {name!r} is a column of the tables; write NAME={path}.")
         if not name or set(name) & set("/\\,"):
             raise ConfigError(f"--generated {text}: {name!r} is no name for a system; write NAME={path}.")
         found[name] = path
     return found
 
 
-def by_name(systems: dict[str, Path], true: Path | None, user: Path | None) -> Items:
+def samples_of(given: list[str], systems: dict[str, Path]) -> dict[str, tuple[Path, ...]]:
+    """System -> folders of further samples, of `NAME=DIR`, or `DIR` where there is one system. ConfigError: no such
+    system or folder, a folder twice, or other numbers of samples, with which what compares them changes."""
+    found: dict[str, tuple[Path, ...]] = dict.fromkeys(systems, ())
+    for text in given:
+        name, mark, folder = text.partition("=")
+        if not mark or Path(text).is_dir():
+            name, folder = (next(iter(systems)) if len(systems) == 1 else ""), text
+        if name not in found:
+            raise ConfigError(f"--samples {text}: whose? Write NAME=DIR with one of {', '.join(systems)}.")
+        videos(Path(folder), "--samples")
+        if Path(folder).resolve() in {path.resolve() for path in (systems[name], *found[name])}:
+            raise ConfigError(f"--samples {text}: {folder} is given twice; a video is no second sample of itself.")
+        found[name] += (Path(folder),)
+    counts = {name: len(folders) for name, folders in found.items()}
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise ConfigError(f"--samples: {told}; MEE and CE fall with their number, give every system as many.")
+    return found
+
+
+def by_name(
+    systems: dict[str, Path],
+    true: Path | None,
+    user: Path | None,
+    samples: dict[str, tuple[Path, ...]] | None = None,
+) -> Items:
     """Every name of a generated video, with the true and the user's video of that name."""
+    further = {name: [(each, videos(each, "--samples")) for each in own] for name, own in (samples or {}).items()}
     generated = {name: videos(folder, "--generated") for name, folder in systems.items()}
     truths = videos(true, "--true") if true else {}
     users = videos(user, "--user") if user else {}
@@ -77,7 +114,11 @@ def by_name(systems: dict[str, Path], true: Path | None, user: Path | None) -> I
     ]
     items = [
         Item(
-            stem, {s: found[stem] for s, found in generated.items() if stem in found}, truths.get(stem), users.get(stem)
+            stem,
+            {s: found[stem] for s, found in generated.items() if stem in found},
+            truths.get(stem),
+            users.get(stem),
+            {s: tuple(found.get(stem, each / f"{stem}.mp4") for each, found in own) for s, own in further.items()},
         )
         for stem in names
     ]
@@ -93,7 +134,13 @@ def by_name(systems: dict[str, Path], true: Path | None, user: Path | None) -> I
     return Items(tuple(systems), items, unused, frozenset(set(names) - set(truths)) if truths else frozenset())
 
 
-def listed(path: Path, systems: dict[str, Path], true: Path | None, user: Path | None) -> Items:
+def listed(
+    path: Path,
+    systems: dict[str, Path],
+    true: Path | None,
+    user: Path | None,
+    samples: dict[str, tuple[Path, ...]] | None = None,
+) -> Items:
     """The rows of a CSV file; paths are relative to their folder if that was given, else to the file's own."""
     if not path.is_file():
         raise ConfigError(f"--pairs {path} is no file; give a CSV file.")
@@ -125,7 +172,8 @@ def listed(path: Path, systems: dict[str, Path], true: Path | None, user: Path |
                 if not found[key].is_file():
                     faults.append(f"{path} line {number}: {found[key]} does not exist; correct it.")
         generated = {name: found[name] for name in systems if name in found}
-        items.append(Item(row["name"], generated, found.get("true"), found.get("user")))
+        further = {s: tuple(each / row[named[s]] for each in own) for s, own in (samples or {}).items()}
+        items.append(Item(row["name"], generated, found.get("true"), found.get("user"), further))
     if faults:
         raise DataError("\n".join(faults))
     return Items(tuple(systems), items)

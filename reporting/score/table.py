@@ -146,6 +146,7 @@ HEADLINE = {
     ),
     *("akd", "lve_root", "mod", "mouth_opening_correlation", "lse_d", "lse_c", "lse_offset", "exp_distance", "e_fid"),
     *("angle_distance", "rpcc", "motion_fd_clip", "sid", "var", "blink_rate", "beat_align", "lip_stability", "fdd"),
+    *("mee", "coverage_error", "diversity_of_all"),  # where there are several samples
 }
 
 

@@ -45,7 +45,8 @@ by moving away from it. Metrics of networks (FID, LPIPS, LSE, CSIM) are missing 
 
 *Late 40 ms* is one frame. A metric with · under *another person* or *another time* cannot tell your avatar from any
 lively face; one with ✗ under *frozen* rewards standing still; one with ✓ under *blur* alone speaks of pictures. A few
-clips are a few clips: one sign says little.
+clips are a few clips: one sign says little. MEE, CE and diversity compare several samples of a clip, and every fault
+here is one: they have no row.
 
 Made by `python -m reporting.score.trust --out DIR`. For recordings of your own, `--true FOLDER` in addition, and
 `--write FILE --tables "TITLE=DIR/verdicts.csv"` for the page.

@@ -5,6 +5,7 @@ The cache's key is the file's content and all that decides a reading, so a secon
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,8 +94,15 @@ class Reader:
     def read(self, video: Video, voice: np.ndarray | None = None) -> None:
         """Fill `readings`: of the face, of every network; `voice` (640 T,) is what its lips are compared with."""
         for name, function in self._readings(video, voice).items():
-            path = self.cache / video.key[:2] / f"{video.key}-{name}.safetensors"
-            video.readings |= _kept(path) or _keep(path, function())
+            self._fill(video, name, function)
+
+    def read_face(self, video: Video) -> None:
+        """Fill `readings` of the face alone."""
+        self._fill(video, "face", lambda: _face(video))
+
+    def _fill(self, video: Video, name: str, function: Callable[[], dict[str, np.ndarray]]) -> None:
+        path = self.cache / video.key[:2] / f"{video.key}-{name}.safetensors"
+        video.readings |= _kept(path) or _keep(path, function())
 
     def _readings(self, video: Video, voice: np.ndarray | None) -> dict[str, Any]:
         found = {"face": lambda: _face(video)} if self.faces else {}

@@ -22,7 +22,7 @@ from evaluation.networks.dlib_identity import DlibIdentity
 from evaluation.readings.clip import Tools
 from evaluation.rows import WHOLE_SET
 from evaluation.run import measure
-from reporting.score.clips import ALONE, Pair, failed, make_pair
+from reporting.score.clips import ALONE, Pair, failed, make_pair, vertices_of
 from reporting.score.curves import curves_of
 from reporting.score.items import Item
 from reporting.score.videos import Reader, Video
@@ -143,7 +143,27 @@ class Scorer:
         self.reader.read(generated, heard)
         pair = make_pair(item, system, generated, true, user, self.reader, self.task.common)
         pair.notes += told
+        if pair.clip.status == OK and "samples" in self.task.metrics:
+            further = item.samples.get(system, ())
+            pair.clip.samples = tuple(self._sample(path, generated, true, pair) for path in further)
         return pair
+
+    def _sample(self, path: Path, generated: Video, true: Video | None, pair: Pair) -> np.ndarray | str:
+        """The face of another sample of a clip, or the status that says why there is none."""
+        notes: list[str] = []
+        video = self._open(path, notes, generated.frames.shape[1:3]) if path.is_file() else None
+        if video is None:
+            pair.notes += notes or [f"{path}: no such sample"]
+            return "missing_video"
+        self.reader.read_face(video)
+        try:
+            found = vertices_of(video, generated, true, pair.clip.frames, self.reader)
+        except DataError as error:
+            pair.notes.append(f"{path}: a sample without a face ({error})")
+            return "no_face"
+        if isinstance(found, str):
+            pair.notes.append(f"{path}: a sample of {len(video)} frames, the first has {len(generated)}")
+        return found
 
     def _lpips(self, pairs: list[Pair], true: Video | None) -> None:
         """LPIPS of all of them at once: the network sees the truth a single time."""

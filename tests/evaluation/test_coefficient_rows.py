@@ -131,6 +131,7 @@ def test_all_rows_are_measured_on_the_same_frames(data):
     rows, kept = measured(known, Row("GT"))
     values = {(v.metric, v.part): v for place, v in rows if place in ("*", kept[0].dyad_id)}
     assert values["rpcc_clip", "pose"].value == values["motion_mse", "all"].value == 0
+    assert values["lve_controls", "lips"].value == 0 and values["mod_landmarks", "mouth"].status == "no_pictures"
     assert values["psnr", "frame"].status == values["fid", "frame"].status == "no_pictures"
     assert values["motion_fd_clip", "eyes"].status == "no_such_part"
     assert values["var_flat", "pose"].status == values["tlcc_peak", "expression"].status == "ok"

@@ -13,6 +13,7 @@ from evaluation.metrics._points import both, interocular
 from evaluation.metrics._series import Undefined
 from evaluation.metrics.coefficients.aed import aed
 from evaluation.metrics.coefficients.e_fid import e_fid
+from evaluation.metrics.coefficients.lve_controls import lve_controls
 from evaluation.metrics.coefficients.vico import chosen, mean_absolute
 from evaluation.metrics.landmarks.beats import beat_alignment, chance, motion_beats, onsets
 from evaluation.metrics.landmarks.blinks import blinks, closures, eye_aspect_ratio
@@ -21,7 +22,7 @@ from evaluation.metrics.landmarks.lmd import f_lmd, f_lmd_unaligned, lmd_sum, m_
 from evaluation.metrics.landmarks.lvd import lvd
 from evaluation.metrics.lips.lip_stability import lip_stability
 from evaluation.metrics.meshes.fdd import fdd, fdd_absolute, fdd_sum
-from evaluation.metrics.meshes.lve import lve, lve_centred, lve_controls, lve_distance, lve_root
+from evaluation.metrics.meshes.lve import lve, lve_centred, lve_distance, lve_root
 from evaluation.metrics.meshes.mod import mod, mod_absolute, mod_landmarks, mod_vertices, opening
 from evaluation.metrics.meshes.mve import mhd, mve
 from evaluation.metrics.meshes.samples import coverage_error, diversity, diversity_of_all, mee
@@ -67,7 +68,7 @@ def test_one_mouth_point_off():
 @given(seeds, st.floats(0.1, 10), st.floats(-100, 100))
 def test_landmark_distances_scale_shift_and_mirror(seed: int, scale: float, shift: float):
     true, other = face(seed, 4), face(seed + 1, 4)
-    for function in (m_lmd, f_lmd, lmd_sum, f_lmd_unaligned, m_lmd_unaligned, lip_lmd, akd):
+    for function in (m_lmd, f_lmd, lmd_sum, f_lmd_unaligned, m_lmd_unaligned, lip_lmd, akd, mod_landmarks, lvd):
         value = function(other, true)
         assert function(true, true) == 0
         assert function(true, other) == pytest.approx(value)  # symmetric
@@ -75,7 +76,7 @@ def test_landmark_distances_scale_shift_and_mirror(seed: int, scale: float, shif
         assert function(other + shift, true + shift) == pytest.approx(value, rel=1e-6)
         assert function(other * (-1, 1), true * (-1, 1)) == pytest.approx(value)
         assert normalised(function, other * scale, true * scale) == pytest.approx(normalised(function, other, true))
-    for function in (m_lmd, f_lmd, lmd_sum):  # these claim to ignore where a face lies
+    for function in (m_lmd, f_lmd, lmd_sum, mod_landmarks, lvd):  # these claim to ignore where a face lies
         assert function(other + shift, true) == pytest.approx(function(other, true), rel=1e-6)
 
 
@@ -133,8 +134,29 @@ def test_several_samples():
     assert coverage_error(samples, true) == pytest.approx(1, **CLOSE)
     assert diversity_of_all(samples) == pytest.approx(2, **CLOSE)
     assert diversity(samples * 5, 5) == diversity(samples * 5, 5)
-    assert status(diversity, samples, 5) == "too_few_clips"
-    assert status(mee, [true[:2]], true) == "length_mismatch"
+    assert status(diversity, samples, 5) == status(diversity_of_all, samples[:1]) == "too_few_samples"
+    for function in (mee, coverage_error):
+        assert status(function, samples[:1], true) == "too_few_samples"  # one sample's error is LVE
+        assert status(function, [true[:2]] * 2, true) == "length_mismatch"
+        assert status(function, [true, np.full_like(true, np.nan)], true) == "no_face"
+    assert status(diversity_of_all, [true, true[:2]]) == "length_mismatch"
+
+
+@given(seeds, st.integers(2, 12), st.floats(0.1, 10), st.floats(-100, 100))
+def test_samples_are_a_set_around_the_truth(seed: int, count: int, scale: float, shift: float):
+    true, *samples = (face(seed + k, 4, 12, 3) for k in range(count + 1))
+    errors = [lve(sample, true) for sample in samples]
+    assert mee(samples, true) <= np.mean(errors) * (1 + 1e-9)  # the largest squared distance is convex
+    assert coverage_error(samples, true) == min(errors)
+    assert mee(samples[:1] * count, true) == pytest.approx(errors[0])
+    for function, power in ((mee, 2), (coverage_error, 2), (lambda s, _: diversity_of_all(s), 1)):
+        value = function(samples, true)
+        assert function(samples[::-1], true) == pytest.approx(value)
+        assert function([scale * s for s in samples], scale * true) == pytest.approx(scale**power * value)
+        assert function([s + shift for s in samples], true + shift) == pytest.approx(value, rel=1e-6)
+    assert diversity_of_all(samples[:1] * count) == 0
+    ten = (samples * 5)[:10]
+    assert diversity([scale * s for s in ten]) == pytest.approx(scale * diversity(ten))
 
 
 @given(seeds, st.floats(0.1, 10))
@@ -190,7 +212,9 @@ def test_missing_faces_and_unequal_lengths_have_a_status():
     seen[0] = np.nan
     assert len(both(seen, face())[0]) == 29
     numbers = np.random.default_rng(0).normal(size=(40, 3))
-    for function in (aed, mean_absolute, e_fid):
+    assert status(lve_controls, np.full((5, 3), np.nan), np.zeros((5, 3))) == "not_finite"
+    assert status(lve_controls, numbers[:0], numbers[:0]) == "too_few_frames"
+    for function in (aed, mean_absolute, lve_controls, e_fid):
         assert status(function, numbers[:-1], numbers) == "length_mismatch"
     assert status(e_fid, np.where(numbers > 2, np.inf, numbers), numbers) == "not_finite"
     assert status(cosines, numbers[:-1], numbers) == "length_mismatch"
@@ -221,13 +245,13 @@ def test_eye_aspect_ratio_knows_neither_size_nor_place_nor_turn(seed: int, scale
 def test_coefficient_distances_scale_and_shift(seed: int, scale: float, shift: float):
     true, other = np.random.default_rng(seed).normal(size=(2, 40, 3))
     turn = np.linalg.qr(np.random.default_rng(seed + 1).normal(size=(3, 3)))[0]
-    for function, power in ((mean_absolute, 1), (aed, 2), (e_fid, 2)):
+    for function, power in ((mean_absolute, 1), (lve_controls, 1), (aed, 2), (e_fid, 2)):
         value = function(other, true)
         assert function(true, true) == pytest.approx(0, abs=1e-9)
         assert function(true, other) == pytest.approx(value, rel=1e-6)
         assert function(other + shift, true + shift) == pytest.approx(value, rel=1e-6, abs=1e-9)
         assert function(scale * other, scale * true) == pytest.approx(scale**power * value, rel=1e-6, abs=1e-9)
-    for function in (aed, e_fid):  # no axis is another than the others
+    for function in (aed, e_fid, lve_controls):  # no axis is another than the others
         assert function(other @ turn, true @ turn) == pytest.approx(function(other, true), rel=1e-6)
     order = np.random.default_rng(seed).permutation(40)
     assert e_fid(other[order], true) == pytest.approx(e_fid(other, true), rel=1e-6)  # of frames, not of their order

@@ -20,7 +20,7 @@ from reporting.score.__main__ import main as score
 
 METRICS = (
     *("lmd", "lvd", "displacements", "lve", "mve", "fdd", "mod", "vico", "e_fid", "aed", "motion_mse", "motion_fd"),
-    *("rpcc", "var"),
+    *("rpcc", "var", "lve_controls"),
 )
 KEY = ["clip", "metric", "part"]
 
@@ -80,5 +80,6 @@ def test_a_study_of_recordings_has_what_a_folder_of_videos_has(late: Path, probe
     defined = set(both.index[both["status"] == "ok"].get_level_values("metric"))
     known = {card.name for card in cards().values()}
     wanted = {"lmd_sum", "m_lmd", "lvd", "akd", "lve", "mve", "fdd", "mod", "e_fid", "motion_fd_clip", "aed_dlib"}
+    wanted |= {"mod_landmarks", "mod_landmarks_normalised", "lve_controls"}
     assert wanted <= known and wanted <= defined
     assert float(both.loc[(slice(None), "m_lmd"), "value"].iloc[0]) > 0.1  # six frames late

@@ -120,7 +120,7 @@ OF_NETWORKS = {
     *(metric for metric in OF_FEATURES if "_small" not in metric),
 }
 MOTION = ("motion_generated", "motion_true", "motion_user")
-ERRORS = {"motion_mse", "exp_distance", "angle_distance", "trans_distance"}  # one frame has an error
+ERRORS = {"motion_mse", "lve_controls", "exp_distance", "angle_distance", "trans_distance"}  # one frame has an error
 TLCC = [f"tlcc{state}_{kind}" for state in ("", "_listening") for kind in ("offset", "delay", "peak")]
 # Of points on the face, which nobody read in these clips; see test_field_metrics.py.
 OF_FACES = {
@@ -238,6 +238,7 @@ def test_a_probe_without_names_measures_only_the_whole():
         assert found["*", metric, "expression"] == "no_truth" and found["*", metric, "all"] == OK
     assert found["one", "mouth_opening_correlation", "speech"] == "no_truth"
     assert found["one", "lip_opening_error", "speech"] == found["one", "lip_opening_error", "listening"] == "no_truth"
+    assert found["one", "lve_controls", "lips"] == "no_truth"
 
 
 def test_few_frames_and_small_pictures():
@@ -288,6 +289,7 @@ SITUATIONS = {  # of every status, clips that come to it
     "no_voice": lambda: [changed(frames=10 * T)],
     "not_finite": lambda: [changed(motion_generated=np.full((T, D), np.inf, np.float32))],
     "weights_missing": lambda: [make_clip()],
+    "too_few_samples": lambda: [changed(features={f"vertices_{s}": OPEN_EYES for s in ("generated", "true")})],
     "no_mesh": lambda: [make_clip()],
     "not_timed": lambda: [changed(timing=None)],
     "no_judge": lambda: [changed(rating=None)],

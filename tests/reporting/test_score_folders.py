@@ -24,7 +24,7 @@ from reporting.score.items import by_name
 from reporting.score.videos import Reader
 
 FRAMES, SIDE = 60, 128
-QUICK = ("psnr", "lmd", "lve", "mod", "vico", "cpbd", "mouth")
+QUICK = ("psnr", "lmd", "lvd", "lve", "lve_controls", "mod", "vico", "cpbd", "mouth")
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +81,8 @@ def scored(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_metric_without_weights_has_a_value_and_orders_a_delay(scored: Path):
     rows = values(scored)
     for metric, part in (("psnr", "frame"), ("m_lmd", "mouth"), ("lve", "lips"), ("mod", "openings"), ("mve", "all"),
+                         ("mod_landmarks", "mouth"), ("mod_landmarks_normalised", "mouth"), ("lve_controls", "lips"),
+                         ("lvd", "mouth"), ("lvd", "face"),
                          ("exp_distance", "expression"), ("angle_distance", "angle"), ("rpcc", "pose"), ("cpbd",
                          "frame")):  # fmt: skip
         for name in ("one", "two"):
@@ -191,6 +193,22 @@ def test_whom_a_video_answers_is_measured_without_a_truth(scored: Path, folders:
     assert values(tmp_path / "alone").loc[("same", "one", "tlcc_peak", "pose"), "status"] == "no_user"
 
 
+def test_further_samples_of_a_system(scored: Path, folders: Path, tmp_path: Path):
+    def measured(*given: object) -> pd.DataFrame:
+        assert run(tmp_path, "--cache", scored / "cache", *given, metrics=("lve", "samples")) == 0
+        return values(tmp_path).xs("one", level="clip")["value"]
+
+    true, same, late = ("--true", folders / "true"), folders / "same", folders / "late"
+    found = measured(*true, *("--generated", same, "--generated", late))
+    lve = found["same", "lve", "lips"], found["late", "lve", "lips"]
+    found = measured(*true, *("--generated", f"both={same}", "--samples", late))["both"]
+    assert found["coverage_error", "lips"] == pytest.approx(min(lve))
+    assert 0 < found["mee", "lips"] < sum(lve) / 2 and found["diversity_of_all", "all"] > 0
+    alone = measured("--generated", f"both={same}", "--samples", f"both={late}")["both"]
+    assert math.isnan(alone["mee", "lips"]) and alone["diversity_of_all", "all"] > 0
+    assert json.loads((tmp_path / "score.json").read_text())["samples"] == 2
+
+
 def test_a_name_that_only_the_generated_have_is_told_and_not_counted(folders: Path, tmp_path: Path, capsys):
     (tmp_path / "made").mkdir()
     for name, source in (("one", "one"), ("extra", "two")):
@@ -274,6 +292,15 @@ def test_numbers_of_an_extractor_beside_some_videos_alone_are_refused(tmp_path: 
     [
         (("--generated", "nowhere"), ConfigError, "is no folder; give"),
         (("--generated", "{}/same", "--generated", "{}/same"), ConfigError, "names 'same' twice; write"),
+        (("--generated", "truth={}/same"), ConfigError, "'truth' is a column of the tables; write NAME="),
+        (("--generated", "{}/same", "--samples", "{}/same"), ConfigError, "is given twice"),
+        (("--generated", "{}/same", "--samples", "a={}/late"), ConfigError, "whose[?] Write NAME=DIR with one of same"),
+        (("--generated", "{}/same", "--samples", "nowhere"), ConfigError, "--samples nowhere is no folder; give"),
+        (
+            ("--generated", "{0}/same", "--generated", "{0}/grey", "--samples", "same={0}/late"),
+            ConfigError,
+            "same 1, grey 0; .* give every system as many",
+        ),
         (("--generated", "{}/same", "--true", "{}/nowhere"), ConfigError, "--true .* is no folder; give"),
         (("--generated", "{}/same", "--size", "8"), ConfigError, "too small to see a face; give"),
         (

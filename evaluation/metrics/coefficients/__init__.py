@@ -1,1 +1,1 @@
-"""Metrics of expression and pose numbers, and of identity embeddings, frame by frame or as distributions."""
+"""Metrics of expression, pose and mouth controls, and of identity embeddings, frame by frame or as distributions."""

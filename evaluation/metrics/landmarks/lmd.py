@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from evaluation.cards import MetricCard, Value, undefined
-from evaluation.metrics._points import MOUTH, both, centred, crop_scale, distances, ibug, interocular
+from evaluation.metrics._points import MOUTH, POINTS_PROTOCOL, both, centred, crop_scale, distances, ibug, interocular
 from evaluation.metrics._series import Undefined
 
 
@@ -83,13 +83,6 @@ _ABOUT = {
         "talking-head-metrics metric.py (9cf8d6a)",
     ),
 }
-_PROTOCOL = (
-    "68 iBUG points among the mesh reader's 468, on both videos; pixels of a square of 256 (native pixels times 256 "
-    "over "
-    "the longer side); frames in which both faces were found, at least 90 % of the clip; paired by time at 25 fps; "
-    "mean "
-    "over frames, then over clips; neither rotation nor scale is removed"
-)
 _DISAGREEMENTS = (
     "Public code agrees neither on the sum nor on what is removed: all points moved by (3, 4) give 0 (ATVGnet, EAT, "
     "ER-NeRF), 5 and 1.47 (talking-head-metrics), 3.5 (ViCo's LipLMD, FOMM's AKD).",
@@ -113,7 +106,7 @@ def _card(name: str, scaled: bool) -> MetricCard:
         parts=("mouth" if name.startswith(("m_", "lmd")) else "face",),
         definition=definition + extra * scaled,
         equation=_EQUATIONS[name] + (r"\Big/\overline{\left\|p_{t,36}-p_{t,45}\right\|}" if scaled else ""),
-        protocol=_PROTOCOL,
+        protocol=POINTS_PROTOCOL,
         source=source,
         disagreements=_DISAGREEMENTS,
         separates=(("ground_truth", "vae_round_trip"), ("vae_round_trip", "shuffled_partner")),

@@ -11,7 +11,7 @@ from evaluation.metrics._series import Undefined
 UNIT = "distance of outer eye corners"
 PROTOCOL = (
     "the mesh reader's 468 points of both videos, head pose and size removed, in distances of the outer eye corners; "
-    "or given meshes and regions (by this file's functions), in their own unit; frames in which both faces were found, "
+    "or given meshes and `--regions` of evaluation.score, in their own unit; frames in which both faces were found, "
     "at least 90 % of the clip; paired by time at 25 fps; mean over frames, then over clips"
 )
 
@@ -42,12 +42,16 @@ def meshes(clip: Any, region: str) -> tuple[np.ndarray, np.ndarray]:
     found = [clip.features.get(f"vertices_{side}") for side in ("generated", "true")]
     if any(item is None for item in found):
         raise Undefined("no_mesh")
-    given = clip.features.get(f"region_{region}")
-    if region == "all":
-        chosen = slice(None)
-    else:
-        chosen = regions(found[1].shape[1])[region] if given is None else given
+    chosen = chosen_vertices(clip, region, found[1].shape[1])
     return tuple(np.asarray(item, np.float64)[:, chosen] for item in found)
+
+
+def chosen_vertices(clip: Any, region: str, vertices: int) -> np.ndarray | slice:
+    """Indices of a region of a clip's mesh: given ones, else the reader's. Undefined `no_regions`: nobody gave any."""
+    if region == "all":
+        return slice(None)
+    given = clip.features.get(f"region_{region}")
+    return regions(vertices)[region] if given is None else given
 
 
 def mesh_values(clip: Any, region: str, forms: dict[str, Callable[[np.ndarray, np.ndarray], float]]) -> Iterator[Value]:
@@ -73,6 +77,7 @@ def card(
 ) -> MetricCard:
     """A card of a distance that is better lower and orders the usual controls, unless `others` say differently."""
     usual = {
+        "protocol": PROTOCOL,
         "direction": "lower",
         "range": (0.0, float("inf")),
         "separates": (("ground_truth", "vae_round_trip"), ("vae_round_trip", "shuffled_partner")),
@@ -86,7 +91,6 @@ def card(
         parts=(part,),
         definition=definition,
         equation=equation,
-        protocol=PROTOCOL,
         source=source,
         disagreements=disagreements,
         **{**usual, **others},

@@ -1,4 +1,7 @@
-"""Lip vertex error: the five things that go by this name, on given meshes or on the reader's 468 points."""
+"""Lip vertex error: four of the things that go by this name, on given meshes or on the reader's 468 points.
+
+The fifth, of a rig's controls, is in coefficients/lve_controls.py.
+"""
 
 from collections.abc import Callable
 
@@ -29,12 +32,6 @@ def lve_centred(generated: np.ndarray, true: np.ndarray) -> float:
     """MeshTalk's form: `lve_distance` after each lip's own mean is removed."""
     generated, true = both(generated, true)
     return float(distances(centred(generated), centred(true)).max(1).mean())
-
-
-def lve_controls(generated: np.ndarray, true: np.ndarray) -> float:
-    """FaceDiffuser's form for rigs: mean over frames of the norm over mouth controls (T, C), no maximum."""
-    generated, true = both(generated[:, None], true[:, None])
-    return float(distances(generated, true).mean())
 
 
 FORMS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {

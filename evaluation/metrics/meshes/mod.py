@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from evaluation.cards import Value, undefined
-from evaluation.metrics._points import both, distances
+from evaluation.cards import MetricCard, Value, undefined
+from evaluation.metrics._points import POINTS_PROTOCOL, both, crop_scale, distances, ibug
 from evaluation.metrics._series import Undefined
+from evaluation.metrics.landmarks.lmd import normalised
 from evaluation.metrics.meshes._regions import UNIT, card, mesh_values, meshes, pairs_of
 
 
@@ -41,12 +42,37 @@ def mod_vertices(generated: np.ndarray, true: np.ndarray) -> float:
 
 
 _DISAGREEMENTS = (
-    "MSMD takes landmarks 51 and 57, divided by the root of 3, and the root mean square; ARTalk the mean distance of "
-    "254 "
-    "lip vertices, which is no opening; DiffPoseTalk published no code.",
+    "MSMD takes landmarks 51 and 57, divided by the root of 3, and the root mean square (see mod_landmarks); ARTalk "
+    "the mean distance of 254 lip vertices, which is no opening; DiffPoseTalk published no code.",
     "Which pair of vertices is the opening differs: 3531/3504 of FLAME are the inner lips, 3546 an outer one.",
 )
+
+
+def _of_landmarks(scaled: bool) -> MetricCard:
+    extra = " Divided by the true face's distance of outer eye corners, so that it does not grow with the picture."
+    name, label, unit = "mod_landmarks", "MOD (landmarks)", "pixel of 256"
+    return card(
+        f"{name}_normalised" if scaled else name,
+        f"{label} / eyes" if scaled else label,
+        UNIT if scaled else unit,
+        "mouth",
+        "Root mean square difference of the generated and the true distance of landmarks 51 and 57, the middles of the "
+        "outer lips, divided by the root of 3." + extra * scaled,
+        r"\sqrt{\frac1T\sum_t\left(o(\hat p_t)-o(p_t)\right)^2}"
+        + r"\Big/\overline{\left\|p_{t,36}-p_{t,45}\right\|}" * scaled
+        + r",\quad o=\left\|p_{51}-p_{57}\right\|/\sqrt3",
+        "MSMD (thread #2)",
+        (
+            "Points of the outer lips stand apart where the mouth is shut: thick lips count, those of another person "
+            "too. See mod for the inner ones.",
+            "Ours are points of the picture: a head that nods or turns away closes the mouth a little.",
+        ),
+        protocol=POINTS_PROTOCOL,
+    )
+
+
 CARDS = (
+    *map(_of_landmarks, (False, True)),
     card(
         "mod",
         "MOD",
@@ -81,6 +107,7 @@ CARDS = (
 
 
 def clip_values(clip, tools) -> Iterator[Value]:
+    yield from _landmark_values(clip)
     whole = meshes(clip, "all")
     openings = [opening(side, pairs_of(clip, whole[1].shape[1])) for side in whole]
     for name, function in (("mod", mod), ("mod_absolute", mod_absolute)):
@@ -89,3 +116,15 @@ def clip_values(clip, tools) -> Iterator[Value]:
         except Undefined as failure:
             yield undefined(name, "openings", failure.status)
     yield from mesh_values(clip, "lips", {"mod_vertices": mod_vertices})
+
+
+def _landmark_values(clip) -> Iterator[Value]:
+    """Of landmarks, which may be given without a mesh."""
+    names = "mod_landmarks", "mod_landmarks_normalised"
+    try:
+        points = [ibug(clip, side, crop_scale(clip)) for side in ("generated", "true")]
+        found = mod_landmarks(*points), normalised(mod_landmarks, *points)
+    except Undefined as failure:
+        yield from (undefined(name, "mouth", failure.status) for name in names)
+    else:
+        yield from (Value(name, "mouth", value) for name, value in zip(names, found, strict=True))
