@@ -14,7 +14,7 @@ from evaluation.cards import Value, truth_part, undefined
 from evaluation.coefficients import TRUTH, Data, Row
 from evaluation.granger import Encounter, RdggOptions
 from evaluation.granger.components import fit_components
-from evaluation.granger.gain import Energies, energies
+from evaluation.granger.gain import Energies, compared, energies_of
 from evaluation.granger.interval import PARTS, Gain, difference
 from evaluation.granger.operator import fit_operator
 from evaluation.metrics.reaction.rdgg import gain_values
@@ -55,7 +55,7 @@ def encounters(data: Data, options: RdggOptions) -> list[Encounter]:
 
 def _long(series: np.ndarray, frames: int) -> np.ndarray:
     """The first `frames`, the last one held if there are fewer."""
-    return series[np.minimum(np.arange(frames), len(series) - 1)]
+    return series[:frames] if len(series) >= frames else series[np.minimum(np.arange(frames), len(series) - 1)]
 
 
 def _filled(motion: np.ndarray) -> np.ndarray:
@@ -74,8 +74,11 @@ class Reactions:
     table: list[dict]
 
 
-def reactions(data: Data, rows: Mapping[str, Row], options: RdggOptions) -> Reactions:
-    """R-DGG of every row. Truth and systems share their frames; controls are asked on those of them that they have."""
+def reactions(data: Data, rows: Mapping[str, Row], options: RdggOptions, threads: int = 1) -> Reactions:
+    """R-DGG of every row, by `threads` threads.
+
+    Truth and systems share their frames; controls are asked on those of them that they have.
+    """
     promise = promised(modules()["rdgg"].CARDS)
     own = [pair for pair in promise if pair[1] not in map(truth_part, PARTS)]
     clocked = {name: row for name, row in rows.items() if row.protocol == "clock"}
@@ -90,20 +93,22 @@ def reactions(data: Data, rows: Mapping[str, Row], options: RdggOptions) -> Reac
     table: list[dict] = []
     try:
         met = encounters(data, options)
-        operator = fit_operator(met, options)
+        operator = fit_operator(met, options, threads)
     except DataError as error:
         print(f"rdgg: {error}", flush=True)
         return Reactions({name: [undefined(*pair, "too_few_frames") for pair in promise] for name in rows}, [])
     inside = _inside(data)
+    sets, groups = [], []
     for group in filter(None, (shared, moving)):
         try:
-            energy = energies(met, _Motions(data, {n: clocked[n] for n in group}, inside), operator, options)
+            sets.append(compared(met, _Motions(data, {n: clocked[n] for n in group}, inside), options))
+            groups.append(group)
         except DataError as error:
             print(f"rdgg of {', '.join(group)}: {error}", flush=True)
             found |= dict.fromkeys(group, few)
             if any(clocked[name].source == TRUTH for name in group):
                 truth = [undefined("rdgg", truth_part(part), "too_few_frames") for part in PARTS]
-            continue
+    for group, energy in zip(groups, energies_of(sets, operator, options, threads), strict=True):
         for name in group:
             found[name] = [v for part in PARTS for v in gain_values(energy[name], part, part, options)]
         true = next((energy[name] for name in group if clocked[name].source == TRUTH), None)
@@ -137,21 +142,39 @@ def _inside(data: Data) -> dict[str, np.ndarray]:
 
 
 class _Motions(Mapping):
-    """Row -> dialogue -> motion of all encoders, NaN where truth or some system was not seen; read when asked for."""
+    """Row -> dialogue -> motion of all encoders, NaN where truth or some system was not seen; each read when asked for,
+    because a row's are hundreds of megabytes."""
 
     def __init__(self, data: Data, rows: Mapping[str, Row], inside: Mapping[str, np.ndarray]) -> None:
         self.data, self.rows, self.inside = data, rows, inside
 
-    def __getitem__(self, name: str) -> dict[str, np.ndarray]:
-        made, encoders = {}, list(self.data.folder.encoders)
-        for dialogue in self.data.folder.dialogues:
-            motion = self.data.motion(self.rows[name].source, dialogue, encoders).astype(np.float32)
-            motion[~self.inside[dialogue.dyad_id]] = np.nan
-            made[dialogue.dyad_id] = motion[EDGE : len(motion) - EDGE]
-        return made
+    def __getitem__(self, name: str) -> "_RowMotions":
+        return _RowMotions(self.data, self.rows[name].source, self.inside)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.rows)
 
     def __len__(self) -> int:
         return len(self.rows)
+
+
+class _RowMotions(Mapping):
+    """A row's dialogue -> motion, see `_Motions`."""
+
+    def __init__(self, data: Data, source: str, inside: Mapping[str, np.ndarray]) -> None:
+        self.data, self.source, self.inside = data, source, inside
+
+    def __getitem__(self, dialogue: str) -> np.ndarray:
+        encoders = list(self.data.folder.encoders)
+        motion = self.data.motion(self.source, self.data.by_id[dialogue], encoders).astype(np.float32)
+        motion[~self.inside[dialogue]] = np.nan
+        return motion[EDGE : len(motion) - EDGE]
+
+    def __contains__(self, dialogue: object) -> bool:  # without reading it
+        return dialogue in self.inside
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.inside)
+
+    def __len__(self) -> int:
+        return len(self.inside)

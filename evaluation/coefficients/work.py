@@ -42,7 +42,7 @@ _study: dict = {}  # of a worker process: data, rows, options
 
 
 def begin(place: Path, split: str, options: CoefficientOptions, rows: dict[str, Row], threads: int) -> None:
-    """What a worker process knows, and its threads."""
+    """What a worker process knows, and how many threads it has."""
     import sklearn.cluster  # noqa: F401  its threads are limited only where it is loaded already
 
     threadpool_limits(threads)
@@ -53,13 +53,13 @@ def begin(place: Path, split: str, options: CoefficientOptions, rows: dict[str, 
     except UserError as error:  # a pool says of a worker that does not begin only that it is broken
         _study.update(fault=error)
         return
-    _study.update(data=data, rows=rows, options=options, split=split)
+    _study.update(data=data, rows=rows, options=options, split=split, threads=threads)
 
 
 def reaction_values() -> Reactions:
     if "fault" in _study:
         raise _study["fault"]
-    return reactions(_study["data"], _study["rows"], _study["options"].rdgg)
+    return reactions(_study["data"], _study["rows"], _study["options"].rdgg, _study["threads"])
 
 
 def row_values(name: str, path: Path) -> tuple[list[tuple[str, Value]], dict]:

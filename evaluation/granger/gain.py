@@ -8,10 +8,11 @@ from scipy.linalg import cho_factor, cho_solve
 
 from dyads.errors import DataError
 from evaluation.granger import Encounter, RdggOptions
+from evaluation.granger.abreast import abreast
 from evaluation.granger.design import Listener, listener, seen, shifts
 from evaluation.granger.held import Residuals, Sums
-from evaluation.granger.moments import Moments, gram, moments, target_products
 from evaluation.granger.operator import Operator
+from evaluation.granger.own_past import OwnPast
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,15 +37,23 @@ class Energies:
 
 
 @dataclass(frozen=True, eq=False)
+class Compared:
+    """Rows compared on the same frames: the listeners with these frames, and row -> encounter -> motion (T, D)."""
+
+    listeners: Sequence[Listener]
+    rows: Mapping[str, Mapping[str, np.ndarray]]
+
+
+@dataclass(frozen=True, eq=False)
 class _Design:
-    """Listeners compared on the same frames, with each one's residual and its energy for every row, side by side."""
+    """Listeners compared, with each one's residual and its energy for every row, side by side."""
 
     listeners: Sequence[Listener]
     people: tuple[str, ...]
     place: np.ndarray  # (listeners,): whose each is
     fold: np.ndarray  # (people,): the fold each was left out in
-    rows: np.ndarray  # (people,)
-    total: np.ndarray  # (rows of the table, people)
+    frames: np.ndarray  # (people,)
+    total: np.ndarray  # (rows, people)
     own: np.ndarray
     residuals: Residuals
 
@@ -55,10 +64,17 @@ def energies(
     operator: Operator,
     options: RdggOptions,
 ) -> dict[str, Energies]:
-    """Energies of every row: name -> encounter -> motion (T, D), NaN where not seen. All on the frames seen in all.
+    """Energies of every row, all on the frames seen in all of them; see `compared`."""
+    return energies_of([compared(encounters, rows, options)], operator, options)[0]
+
+
+def compared(
+    encounters: Sequence[Encounter], rows: Mapping[str, Mapping[str, np.ndarray]], options: RdggOptions
+) -> Compared:
+    """Rows: name -> encounter -> motion (T, D), NaN where not seen; on the frames seen in all of them.
 
     An encounter that some row lacks, or in which nobody listens long enough, counts for none. DataError: none is left.
-    `rows` is asked for one row after the other, twice, so it may read each anew.
+    `rows` is asked for one row after the other, here and once again, so it may read each anew.
     """
     valid = {each.name: np.ones(len(each.listening), bool) for each in encounters}
     for name in rows:
@@ -71,19 +87,24 @@ def energies(
             f"no dialogue has {options.stretch / 25:g} s in which the listener is silent and was seen in every row; "
             "leave out the rows that were seen least."
         )
+    return Compared(listeners, rows)
+
+
+def energies_of(
+    sets: Sequence[Compared], operator: Operator, options: RdggOptions, threads: int = 1
+) -> list[dict[str, Energies]]:
+    """Energies of every row of each set; a speaker is filtered once for all of them. `threads` people at a time."""
     if options.joint:
-        return {name: _joint(listeners, rows[name], operator, options) for name in rows}
-    return _together(listeners, rows, operator, options)
-
-
-def _together(listeners, rows, operator: Operator, options: RdggOptions) -> dict[str, Energies]:
-    design = _design(listeners, rows, operator, options)
-    people, count = design.people, len(rows)
-    both, motion = _shifted(design, operator, options, count)
-    return {
-        name: Energies(people, design.rows, design.total[i], design.own[i], motion[i], both[i])
-        for i, name in enumerate(rows)
-    }
+        return [{name: _joint(one.listeners, one.rows[name], operator, options) for name in one.rows} for one in sets]
+    designs = [_design(one, operator, options, threads) for one in sets]
+    shifted = _shifted(designs, operator, options, threads)
+    return [
+        {
+            name: Energies(design.people, design.frames, design.total[i], design.own[i], motion[i], both[i])
+            for i, name in enumerate(one.rows)
+        }
+        for one, design, (both, motion) in zip(sets, designs, shifted, strict=True)
+    ]
 
 
 def _people(listeners: Sequence[Listener]) -> tuple[tuple[str, ...], np.ndarray]:
@@ -92,113 +113,91 @@ def _people(listeners: Sequence[Listener]) -> tuple[tuple[str, ...], np.ndarray]
     return people, np.array([people.index(name) for name in names])
 
 
-def _design(listeners, rows: Mapping[str, Mapping], operator: Operator, options: RdggOptions) -> _Design:
+def _design(compared: Compared, operator: Operator, options: RdggOptions, threads: int) -> _Design:
+    listeners, rows = compared.listeners, compared.rows
     people, place = _people(listeners)
     fold = np.zeros(len(people), int)
     fold[place] = [operator.of[found.encounter.name] for found in listeners]
-    frames = np.bincount(place, [len(found.times) for found in listeners], len(people))
-    width = len(operator.balance)
-    residuals = Residuals([len(found.times) for found in listeners], width, len(rows))
+    frames = [len(found.times) for found in listeners]
+    residuals = Residuals(frames, len(operator.balance), len(rows))
     total, own = (np.zeros((len(rows), len(people))) for _ in range(2))
-    for row, name in enumerate(rows):
-        motion = rows[name]
+    names = list(rows)
+
+    def fitted(row: int) -> None:
+        motion = rows[names[row]]
         fit = OwnPast(listeners, motion, operator.balance, options)
-        for i, found in enumerate(listeners):
+        for at, found in enumerate(listeners):
             target, left = fit.residual(found, motion[found.encounter.name])
-            total[row, place[i]] += np.square(target).sum()
-            own[row, place[i]] += np.square(left).sum()
-            residuals.put(i, row, left)
-    return _Design(listeners, people, place, fold, frames, total, own, residuals)
+            total[row, place[at]] += np.square(target).sum()
+            own[row, place[at]] += np.square(left).sum()
+            residuals.put(at, row, left)
 
-
-class OwnPast:
-    """Ridge regression of a row's motion on its own past and the listener's own voice so far."""
-
-    def __init__(
-        self, listeners: Sequence[Listener], motion: Mapping, balance: np.ndarray, options: RdggOptions
-    ) -> None:
-        self.options, self.balance = options, balance
-        stretches = (
-            stretch
-            for found in listeners
-            for stretch in found.stretches(motion[found.encounter.name], found.encounter.own_audio)
-        )
-        self.found: Moments = moments(stretches, options.lags)
-        size, width = len(balance), self.found.first.shape[2]
-        columns = np.arange(width)
-        self.gram = gram(self.found, columns, columns)
-        self.gram[np.diag_indices_from(self.gram)] += options.ridge * np.trace(self.gram) / len(self.gram)
-        self.factor = cho_factor(self.gram, lower=True, overwrite_a=True)
-        del self.gram
-        rhs = target_products(self.found, columns, np.arange(size), balance)
-        self.weights = cho_solve(self.factor, rhs)
-        mean, scale = self.found.mean[1:], self.found.inverse_sd[1:]
-        by_lag = self.weights.reshape(len(options.lags), width, size)
-        self.filters = scale[:, :, None] * by_lag  # what the series itself is multiplied with
-        self.offset = -np.einsum("nw,nws->ns", mean, self.filters).cumsum(0)  # of the first 1, 2, ... lags
-        self.centre = self.found.mean[0, :size]
-
-    def residual(self, found: Listener, motion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The balanced target and what the own past leaves of it, (frames, D) each."""
-        targets, lefts = [], []
-        for stretch in found.stretches(motion, found.encounter.own_audio):
-            series, first = stretch.series, stretch.first
-            target = (series[first:, : len(self.balance)] - self.centre) * self.balance
-            made = np.zeros_like(target)
-            for lag, weights in zip(self.options.lags, self.filters, strict=True):
-                begin = max(first, lag)
-                if begin < len(series):
-                    made[begin - first :] += series[begin - lag : len(series) - lag] @ weights
-            depth = np.searchsorted(self.options.lags, np.arange(first, len(series)), side="right")
-            made += self.offset[depth - 1]
-            targets.append(target)
-            lefts.append(target - made)
-        return np.concatenate(targets), np.concatenate(lefts)
-
-    def design(self, found: Listener, motion: np.ndarray) -> np.ndarray:
-        """The whole standardised design of a listener, (frames, n · width); for `joint` alone."""
-        mean, scale = self.found.mean[1:], self.found.inverse_sd[1:]
-        pieces = []
-        for stretch in found.stretches(motion, found.encounter.own_audio):
-            times = np.arange(stretch.first, len(stretch.series))
-            piece = np.zeros((len(times), len(self.options.lags), stretch.series.shape[1]))
-            for i, lag in enumerate(self.options.lags):
-                good = times >= lag
-                piece[good, i] = (stretch.series[times[good] - lag] - mean[i]) * scale[i]
-            pieces.append(piece.reshape(len(times), -1))
-        return np.concatenate(pieces)
+    for _ in abreast(fitted, range(len(names)), threads):
+        pass
+    return _Design(listeners, people, place, fold, np.bincount(place, frames, len(people)), total, own, residuals)
 
 
 def predictions(found: Listener, filtered: np.ndarray, shift: int) -> np.ndarray:
     """The operator's predictions at the predicted frames with the speaker `shift` frames late: (frames, 2 D)."""
-    return filtered[(found.times - shift) % len(filtered), found.reachable - 1]
+    return filtered[found.reachable - 1, (found.times - shift) % filtered.shape[1]]
 
 
-def _shifted(design: _Design, operator: Operator, options: RdggOptions, count: int):
-    """(both, motion) energies (rows of the table, shifts, people) at all time shifts."""
-    width, number, people = len(operator.balance), options.nulls + 1, len(design.people)
-    size, left = 2 * width, np.zeros((people, count * width))
-    sums = Sums(number, size, count * width)
-    for person in range(people):
-        held = np.zeros((number, size, size + count * width + 1))
-        for place in np.flatnonzero(design.place == person):
-            found, residual = design.listeners[place], design.residuals.of(place)
-            filtered = operator.filtered(found.encounter, options.lags)
-            left[person] += residual.sum(0, dtype=np.float64)
-            for k, shift in enumerate(shifts(found.encounter, options)):
-                made = predictions(found, filtered, shift)
-                held[k, :, :size] += made.T @ made
-                held[k, :, size:-1] += made.T @ residual
-                held[k, :, -1] += made.sum(0, dtype=np.float64)
-        sums.add(held)
-    both, motion = (np.empty((count, number, people)) for _ in range(2))
+def _shifted(
+    designs: Sequence[_Design], operator: Operator, options: RdggOptions, threads: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(both, motion) energies (rows, shifts, people) of each design at all time shifts."""
+    number, size = options.nulls + 1, 2 * len(operator.balance)
+
+    def of_person(person: str) -> list[np.ndarray]:
+        """Of each design's listeners who are this person, products (shifts, size, size + D · rows + 1) of predictions
+        with themselves, with residuals and with ones; and the sum of residuals."""
+        mine = [[at for at, found in enumerate(each.listeners) if found.encounter.person == person] for each in designs]
+        sums = [np.zeros((number, size, size + each.residuals.columns + 1)) for each in designs]
+        encounters = {designs[i].listeners[at].encounter.name: designs[i].listeners[at].encounter
+                      for i, places in enumerate(mine) for at in places}  # fmt: skip
+        for name, encounter in encounters.items():
+            filtered = operator.filtered(encounter, options.lags)
+            for design, places, held in zip(designs, mine, sums, strict=True):
+                for at in (at for at in places if design.listeners[at].encounter.name == name):
+                    _add_products(held, design.listeners[at], filtered, design.residuals.of(at), options)
+        return sums
+
+    kept = [Sums(number, size, each.residuals.columns) for each in designs]
+    people = sorted({person for each in designs for person in each.people})
+    for person, sums in zip(people, abreast(of_person, people, threads), strict=True):
+        for design, whole, held in zip(designs, kept, sums, strict=True):
+            if person in design.people:
+                whole.add(held)
+    return [_energies(each, whole, options, threads) for each, whole in zip(designs, kept, strict=True)]
+
+
+def _add_products(held: np.ndarray, found: Listener, filtered: np.ndarray, residual: np.ndarray, options) -> None:
+    beside = np.concatenate([residual, np.ones((len(residual), 1), np.float32)], 1)
+    size = held.shape[1]
+    for k, shift in enumerate(shifts(found.encounter, options)):
+        made = predictions(found, filtered, shift)
+        held[k, :, :size] += made.T @ made
+        held[k, :, size:] += made.T @ beside
+
+
+def _energies(design: _Design, sums: Sums, options: RdggOptions, threads: int) -> tuple[np.ndarray, np.ndarray]:
+    (count, people), number, size = design.own.shape, options.nulls + 1, sums.size
+    width = size // 2
+    left = np.zeros((people, design.residuals.columns))
+    for at, person in enumerate(design.place):
+        left[person] += design.residuals.of(at).sum(0, dtype=np.float64)
     fold = design.fold if options.refit == "fold" else np.zeros(people, int)
-    for k in range(number):
-        ss, sr = _standardised(*sums.of(k), left, design.rows)
-        for energy, keep in ((both, slice(None)), (motion, slice(width, None))):
+
+    def at_shift(k: int) -> list[np.ndarray]:
+        ss, sr = _standardised(*sums.of(k), left, design.frames)
+        found = [np.empty((count, people)) for _ in range(2)]
+        for energy, keep in zip(found, (slice(None), slice(width, None)), strict=True):
             for here in (np.flatnonzero(fold == one) for one in np.unique(fold)):
                 explained = _refit(ss[here][:, keep, keep], sr[here][:, keep], options.refit_ridge)
-                energy[:, k, here] = design.own[:, here] - explained.reshape(len(here), count, width).sum(2).T
+                energy[:, here] = design.own[:, here] - explained.reshape(len(here), count, width).sum(2).T
+        return found
+
+    both, motion = np.stack(list(abreast(at_shift, range(number), threads)), 2)
     return both, motion
 
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft
 
-BATCH_BYTES = 100e6  # of spectra held at once
-SERIES_BYTES = 100e6  # of series held at once
+BATCH_BYTES = 60e6  # of spectra held at once
+SERIES_BYTES = 60e6  # of series held at once
+BINS = 8  # of a spectrum multiplied at once: what stays in the cache is not fetched again
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +126,7 @@ def _seconds(
     stack: np.ndarray, begin: np.ndarray, length: np.ndarray, first: np.ndarray, lags: tuple[int, ...]
 ) -> dict[tuple[int, int], np.ndarray]:
     products = _lagged_products(stack, begin, length, lags[-1])
+    ends = _ends(stack, begin, length, lags[-1])
     by_difference: dict[int, list[tuple[int, int]]] = {}
     for i, early in enumerate(lags):
         for j in range(i, len(lags)):
@@ -135,13 +137,33 @@ def _seconds(
         tail, before = np.zeros_like(whole), 0
         for i, j in pairs:  # in order of the earlier lag
             lag = lags[i]
-            offsets = np.arange(before, lag)[:, None]  # frames from the end of the stretch
-            tail += _product(stack, begin, length - 1 - offsets, difference)
-            head = np.arange(difference, max(int(first.max()) - lag, difference))[:, None]
-            early = np.where(head < first - lag, np.broadcast_to(head, (len(head), len(first))), -1)
-            found[i, j] = whole - tail - _product(stack, begin, early, difference)
+            late, early = (ends[before + d : lag + d].reshape(-1, stack.shape[1]) for d in (0, difference))
+            tail += late.T @ early
+            found[i, j] = whole - tail
             before = lag
+        head, reached = np.zeros_like(whole), np.full_like(first, difference)
+        for i, j in reversed(pairs):  # and from the beginning on, in order of the later ones
+            stop = np.maximum(first - lags[i], reached)
+            index = begin.repeat(stop - reached) + _ranges(reached, stop)
+            if len(index):
+                head += stack[index].T @ stack[index - difference]
+            found[i, j] -= head
+            reached = stop
     return found
+
+
+def _ranges(start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """All of range(start[0], stop[0]), then of range(start[1], stop[1]), ..."""
+    number = stop - start
+    return np.arange(number.sum()) + np.repeat(start - (np.cumsum(number) - number), number)
+
+
+def _ends(stack: np.ndarray, begin: np.ndarray, length: np.ndarray, reach: int) -> np.ndarray:
+    """(reach, stretches, d): the last frame of each stretch, the one before it, ...; zeros before its first."""
+    place = length - 1 - np.arange(reach)[:, None]
+    made = stack[np.maximum(begin + place, 0)]
+    made[place < 0] = 0.0
+    return made
 
 
 def _lagged_products(stack: np.ndarray, begin: np.ndarray, length: np.ndarray, reach: int) -> np.ndarray:
@@ -163,17 +185,9 @@ def _lagged_products(stack: np.ndarray, begin: np.ndarray, length: np.ndarray, r
             before = max(start - reach, first)
             early[i, reach - (start - before) : reach + stop - start] = stack[before:stop]
         late, early = (fft.rfft(series, axis=1) for series in (late, early))
-        spectrum += np.conj(late).transpose(1, 2, 0) @ early.transpose(1, 0, 2)
+        for some in (slice(i, i + BINS) for i in range(0, bins, BINS)):
+            spectrum[some] += np.conj(late[:, some]).transpose(1, 2, 0) @ early[:, some].transpose(1, 0, 2)
     return fft.irfft(spectrum, size, axis=0)[reach::-1]
-
-
-def _product(stack: np.ndarray, begin: np.ndarray, place: np.ndarray, difference: int) -> np.ndarray | float:
-    """Sum of u[s] u[s - difference]' over places s (k, stretches) within each stretch; earlier ones are left out."""
-    here = place >= difference
-    if not here.any():
-        return 0.0
-    index = (begin + place)[here]
-    return stack[index].T @ stack[index - difference]
 
 
 def gram(found: Moments, left: np.ndarray, right: np.ndarray) -> np.ndarray:

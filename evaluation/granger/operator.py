@@ -4,12 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from einops import rearrange
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from dyads.errors import DataError
 from evaluation.granger import Encounter, RdggOptions
+from evaluation.granger.abreast import abreast
 from evaluation.granger.design import Listener, folds, listener, seen
+from evaluation.granger.held import Parts
 from evaluation.granger.moments import Moments, gram, moments, target_products
+
+CHUNK = 512  # frames filtered at once, which stay in the cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,18 +27,29 @@ class Fold:
     motion: np.ndarray  # (n, km, D)
 
     def filtered(self, driver: np.ndarray, lags: Sequence[int]) -> np.ndarray:
-        """Predictions float32 (T, n, 2 D) from the first 1, 2, ... n lags of a driver (T, k), read in a circle.
+        """Predictions float32 (n, T, 2 D) from the first 1, 2, ... n lags of a driver (T, k), read in a circle.
 
         The first D come from the voice, the rest from the motion.
         """
-        size, width = self.audio.shape[1], self.audio.shape[2]
-        made = np.zeros((len(driver), len(lags), 2 * width), np.float32)
-        total = np.zeros((len(driver), 2 * width))
-        for i, lag in enumerate(lags):
-            past = (np.roll(driver, lag, axis=0) - self.mean[i]) * self.scale[i]
-            total[:, :width] += past[:, :size] @ self.audio[i]
-            total[:, width:] += past[:, size:] @ self.motion[i]
-            made[:, i] = total
+        size, width, reach = self.audio.shape[1], self.audio.shape[2], lags[-1]
+        filters = [scale[:, :, None] * of for scale, of in ((self.scale[:, :size], self.audio),
+                                                           (self.scale[:, size:], self.motion))]  # fmt: skip
+        centre = [np.einsum("nk,nkd->nd", mean, of) for mean, of in zip(
+            (self.mean[:, :size], self.mean[:, size:]), filters, strict=True)]  # fmt: skip
+        wide = [rearrange(of, "n k d -> k (n d)").astype(np.float32) for of in filters]
+        circle = driver[np.arange(-reach, len(driver)) % max(len(driver), 1)].astype(np.float32)
+        made = np.empty((len(lags), len(driver), 2 * width), np.float32)
+        for start in range(0, len(driver), CHUNK):
+            stop = min(start + CHUNK, len(driver))
+            for side, (series, of, less) in enumerate(
+                zip((circle[:, :size], circle[:, size:]), wide, np.asarray(centre, np.float32), strict=True)
+            ):
+                here = rearrange(series[start : stop + reach] @ of, "t (n d) -> t n d", d=width)
+                total = np.zeros((stop - start, width), np.float32)
+                for i, lag in enumerate(lags):
+                    total += here[reach - lag : len(here) - lag, i]
+                    total -= less[i]
+                    made[i, start:stop, side * width : (side + 1) * width] = total
         return made
 
 
@@ -60,8 +76,11 @@ def driver(encounter: Encounter) -> np.ndarray:
     return np.concatenate([encounter.speaker_audio, np.where(good[:, None], motion - centre, 0.0)], 1)
 
 
-def fit_operator(encounters: Sequence[Encounter], options: RdggOptions) -> Operator:
-    """The operator of true listeners. DataError if fewer than two groups of people listen long enough."""
+def fit_operator(encounters: Sequence[Encounter], options: RdggOptions, threads: int = 1) -> Operator:
+    """The operator of true listeners, `threads` folds at a time.
+
+    DataError: fewer than two groups of people listen long enough.
+    """
     listeners = [found for each in encounters if (found := listener(each, seen(each.motion), options))]
     if len(listeners) < 2:
         raise DataError(
@@ -73,16 +92,21 @@ def fit_operator(encounters: Sequence[Encounter], options: RdggOptions) -> Opera
     if len(names) < 2:
         raise DataError("R-DGG needs listeners of at least two people, to fit on one what is tested on another.")
 
-    def part(fold: int) -> Moments:  # found anew when asked for: all of them are gigabytes
+    def part(fold: int) -> Moments:
         return _moments([found for found in listeners if of[found.encounter.name] == fold], options)
 
-    whole = part(names[0])
-    for fold in names[1:]:
-        whole += part(fold)
+    parts, whole = Parts(), None
+    for found in abreast(part, names, threads):
+        parts.add(found)
+        whole = found if whole is None else whole.__iadd__(found)
     size = encounters[0].motion.shape[1]
     balance = target_balance(whole, size)
     widths = [encounters[0].own_audio.shape[1], encounters[0].speaker_audio.shape[1]]
-    fitted = tuple(_fit(whole - part(fold), size, *widths, balance, options.ridge) for fold in names)
+
+    def fit(index: int) -> Fold:
+        return _fit(whole - parts.of(index), size, *widths, balance, options.ridge)
+
+    fitted = tuple(abreast(fit, range(len(names)), threads))
     # encounters without a stretch of their own truth may have one under another row's motion
     home = {found.encounter.person: of[found.encounter.name] for found in listeners}
     rest = {each.name: of.get(each.name, home.get(each.person, 0)) for each in encounters}
@@ -120,11 +144,18 @@ def _fit(train: Moments, size: int, own_audio: int, audio: int, balance: np.ndar
         trace = np.trace(g_own) + np.trace(g_driver)
         shrink = ridge * trace / (len(g_own) + len(g_driver))
         if factored is None or not np.isclose(shrink, factored, rtol=1e-12, atol=0):
-            factor, factored = cho_factor(g_own + shrink * np.eye(len(g_own)), lower=True, overwrite_a=True), shrink
+            factor, factored = _factor(g_own, shrink), shrink
         cross = gram(train, own, here)
         half = solve_triangular(factor[0], cross, lower=True)
-        rest = g_driver + shrink * np.eye(len(g_driver)) - half.T @ half
+        rest = g_driver - half.T @ half
         rhs = target_products(train, here, target, balance) - cross.T @ cho_solve(factor, rhs_own)
-        found[name] = cho_solve(cho_factor(rest, lower=True, overwrite_a=True), rhs).reshape(n, len(here), size)
+        found[name] = cho_solve(_factor(rest, shrink), rhs).reshape(n, len(here), size)
     both = np.concatenate([channels["audio"], channels["motion"]])
     return Fold(train.mean[1:, both], train.inverse_sd[1:, both], found["audio"], found["motion"])
+
+
+def _factor(square: np.ndarray, ridge: float) -> tuple[np.ndarray, bool]:
+    """Cholesky's factor of a symmetric matrix with a ridge, in one copy."""
+    square = square.copy(order="F")
+    square[np.diag_indices_from(square)] += ridge
+    return cho_factor(square, lower=True, overwrite_a=True)

@@ -9,9 +9,10 @@ import pytest
 from benchmarks.listeners import listeners
 from dyads.errors import ConfigError, DataError
 from evaluation.granger import LAGS, Encounter, RdggOptions, runs
+from evaluation.granger.abreast import abreast
 from evaluation.granger.components import fit_components
 from evaluation.granger.design import folds, shifts
-from evaluation.granger.gain import energies
+from evaluation.granger.gain import compared, energies, energies_of
 from evaluation.granger.interval import PARTS, difference, nets
 from evaluation.granger.moments import Stretch, moments
 from evaluation.granger.operator import fit_operator
@@ -82,6 +83,28 @@ def test_in_pieces_and_on_disk_it_is_the_same(monkeypatch):
     for name in rows:
         for field in ("total", "own", "both", "motion"):
             np.testing.assert_allclose(getattr(pieces[name], field), getattr(whole[name], field), rtol=1e-9)
+
+
+def test_no_bit_depends_on_threads_or_on_what_is_asked_beside():
+    encounters = party(seed=3, holes=0.004)
+    few = {each.name: each.motion for each in encounters[1:]}
+    tables = [{"truth": {e.name: e.motion for e in encounters}, "noise": noise(encounters, 3)}, {"few": few}]
+    alone = [energies(encounters, rows, fit_operator(encounters, SMALL), SMALL) for rows in tables]
+    operator = fit_operator(encounters, SMALL, threads=3)
+    sets = [compared(encounters, rows, SMALL) for rows in tables]
+    for together, wanted in zip(energies_of(sets, operator, SMALL, threads=3), alone, strict=True):
+        assert list(together) == list(wanted)
+        for name, energy in wanted.items():
+            assert together[name].people == energy.people
+            for field in ("rows", "total", "own", "both", "motion"):
+                np.testing.assert_array_equal(getattr(together[name], field), getattr(energy, field))
+
+
+def test_items_side_by_side_come_in_order_and_a_fault_is_told():
+    assert list(abreast(lambda number: number**2, range(7), 3)) == [number**2 for number in range(7)]
+    assert list(abreast(str, (), 2)) == []
+    with pytest.raises(ZeroDivisionError):
+        list(abreast(lambda number: 1 / number, (1, 0, 2), 2))
 
 
 def gain(encounters, rows: dict, options: RdggOptions = SMALL, row: str = "truth"):
