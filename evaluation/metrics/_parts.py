@@ -24,7 +24,8 @@ def motion(clips: Sequence[Clip], part: str, *sources: str, centred: bool = Fals
         if any(item is None for item in series):
             raise Undefined("no_truth" if all(clip.groups is None for clip in clips) else "no_such_part")
         series = [item if clip.valid is None else item[clip.valid] for item, clip in zip(series, clips, strict=True)]
-        found.append(np.concatenate([item - item.mean(0) for item in series] if centred else series))
+        series = [item - item.mean(0) for item in series] if centred else series
+        found.append(series[0] if len(series) == 1 else np.concatenate(series))
     return found
 
 

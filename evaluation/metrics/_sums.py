@@ -6,6 +6,7 @@ the dialogues were cut into shards.
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,9 @@ class Products:
         with np.errstate(invalid="ignore", over="ignore"):
             mean = np.stack([one.mean(0) for one in here])
             apart = [one - centre for one, centre in zip(here, mean, strict=True)]
-            products = np.stack([np.stack([(a * b).sum(0) for b in apart]) for a in apart])
+            products = np.empty((len(here), len(here), here[0].shape[1]))
+            for i, j in combinations_with_replacement(range(len(here)), 2):
+                products[i, j] = products[j, i] = (apart[i] * apart[j]).sum(0)
             if self.count:
                 whole = self.count + count
                 step = mean - self.mean

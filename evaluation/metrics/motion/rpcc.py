@@ -114,18 +114,17 @@ def rpcc(generated: np.ndarray, true: np.ndarray, user: np.ndarray, still: float
     require_alike(generated, true, user)
     require_frames(len(true), 3)
     require_finite(generated, true, user)
-    moving = [d for d in range(true.shape[1]) if min(true[:, d].std(), user[:, d].std()) > still]
-    if not moving:
+    generated, true, user = (np.asarray(series, np.float64) for series in (generated, true, user))
+    generated, true, user = (series - series.mean(0) for series in (generated, true, user))
+    spread = [np.sqrt(np.square(series).mean(0)) for series in (generated, true, user)]
+    moving = np.minimum(spread[1], spread[2]) > still
+    if not moving.any():
         raise Undefined("constant_series")
-    return float(np.mean([_gap(generated[:, d], true[:, d], user[:, d], still) for d in moving]))
-
-
-def _gap(generated: np.ndarray, true: np.ndarray, user: np.ndarray, still: float) -> float:
-    """|r(true, user) - r(generated, user)| of one dimension (T,), the largest possible where `generated` is still."""
-    own = pearson(true, user)
-    if generated.std() <= still:
-        return 1 + abs(own)
-    return abs(own - pearson(generated, user))
+    moves, spread = spread[0][moving] > still, [each[moving] for each in spread]
+    own, made = ((series * user).mean(0)[moving] / (each * spread[2])
+                 for series, each in ((true, spread[1]), (generated, np.where(moves, spread[0], np.inf))))  # fmt: skip
+    own, made = np.clip(own, -1, 1), np.clip(made, -1, 1)
+    return float(np.where(moves, np.abs(own - made), 1 + np.abs(own)).mean())
 
 
 def rpcc_pooled(generated: np.ndarray, true: np.ndarray, user: np.ndarray) -> float:

@@ -97,10 +97,9 @@ def lagged_correlations(user: np.ndarray, avatar: np.ndarray, counted: np.ndarra
     xy = cyclic[lags]
     padded = np.concatenate([np.zeros(reach), m, np.zeros(reach)])
     windows = np.lib.stride_tricks.sliding_window_view(padded, frames)  # [i, t] = counted[t + i - reach]
-    later, earlier = windows, windows[::-1]
-    number = (later @ m)[:, None]
-    sum_x, sum_xx = later @ x, later @ x**2
-    sum_y, sum_yy = earlier @ y, earlier @ y**2
+    sums = windows @ np.concatenate([x, x**2, y, y**2, m[:, None]], 1)
+    sum_x, sum_xx, later_y, later_yy, number = np.split(sums, np.cumsum([x.shape[1]] * 4), 1)
+    sum_y, sum_yy = later_y[::-1], later_yy[::-1]  # an earlier frame counts where a later one of the other side does
     with np.errstate(invalid="ignore", divide="ignore"):
         spread_x, spread_y = sum_xx - sum_x**2 / number, sum_yy - sum_y**2 / number
         found = (xy - sum_x * sum_y / number) / np.sqrt(spread_x * spread_y)
