@@ -12,7 +12,7 @@ from analysis import people, resampling, stats
 from analysis.bootstrap import Interval, hierarchical_bootstrap
 from dyads.errors import DataError
 from evaluation.cards import OK, count_part, truth_part
-from evaluation.readings.set_level import SetMetric, set_metric
+from evaluation.readings.set_level import METRICS, SetMetric, set_metric, set_metrics
 from evaluation.readings.stored import read_features
 from evaluation.registry import cards
 from evaluation.rows import WHOLE_SET
@@ -22,13 +22,14 @@ BASES = {
     "set": "value of the whole set; seeds and people are samples, by the jackknife over people",
     "seeds": "value of the whole set; seeds are samples, the test set is taken as it is",
 }
+LARGE = 64 * 2**20  # bytes of readings that are not kept in memory
 GIVEN = "given these outputs"  # one output of each row is there, and no training of this study varies it
 OF_PEOPLE = {"clips": "other people and dialogues", "set": "other people and dialogues", "seeds": "this test set alone"}
 
 
 @dataclass
 class Readings:
-    """What the probes read, by (method, seed): paths of `<row>.features.safetensors`, read once when first asked for.
+    """What the probes read, by (method, seed): paths of `<row>.features.safetensors`, read when first asked for.
 
     `subjects`: dialogue -> who the avatar is; dialogues of one person count together. `trainings`: seed -> the set of
     backbones (autoencoder, renderer, Phi) that it was trained on, where there is more than one; see `stats.nested`.
@@ -49,17 +50,27 @@ class Readings:
         path = self.files.get((method, seed))
         key = (path, metric, part)
         if key not in self._known:
-            there = path is not None and path.exists()
-            self._known[key] = set_metric(metric, part, *self._clips(path)) if there else None
+            there = metric in METRICS and path is not None and path.exists()
+            if there and path not in self._known and path.stat().st_size > LARGE:
+                self._known[path] = None  # all that is asked of it is found at once, and the readings let go
+                self._known |= {(path, *pair): sums for pair, sums in set_metrics(*self._read(path)).items()}
+            if key not in self._known:
+                self._known[key] = set_metric(metric, part, *self._clips(path)) if there else None
         return self._known[key]
 
     def _clips(self, path: Path):
-        if path not in self._known:
-            clips, meta = read_features(path)
-            if self.cut is not None:
-                clips = {name: cut for name, clip in clips.items() if (cut := self.cut(clip)) is not None}
-            self._known[path] = clips, meta
+        if self._known.get(path) is None:
+            clips = self._read(path)
+            if path in self._known:  # too large to keep
+                return clips
+            self._known[path] = clips
         return self._known[path]
+
+    def _read(self, path: Path):
+        clips, meta = read_features(path)
+        if self.cut is not None:
+            clips = {name: cut for name, clip in clips.items() if (cut := self.cut(clip)) is not None}
+        return clips, meta
 
     def identities(self, clips: Iterable[str]) -> list[str]:
         """Whose dialogue each is; itself where nobody knows."""

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from safetensors import safe_open
@@ -28,6 +29,8 @@ EXPRESSION_PARTS = {
     "brows": ("brow_raise", "brow_furrow", "brow_inner"),
     "all": COEFFICIENTS[EXPRESSION],
 }
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class Clip:
     still: float = CONSTANT_SD  # standard deviation of a motion channel up to which it stands still, whatever reads it
     series: dict[str, np.ndarray] = field(default_factory=dict)  # see `once`
     samples: tuple[np.ndarray | str, ...] = ()  # vertices of further samples of it (T, V, 3), or why one has none
+    same: dict[str, object] = field(default_factory=dict)  # see `alike`; shared by clips whose true sides are the same
     speaker_known: bool = True  # False: nobody can tell in which frames it is the avatar who speaks
 
     def counted(self, speaking: bool) -> np.ndarray:
@@ -117,6 +121,13 @@ class Clip:
         if key not in self.series:
             self.series[key] = find()
         return self.series[key]
+
+    def alike(self, key: str, find: Callable[[], T]) -> T:
+        """What a metric finds in the true avatar and the user alone, on the frames that count: once for all rows that
+        count the same ones."""
+        if key not in self.same:
+            self.same[key] = find()
+        return self.same[key]
 
 
 class Channels(tuple):

@@ -52,6 +52,7 @@ class Data:
                     self.people[path] = replace(read_person(path, folder.encoders), tracks={})
         self.partner = partners(folder.dialogues) if len({d.avatar_id for d in folder.dialogues}) > 1 else {}
         self.by_id = {dialogue.dyad_id: dialogue for dialogue in folder.dialogues}
+        self.same: dict[str, dict] = {dialogue.dyad_id: {} for dialogue in folder.dialogues}  # see `Clip.alike`
         self.seen = {dialogue.dyad_id: self._common(dialogue) for dialogue in folder.dialogues}
 
     def frames(self, dialogue: Dialogue) -> int:
@@ -118,7 +119,10 @@ def _clock_clip(data: Data, row: Row, dialogue: Dialogue) -> Clip:
     true, user = data.motion(TRUTH, dialogue, encoders), data.user(dialogue, encoders)
     valid = data.seen[dialogue.dyad_id] & np.isfinite(generated).all(1)
     speaking = spoken(data.people[dialogue.avatar].speech, len(valid))
-    return _clip(data, dialogue, speaking, (generated, true, user), valid)
+    clip = _clip(data, dialogue, speaking, (generated, true, user), valid)
+    if np.array_equal(valid, data.seen[dialogue.dyad_id]):
+        clip.same = data.same[dialogue.dyad_id]
+    return clip
 
 
 def _dropped_clip(data: Data, row: Row, dialogue: Dialogue) -> Clip:

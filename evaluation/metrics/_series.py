@@ -46,10 +46,10 @@ def pearson(a: np.ndarray, b: np.ndarray, *, constant_sd: float = 1e-8) -> float
     a, b = _columns(a), _columns(b)
     require_frames(len(a), 3)
     a, b = a - a.mean(0), b - b.mean(0)
-    spread_a, spread_b = np.sqrt((a**2).mean()), np.sqrt((b**2).mean())
+    spread_a, spread_b = np.sqrt(np.vdot(a, a) / a.size), np.sqrt(np.vdot(b, b) / b.size)
     if min(spread_a, spread_b) <= constant_sd:
         raise Undefined("constant_series")
-    return float(np.clip((a * b).mean() / (spread_a * spread_b), -1, 1))
+    return float(np.clip(np.vdot(a, b) / a.size / (spread_a * spread_b), -1, 1))
 
 
 def follows(generated: np.ndarray, target: np.ndarray) -> float:

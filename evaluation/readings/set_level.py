@@ -18,6 +18,7 @@ from evaluation.metrics._series import CONSTANT_SD, Undefined
 from evaluation.metrics.expression.expression import CUES, LEAST_SLOPE, VISIBLE
 from evaluation.metrics.motion.sid import MOST_COUNTED, STATES, VARIANTS, entropies, fit_clusters, histograms, step
 from evaluation.readings.stored import seen_only
+from evaluation.registry import cards
 
 Clips = dict[str, dict[str, np.ndarray]]  # of `reading.read_features`
 
@@ -48,11 +49,23 @@ class SetMetric:
 
 def set_metric(metric: str, part: str, clips: Clips, meta: dict) -> SetMetric | None:
     """The sums of a metric's part; None for a metric that is not known here, or that these readings do not carry."""
-    maker = METRICS.get(metric)
-    if maker is None or not clips or (part not in ("frame", "window", "all") and not meta["names"]):
+    if metric not in METRICS or not clips:
+        return None
+    return _made(metric, part, {name: seen_only(clip) for name, clip in clips.items()}, meta)
+
+
+def set_metrics(clips: Clips, meta: dict) -> dict[tuple[str, str], SetMetric | None]:
+    """`set_metric` of every part of every metric that is known here, from one walk through the readings."""
+    seen = {name: seen_only(clip) for name, clip in clips.items()}
+    pairs = [(metric, part) for metric in METRICS for part in cards()[metric].parts]
+    return {pair: _made(*pair, seen, meta) if seen else None for pair in pairs}
+
+
+def _made(metric: str, part: str, seen: Clips, meta: dict) -> SetMetric | None:
+    if part not in ("frame", "window", "all") and not meta["names"]:
         return None
     try:
-        return maker(part, {name: seen_only(clip) for name, clip in clips.items()}, Channels.of(meta))
+        return METRICS[metric](part, seen, Channels.of(meta))
     except (KeyError, ValueError, Undefined):  # no oracle, no such coefficient, or too few different frames
         return None
 

@@ -57,7 +57,12 @@ def masked(stored: dict[str, np.ndarray], state: State) -> dict[str, np.ndarray]
 
 def cut(dyad_id: str, stored: dict[str, np.ndarray], meta: dict, state: State) -> Clip:
     """A clip of one state's frames, without pictures; too few frames become a status."""
-    kept = masked(stored, state)
+    return _shown(dyad_id, stored, masked(stored, state), meta, state)
+
+
+def _shown(
+    dyad_id: str, stored: dict[str, np.ndarray], kept: dict[str, np.ndarray] | None, meta: dict, state: State
+) -> Clip:
     if kept is None:
         if "speaker_known" in stored:
             return Clip(dyad_id, 0, "speaker_unknown", np.zeros(0, bool))
@@ -144,9 +149,10 @@ def state_rows(
         failing = own[own["status"].isin(FAILED) & (own["clip"] != WHOLE_SET)]
         broken = dict(zip(failing["clip"], failing["status"], strict=True))
         failed = next(iter(broken.values()), "")
-        clips = [cut(name, clip, meta, state) for name, clip in stored.items()]
+        parts = {name: masked(clip, state) for name, clip in stored.items()}
+        clips = [_shown(name, clip, parts[name], meta, state) for name, clip in stored.items()]
         broken |= {clip.dyad_id: clip.status for clip in clips if clip.status != OK}
-        kept = {name: few for name, clip in stored.items() if (few := masked(clip, state)) is not None}
+        kept = {name: few for name, few in parts.items() if few is not None}
         values = [*clip_values([clip for clip in clips if clip.status == OK], broken)]
         values += set_values(columns, kept, meta, failed)
         head = (method, seed, own["dataset"].iloc[0], own["split"].iloc[0])

@@ -114,17 +114,25 @@ def rpcc(generated: np.ndarray, true: np.ndarray, user: np.ndarray, still: float
     require_alike(generated, true, user)
     require_frames(len(true), 3)
     require_finite(generated, true, user)
-    generated, true, user = (np.asarray(series, np.float64) for series in (generated, true, user))
-    generated, true, user = (series - series.mean(0) for series in (generated, true, user))
-    spread = [np.sqrt(np.square(series).mean(0)) for series in (generated, true, user)]
+    generated, true, user = (series - series.mean(0) for series in map(_double, (generated, true, user)))
+    spread = [np.sqrt(_together(series, series)) for series in (generated, true, user)]
     moving = np.minimum(spread[1], spread[2]) > still
     if not moving.any():
         raise Undefined("constant_series")
-    moves, spread = spread[0][moving] > still, [each[moving] for each in spread]
-    own, made = ((series * user).mean(0)[moving] / (each * spread[2])
-                 for series, each in ((true, spread[1]), (generated, np.where(moves, spread[0], np.inf))))  # fmt: skip
+    moves = spread[0] > still
+    own = _together(true, user)[moving] / (spread[1] * spread[2])[moving]
+    made = _together(generated, user)[moving] / (np.where(moves, spread[0], np.inf) * spread[2])[moving]
     own, made = np.clip(own, -1, 1), np.clip(made, -1, 1)
-    return float(np.where(moves, np.abs(own - made), 1 + np.abs(own)).mean())
+    return float(np.where(moves[moving], np.abs(own - made), 1 + np.abs(own)).mean())
+
+
+def _double(series: np.ndarray) -> np.ndarray:
+    return np.asarray(series, np.float64)
+
+
+def _together(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Mean product over frames of (T, D), by dimension."""
+    return np.einsum("td,td->d", a, b) / len(a)
 
 
 def rpcc_pooled(generated: np.ndarray, true: np.ndarray, user: np.ndarray) -> float:

@@ -1,6 +1,7 @@
 """TLCC: at which delay the avatar's motion goes most with the user's, and how much."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import fft
@@ -81,30 +82,51 @@ CARDS = (
 )
 
 
-def lagged_correlations(user: np.ndarray, avatar: np.ndarray, counted: np.ndarray, reach: int = REACH) -> np.ndarray:
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """Of one side, by lag, over the frames t for which t and t + lag count: how many (2 reach + 1, 1), and sums of it
+    and of its squares (2 reach + 1, D)."""
+
+    number: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+
+
+def lagged_correlations(
+    user: np.ndarray, avatar: np.ndarray, counted: np.ndarray, reach: int = REACH, of_user: Sums | None = None
+) -> np.ndarray:
     """r (2 reach + 1, D) of user[t] with avatar[t + lag], over pairs of frames that both count; NaN where undefined.
 
     Args:
         user, avatar: (T, D) on one clock; what they hold where `counted` (T,) is False does not matter.
+        of_user: `window_sums(user, counted, reach)`, where somebody has them already.
     """
-    frames = len(counted)
-    m = counted.astype(np.float64)
-    x, y = (_clean(series, counted) for series in (user, avatar))
-    size = fft.next_fast_len(frames + reach, real=True)
-    spectrum_x, spectrum_y = (fft.rfft(series, size, axis=0) for series in (x, y))
-    cyclic = fft.irfft(np.conj(spectrum_x) * spectrum_y, size, axis=0)
-    lags = np.arange(-reach, reach + 1)
-    xy = cyclic[lags]
-    padded = np.concatenate([np.zeros(reach), m, np.zeros(reach)])
-    windows = np.lib.stride_tricks.sliding_window_view(padded, frames)  # [i, t] = counted[t + i - reach]
-    sums = windows @ np.concatenate([x, x**2, y, y**2, m[:, None]], 1)
-    sum_x, sum_xx, later_y, later_yy, number = np.split(sums, np.cumsum([x.shape[1]] * 4), 1)
-    sum_y, sum_yy = later_y[::-1], later_yy[::-1]  # an earlier frame counts where a later one of the other side does
+    series = [_clean(side, counted) for side in (user, avatar)]
+    size = fft.next_fast_len(len(counted) + reach, real=True)
+    spectra = [fft.rfft(side, size, axis=0) for side in series]
+    xy = fft.irfft(np.conj(spectra[0]) * spectra[1], size, axis=0)[np.arange(-reach, reach + 1)]
+    x = of_user or _window_sums(series[0], counted, reach)
+    y = _window_sums(series[1], counted, reach)
+    number = x.number
+    sum_y, sum_yy = y.first[::-1], y.second[::-1]  # an earlier frame counts where a later one of the other side does
     with np.errstate(invalid="ignore", divide="ignore"):
-        spread_x, spread_y = sum_xx - sum_x**2 / number, sum_yy - sum_y**2 / number
-        found = (xy - sum_x * sum_y / number) / np.sqrt(spread_x * spread_y)
-        still = (spread_x <= 1e-9 * sum_xx + number * 1e-24) | (spread_y <= 1e-9 * sum_yy + number * 1e-24)
+        spread_x, spread_y = x.second - x.first**2 / number, sum_yy - sum_y**2 / number
+        found = (xy - x.first * sum_y / number) / np.sqrt(spread_x * spread_y)
+        still = (spread_x <= 1e-9 * x.second + number * 1e-24) | (spread_y <= 1e-9 * sum_yy + number * 1e-24)
     return np.where(still | (number < LEAST), np.nan, found)
+
+
+def window_sums(series: np.ndarray, counted: np.ndarray, reach: int) -> Sums:
+    """`Sums` of (T, D) less its mean, over lags -reach to reach."""
+    return _window_sums(_clean(series, counted), counted, reach)
+
+
+def _window_sums(clean: np.ndarray, counted: np.ndarray, reach: int) -> Sums:
+    m = counted.astype(np.float64)
+    padded = np.concatenate([np.zeros(reach), m, np.zeros(reach)])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, len(m))  # [i, t] = counted[t + i - reach]
+    sums = windows @ np.concatenate([m[:, None], clean, clean**2], 1)
+    return Sums(*np.split(sums, [1, 1 + clean.shape[1]], 1))
 
 
 def _clean(series: np.ndarray, counted: np.ndarray) -> np.ndarray:
@@ -129,20 +151,26 @@ def clip_values(clip: Clip, tools) -> Iterator[Value]:
     for state, counted in (("", seen), ("_listening", seen & ~clip.speaking)):
         found = {}
         for side, label in (("generated", str), ("true", truth_part)):
-            found[side] = label, _by_part(clip, getattr(clip, f"motion_{side}"), counted)
+            found[side] = label, _by_part(clip, side, counted, state)
         for label, by_part in found.values():
             for part in MOTION_PARTS:
                 yield from _values(state, label(part), by_part, part)
 
 
-def _by_part(clip: Clip, motion: np.ndarray, counted: np.ndarray) -> Callable[[str], np.ndarray]:
-    """Correlations of a part's channels; every channel is computed once."""
+def _by_part(clip: Clip, side: str, counted: np.ndarray, state: str) -> Callable[[str], np.ndarray]:
+    """Correlations of a part's channels; every channel is computed once, those of the truth once for all rows."""
+    motion = getattr(clip, f"motion_{side}")
     if counted.sum() < MINIMUM_FRAMES:
         return lambda part: _fail("too_few_frames")
     if not (np.isfinite(motion[counted]).all() and np.isfinite(clip.motion_user[counted]).all()):
         return lambda part: _fail("not_finite")
     reach = min(REACH, (int(counted.sum()) - LEAST) // 2)
-    whole = lagged_correlations(clip.motion_user, motion, counted, reach)
+
+    def correlations() -> np.ndarray:
+        of_user = clip.alike(f"tlcc{state}_user", lambda: window_sums(clip.motion_user, counted, reach))
+        return lagged_correlations(clip.motion_user, motion, counted, reach, of_user)
+
+    whole = correlations() if side == "generated" else clip.alike(f"tlcc{state}_true", correlations)
 
     def of(part: str) -> np.ndarray:
         found = clip.part(whole, part)
