@@ -26,6 +26,7 @@ from dyads.files import write_text
 from evaluation import efficiency
 from evaluation.cards import STATUSES, MetricCard, count_part
 from evaluation.readings import talking_listening
+from evaluation.readings.talking_listening import state_rows
 from evaluation.registry import cards
 from evaluation.rows import read_rows, result_files
 from reporting.full_table import write_full_table
@@ -167,6 +168,7 @@ def write_tables(
     results: Path | None = None,
     manifest: Path | None = None,
     backbones_per_seed: bool = False,
+    workers: int = 1,
 ) -> None:
     """All tables in three formats; a row without results is shown with its status.
 
@@ -188,7 +190,7 @@ def write_tables(
     for name, table in TABLES.items():
         plain = table.state is None
         columns = chosen_columns((options.columns or table.columns) if plain else table.columns)
-        own = rows if plain else talking_listening.state_rows(rows, study.readings.files, table.state, columns)
+        own = rows if plain else state_rows(rows, study.readings.files, table.state, columns, workers)
         means = summary if plain else summarise(seed_values(own))
         differences = _write_table(name, table, columns, own, means, study, out)
         compared.append(differences.assign(table=name))
@@ -294,6 +296,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--manifest", type=Path, help="the data's manifest.csv: dialogues of one person go together")
     parser.add_argument("--out", type=Path, help="folder of the tables")
     parser.add_argument("--backbones-per-seed", action="store_true", help="each seed has backbones of its own")
+    parser.add_argument("--threads", type=int, default=1, help="processes, where readings are many")
     parser.add_argument("--print", type=Path, dest="shown", metavar="FILE", help="show a table in the terminal")
     args = parser.parse_args(arguments)
     if args.shown:
@@ -305,9 +308,8 @@ def main(arguments: list[str] | None = None) -> None:
         raise ConfigError("--metrics and --out are both needed (or --print FILE); see --help.")
     options = from_dict(TableOptions, parse_json(args.options, "--options"), "tables")
     files = result_files(args.metrics)
-    write_tables(
-        files, parse_json(args.rows, "--rows"), options, args.out, args.results, args.manifest, args.backbones_per_seed
-    )
+    given = parse_json(args.rows, "--rows")
+    write_tables(files, given, options, args.out, args.results, args.manifest, args.backbones_per_seed, args.threads)
     print(f"tables of {len(files)} result files -> {args.out}", flush=True)
 
 

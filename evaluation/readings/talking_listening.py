@@ -7,6 +7,9 @@ changes no other frame's part. Metrics of pictures (PSNR, SSIM, LPIPS) keep no f
 
 import math
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +27,7 @@ from evaluation.rows import COLUMNS, WHOLE_SET
 
 State = Literal["talking", "listening"]
 MINIMUM_FRAMES = 25  # one second
+LARGE = 64 * 2**20  # bytes of readings from which more processes are worth their start
 # Modules of metrics per clip that take readings alone and no notice of order in time.
 MODULES = ("expression", "motion_mse", "rpcc", "var")
 # What is read of every frame; other readers take some frames or windows, which may lie in both states.
@@ -132,35 +136,47 @@ def set_values(
 
 
 def state_rows(
-    rows: pd.DataFrame, files: dict[tuple[str, int], Path], state: State, columns: Sequence[tuple[MetricCard, str]]
+    rows: pd.DataFrame,
+    files: dict[tuple[str, int], Path],
+    state: State,
+    columns: Sequence[tuple[MetricCard, str]],
+    workers: int = 1,
 ) -> pd.DataFrame:
     """Tidy rows of one state for every (method, seed) of `rows`, with the metrics' own names and parts.
 
     Metrics of speech (parts named so) are the whole study's: they look at speaking frames only, whatever the state.
     A row without a readings file keeps those alone. A clip with too few frames in the state is left out of the set; a
-    failed one leaves the set without values, as in the whole study. Set metrics are those of `columns`.
+    failed one leaves the set without values, as in the whole study. Set metrics are those of `columns`. Rows whose
+    readings are `LARGE` are read by so many processes.
     """
     found = [rows[rows["part"].str.startswith("speech")]] if state == "talking" else []
-    for (method, seed), own in rows.groupby(["method", "seed"], sort=False):
-        path = files.get((method, seed))
-        if path is None or not path.exists():
-            continue
-        stored, meta = read_features(path)
-        failing = own[own["status"].isin(FAILED) & (own["clip"] != WHOLE_SET)]
-        broken = dict(zip(failing["clip"], failing["status"], strict=True))
-        failed = next(iter(broken.values()), "")
-        parts = {name: masked(clip, state) for name, clip in stored.items()}
-        clips = [_shown(name, clip, parts[name], meta, state) for name, clip in stored.items()]
-        broken |= {clip.dyad_id: clip.status for clip in clips if clip.status != OK}
-        kept = {name: few for name, few in parts.items() if few is not None}
-        values = [*clip_values([clip for clip in clips if clip.status == OK], broken)]
-        values += set_values(columns, kept, meta, failed)
-        head = (method, seed, own["dataset"].iloc[0], own["split"].iloc[0])
-        lines = [
-            (*head, clip, v.metric, v.part, v.value if v.status == OK else math.nan, v.status) for clip, v in values
-        ]
-        found.append(pd.DataFrame(lines, columns=list(COLUMNS)))
+    groups = [(files.get(key), own) for key, own in rows.groupby(["method", "seed"], sort=False)]
+    groups = [(path, own) for path, own in groups if path is not None and path.exists()]
+    of_row = partial(_rows_of, state=state, columns=tuple(columns))
+    if workers > 1 and sum(path.stat().st_size for path, _ in groups) > LARGE * workers:
+        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+            found += pool.map(of_row, *zip(*groups, strict=True))
+    else:
+        found += (of_row(*group) for group in groups)
     return pd.concat(found, ignore_index=True) if found else rows.iloc[:0]
+
+
+def _rows_of(path: Path, own: pd.DataFrame, state: State, columns: Sequence[tuple[MetricCard, str]]) -> pd.DataFrame:
+    """`state_rows` of one method and seed."""
+    stored, meta = read_features(path)
+    failing = own[own["status"].isin(FAILED) & (own["clip"] != WHOLE_SET)]
+    broken = dict(zip(failing["clip"], failing["status"], strict=True))
+    failed = next(iter(broken.values()), "")
+    parts = {name: masked(clip, state) for name, clip in stored.items()}
+    clips = [_shown(name, clip, parts[name], meta, state) for name, clip in stored.items()]
+    broken |= {clip.dyad_id: clip.status for clip in clips if clip.status != OK}
+    kept = {name: few for name, few in parts.items() if few is not None}
+    del stored, parts  # gigabytes
+    values = [*clip_values([clip for clip in clips if clip.status == OK], broken)]
+    values += set_values(columns, kept, meta, failed)
+    head = own[["method", "seed", "dataset", "split"]].iloc[0]
+    lines = [(*head, clip, v.metric, v.part, v.value if v.status == OK else math.nan, v.status) for clip, v in values]
+    return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
 def note(state: State) -> str:

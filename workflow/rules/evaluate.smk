@@ -98,6 +98,7 @@ rule tables:
         f"{LOGS}/tables.log",
     conda:
         "../../environment.yml"
+    threads: 2 if COEFFICIENTS else 1  # readings of whole recordings are gigabytes
     resources:
         **needs("tables"),
     params:
@@ -107,7 +108,7 @@ rule tables:
         anew=ANEW,
     shell:
         "python -m reporting.tables --metrics {input.rows:q} --rows {params.rows:q} --manifest {input.data:q}"
-        " --options {params.options:q} --out {params.folder:q} {params.anew} > {log:q} 2>&1"
+        " --options {params.options:q} --out {params.folder:q} {params.anew} --threads {threads} > {log:q} 2>&1"
 
 
 rule claims:
