@@ -12,6 +12,7 @@ from safetensors import safe_open
 from dyads.contract import FPS, SAMPLES_PER_FRAME, Dyad
 from dyads.errors import DataError
 from dyads.synthetic.coefficients import COEFFICIENTS, EXPRESSION, EYES, LIPS, POSE
+from evaluation.frechet import Moments
 from evaluation.metrics._series import CONSTANT_SD, Undefined
 from evaluation.readings.sidecars import Rating, Timing
 from faces import voice
@@ -88,6 +89,7 @@ class Clip:
     series: dict[str, np.ndarray] = field(default_factory=dict)  # see `once`
     samples: tuple[np.ndarray | str, ...] = ()  # vertices of further samples of it (T, V, 3), or why one has none
     same: dict[str, object] = field(default_factory=dict)  # see `alike`; shared by clips whose true sides are the same
+    moments: dict[tuple[str, ...], Moments] = field(default_factory=dict)  # of its motion, see metrics/_parts.py
     speaker_known: bool = True  # False: nobody can tell in which frames it is the avatar who speaks
 
     def counted(self, speaking: bool) -> np.ndarray:

@@ -8,10 +8,11 @@ dialogues; without it nothing is written.
 import argparse
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -168,41 +169,57 @@ def adapt(root: Path, out: Path, options: Si184Options) -> Folder:
 
 def _people(root: Path, folder: Path, stems: Iterable[str], options: Si184Options, faults: list) -> dict[str, int]:
     """Write every true person; how many frames each has. A fault is added with the person's stem."""
-    frames, width = {}, None
-    for stem in stems:
-        try:
-            person, voice = read_person(root, stem, options.layer)
-            width = width or voice.shape[1]
-            if voice.shape[1] != width:
-                raise DataError(
-                    f"{root / 'GT' / f'{SPLIT}_hubert' / stem}.npz: {options.layer} is {voice.shape[1]} wide, the "
-                    f"others {width}; extract all with one network."
-                )
-        except DataError as error:
-            refuse_code(error)
-            faults.append((stem, "GT", str(error)))
-            continue
-        frames[stem] = person.frames
+
+    def written(stem: str) -> tuple[int, int]:
+        person, voice = read_person(root, stem, options.layer)
         write_person(folder / "people" / f"{stem}.safetensors", person, voice)
+        return person.frames, voice.shape[1]
+
+    frames, width = {}, None
+    for stem, found in _by_threads(written, stems):
+        if not isinstance(found, DataError):
+            width = width or found[1]
+            if found[1] == width:
+                frames[stem] = found[0]
+                continue
+            (folder / "people" / f"{stem}.safetensors").unlink()
+            found = DataError(
+                f"{root / 'GT' / f'{SPLIT}_hubert' / stem}.npz: {options.layer} is {found[1]} wide, the "
+                f"others {width}; extract all with one network."
+            )
+        faults.append((stem, "GT", str(found)))
     return frames
 
 
 def _generated(root: Path, folder: Path, stems, systems, frames: dict[str, int], faults: list) -> None:
     for system in systems:
-        for stem in stems:
-            try:
-                tracks = read_system(root, system, stem, frames[stem])
-            except DataError as error:
-                refuse_code(error)
-                faults.append((stem, system, str(error)))
-                continue
+
+        def written(stem: str, system: str = system) -> None:
+            tracks = read_system(root, system, stem, frames[stem])
             write_tracks(folder / "systems" / system / f"{stem}.safetensors", tracks)
 
+        faults += [(stem, system, str(fault)) for stem, fault in _by_threads(written, stems) if fault is not None]
 
-def refuse_code(error: DataError) -> None:
-    """A pickle is no fault of one dialogue: someone may want it to run."""
-    if "could run code" in str(error):
-        raise error
+
+def _by_threads(function: Callable[[str], Any], stems: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    """Each stem with what `function` gives or the DataError it ends with, in order; unpacking takes time, not the GIL.
+
+    A pickle is no fault of one dialogue, and raised: someone may want it to run.
+    """
+
+    def found(stem: str) -> tuple[str, Any]:
+        try:
+            return stem, function(stem)
+        except DataError as error:
+            if "could run code" in str(error):
+                raise
+            return stem, error
+
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            yield from pool.map(found, stems)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _decide(faults: list[tuple[str, str, str]], whole: list[str], options: Si184Options) -> None:

@@ -7,6 +7,7 @@ Metrics that look at pictures say `no_pictures`.
 """
 
 import argparse
+import os
 import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -58,6 +59,8 @@ def main(arguments: list[str] | None = None) -> None:
     # Metrics row by row, side by side; then R-DGG, which takes all rows at once and more memory than they, by itself.
     jobs = {name: (row_values, name, args.out / name / "seed0.csv") for name in rows}
     counted = _by_workers(jobs, args.threads, (*study, 1))
+    for name in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"):  # its arrays are large: freed, they had better go
+        os.environ.pop(name, None)
     told = _by_workers({"rdgg": (reaction_values,)}, 1, (*study, args.threads))["rdgg"]
     for name, row in rows.items():
         values, facts = counted[name]

@@ -9,6 +9,7 @@ from dyads.seeding import rng
 from evaluation.cards import Value, count_part, extrapolated_part, undefined
 from evaluation.frechet import FRACTIONS, MINIMUM_UNITS, Moments, extrapolate, merge, moments, moments_distance
 from evaluation.metrics._series import Undefined, frechet, require_frames
+from evaluation.metrics._sums import ByClip
 
 PROTOCOL = (
     "<part>_count: the samples on each side; <part>_extrapolated: the distance at infinitely many clips, by the "
@@ -73,6 +74,10 @@ def _of_few(
     return distance, extrapolate(*sides, generator=generator, groups=groups, draws=draws).extrapolation
 
 
+def _moments(side: Samples) -> Iterator[Moments]:
+    return side.moments() if isinstance(side, ByClip) else map(moments, side)
+
+
 def _of_moments(
     generated: Samples, true: Samples, counts: list[int], generator: np.random.Generator | None, draws: int
 ) -> tuple[float, float]:
@@ -88,8 +93,7 @@ def _of_moments(
         row[chosen] = True
     sums: list[tuple[Moments, Moments] | None] = [None] * len(member)
     try:
-        for unit, pair in enumerate(zip(generated, true, strict=True)):
-            own = tuple(moments(samples) for samples in pair)
+        for unit, own in enumerate(zip(_moments(generated), _moments(true), strict=True)):
             for k in np.flatnonzero(member[:, unit]):
                 before = sums[k]
                 sums[k] = own if before is None else tuple(merge(*both) for both in zip(before, own, strict=True))

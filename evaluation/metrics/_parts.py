@@ -4,8 +4,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import numpy as np
 
+from dyads.errors import DataError
 from evaluation.cards import Value, undefined
 from evaluation.clips import Clip
+from evaluation.frechet import Moments, moments, moments_distance
 from evaluation.metrics._estimate import estimate, no_estimate
 from evaluation.metrics._series import Undefined, require_frames
 from evaluation.metrics._sums import ByClip, Products
@@ -78,15 +80,48 @@ def sums_value(
         return undefined(metric, label or part, failure.status)
 
 
+def part_moments(clip: Clip, part: str, *sources: str) -> Moments:
+    """Moments of `motion([clip], part, ...)` of sources side by side, found once. Undefined: as `motion`; NaN."""
+
+    def find() -> Moments:
+        try:
+            return moments(np.concatenate(motion([clip], part, *sources), axis=1))
+        except DataError as error:  # shapes are right already
+            raise Undefined("not_finite") from error
+
+    key = (part, *sources)
+    if key not in clip.moments:
+        shared = "generated" not in sources
+        clip.moments[key] = clip.alike(f"moments {key}", find) if shared else find()
+    return clip.moments[key]
+
+
 def part_estimate(
     metric: str, part: str, least: Callable[[int], int], clips: Collection[Clip], *beside: str
 ) -> Iterator[Value]:
     """The rows of `_estimate.estimate` for generated against true motion, each beside the motion of `beside`."""
 
     def side(source: str) -> ByClip:
-        return ByClip(clips, lambda clip: np.concatenate(motion([clip], part, *beside, source), axis=1))
+        return ByClip(
+            clips,
+            lambda clip: np.concatenate(motion([clip], part, *beside, source), axis=1),
+            lambda clip: part_moments(clip, part, *beside, source),
+        )
 
     try:
         yield from estimate(metric, part, side("generated"), side("true"), least)
     except Undefined as failure:
         yield from no_estimate(metric, part, failure.status)
+
+
+def part_distance(metric: str, part: str, least: Callable[[int], int], clip: Clip, *beside: str) -> Value:
+    """Frechet distance of one clip's generated and true motion, each beside the motion of `beside`; NaN with a status
+    below `least(D)` frames."""
+    try:
+        sides = [part_moments(clip, part, *beside, source) for source in ("generated", "true")]
+        require_frames(min(side.count for side in sides), least(len(sides[1].mean)))
+        if sides[0].count != sides[1].count:
+            raise Undefined("length_mismatch")
+        return Value(metric, part, moments_distance(*sides))
+    except Undefined as failure:
+        return undefined(metric, part, failure.status)

@@ -12,21 +12,28 @@ from typing import Any
 import numpy as np
 
 from evaluation.clips import Clip
+from evaluation.frechet import Moments, moments
 from evaluation.metrics._series import require_alike
 
 
 @dataclass(frozen=True)
 class ByClip:
-    """What `of` makes of each of `clips`, made anew whenever one goes through them."""
+    """What `of` makes of each of `clips`, made anew whenever one goes through them; `moments_of`: its moments, where
+    those are kept."""
 
     clips: Collection[Clip]
     of: Callable[[Clip], Any]
+    moments_of: Callable[[Clip], Moments] | None = None
 
     def __len__(self) -> int:
         return len(self.clips)
 
     def __iter__(self) -> Iterator[Any]:
         return map(self.of, self.clips)
+
+    def moments(self) -> Iterator[Moments]:
+        """Of each clip."""
+        return map(moments, self) if self.moments_of is None else map(self.moments_of, self.clips)
 
 
 class Products:

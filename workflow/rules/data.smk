@@ -54,6 +54,7 @@ elif COEFFICIENTS:
             f"{LOGS}/data/coefficients.log",
         conda:
             "../../environment.yml"
+        threads: 2
         params:
             adapter=config["dataset"]["adapter"],
             root=subpath(input.corpus, parent=True),

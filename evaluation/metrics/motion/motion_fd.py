@@ -7,7 +7,7 @@ import numpy as np
 from evaluation.cards import MetricCard, Value
 from evaluation.clips import MOTION_PARTS
 from evaluation.metrics._estimate import PROTOCOL
-from evaluation.metrics._parts import part_estimate, part_value
+from evaluation.metrics._parts import part_distance, part_estimate
 from evaluation.metrics._series import frechet, require_frames
 
 MINIMUM_PER_DIMENSION = 2  # frames per dimension below which a covariance says nothing
@@ -75,7 +75,7 @@ def motion_fd(generated: np.ndarray, true: np.ndarray) -> float:
 
 def clip_values(clip, tools) -> Iterator[Value]:
     for part in MOTION_PARTS:
-        yield part_value("motion_fd_clip", part, motion_fd, [clip], "generated", "true")
+        yield part_distance("motion_fd_clip", part, least_frames, clip)
 
 
 def set_values(clips, tools) -> Iterator[Value]:
