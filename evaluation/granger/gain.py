@@ -152,7 +152,7 @@ def _shifted(
         """Of each design's listeners who are this person, products (shifts, size, size + D · rows + 1) of predictions
         with themselves, with residuals and with ones; and the sum of residuals."""
         mine = [[at for at, found in enumerate(each.listeners) if found.encounter.person == person] for each in designs]
-        sums = [np.zeros((number, size, size + each.residuals.columns + 1)) for each in designs]
+        sums = [np.zeros((number, size, size + each.residuals.columns + 1), np.float32) for each in designs]
         encounters = {designs[i].listeners[at].encounter.name: designs[i].listeners[at].encounter
                       for i, places in enumerate(mine) for at in places}  # fmt: skip
         for name, encounter in encounters.items():

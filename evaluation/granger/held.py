@@ -47,18 +47,18 @@ class Sums:
         self.file, self.people, self.lock = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY), 0, Lock()
 
     def add(self, person: np.ndarray) -> None:
-        """The next person's (shifts, size, size + residuals + 1), the last column their sums."""
+        """The next person's float32 (shifts, size, size + residuals + 1), the last column their sums."""
         self.file.write(person.tobytes())
         self.people += 1
 
     def of(self, shift: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(P, size, size), (P, size, residuals) and (P, size) at one time shift."""
-        step, found = 8 * self.shape[1] * self.shape[2], []
+        step, found = 4 * self.shape[1] * self.shape[2], []
         with self.lock:
             for person in range(self.people):
                 self.file.seek((person * self.shape[0] + shift) * step)
-                found.append(np.frombuffer(self.file.read(step)).reshape(self.shape[1:]))
-        held = np.stack(found)
+                found.append(np.frombuffer(self.file.read(step), np.float32).reshape(self.shape[1:]))
+        held = np.stack(found).astype(np.float64)
         return held[:, :, : self.size], held[:, :, self.size : -1], held[:, :, -1]
 
 
