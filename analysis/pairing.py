@@ -1,6 +1,6 @@
 """Two methods on one metric, paired by dialogue and seed: from result rows, and for set metrics from probe readings."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -35,7 +35,7 @@ class Readings:
     backbones (autoencoder, renderer, Phi) that it was trained on, where there is more than one; see `stats.nested`.
     `given`: rows of which one output is given and which no seed changes (released systems, controls): between two of
     them people alone are the sample.
-    `cut`: what is kept of a clip's readings, None for nothing.
+    `cut`: what is kept of a clip's readings, None for nothing. `asked`: (metric, part) pairs that will be asked for.
     """
 
     files: Mapping[tuple[str, int], Path] = field(default_factory=dict)
@@ -43,6 +43,7 @@ class Readings:
     trainings: Mapping[int, int] = field(default_factory=dict)
     given: frozenset[str] = frozenset()
     cut: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray] | None] | None = None
+    asked: Collection[tuple[str, str]] | None = None
     _known: dict = field(default_factory=dict)
 
     def set_metric(self, method: str, seed: int, metric: str, part: str) -> SetMetric | None:
@@ -53,7 +54,9 @@ class Readings:
             there = metric in METRICS and path is not None and path.exists()
             if there and path not in self._known and path.stat().st_size > LARGE:
                 self._known[path] = None  # all that is asked of it is found at once, and the readings let go
-                self._known |= {(path, *pair): sums for pair, sums in set_metrics(*self._read(path)).items()}
+                self._known |= {
+                    (path, *pair): sums for pair, sums in set_metrics(*self._read(path), self.asked).items()
+                }
             if key not in self._known:
                 self._known[key] = set_metric(metric, part, *self._clips(path)) if there else None
         return self._known[key]

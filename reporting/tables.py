@@ -224,7 +224,7 @@ def _write_table(
     if reference is not None:
         methods = [row.method for row in order if row.group != "control"]
         fixed = [row.method for row in order if study.given.get(row.method, {}).get("fixed")]
-        readings = study.readings
+        readings = replace(study.readings, asked=[(card.name, part) for card, part in columns])
         if table.state:
             readings = replace(readings, cut=lambda clip: talking_listening.masked(clip, table.state), _known={})
         differences = comparisons.compare_rows(values, reference.method, methods, seen, readings, fixed)

@@ -6,7 +6,7 @@ totals into the metric, the same one as in `evaluation.metrics` where every weig
 the weights.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
@@ -54,11 +54,14 @@ def set_metric(metric: str, part: str, clips: Clips, meta: dict) -> SetMetric | 
     return _made(metric, part, {name: seen_only(clip) for name, clip in clips.items()}, meta)
 
 
-def set_metrics(clips: Clips, meta: dict) -> dict[tuple[str, str], SetMetric | None]:
-    """`set_metric` of every part of every metric that is known here, from one walk through the readings."""
+def set_metrics(
+    clips: Clips, meta: dict, pairs: Iterable[tuple[str, str]] | None = None
+) -> dict[tuple[str, str], SetMetric | None]:
+    """`set_metric` of (metric, part) pairs, by default all that are known here, from one walk through the readings."""
     seen = {name: seen_only(clip) for name, clip in clips.items()}
-    pairs = [(metric, part) for metric in METRICS for part in cards()[metric].parts]
-    return {pair: _made(*pair, seen, meta) if seen else None for pair in pairs}
+    if pairs is None:
+        pairs = [(metric, part) for metric in METRICS for part in cards()[metric].parts]
+    return {pair: _made(*pair, seen, meta) if seen else None for pair in pairs if pair[0] in METRICS}
 
 
 def _made(metric: str, part: str, seen: Clips, meta: dict) -> SetMetric | None:
