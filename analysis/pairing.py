@@ -12,8 +12,8 @@ from analysis import people, resampling, stats
 from analysis.bootstrap import Interval, hierarchical_bootstrap
 from dyads.errors import DataError
 from evaluation.cards import OK, count_part, truth_part
-from evaluation.readings.set_level import METRICS, SetMetric, set_metric, set_metrics
-from evaluation.readings.stored import read_features
+from evaluation.readings.set_level import METRICS, SetMetric, set_metrics
+from evaluation.readings.stored import LARGE, read_features
 from evaluation.registry import cards
 from evaluation.rows import WHOLE_SET
 
@@ -22,9 +22,12 @@ BASES = {
     "set": "value of the whole set; seeds and people are samples, by the jackknife over people",
     "seeds": "value of the whole set; seeds are samples, the test set is taken as it is",
 }
-LARGE = 64 * 2**20  # bytes of readings that are not kept in memory
 GIVEN = "given these outputs"  # one output of each row is there, and no training of this study varies it
 OF_PEOPLE = {"clips": "other people and dialogues", "set": "other people and dialogues", "seeds": "this test set alone"}
+
+
+def _known_pairs() -> list[tuple[str, str]]:
+    return [(metric, part) for metric in METRICS for part in cards()[metric].parts]
 
 
 @dataclass
@@ -43,7 +46,7 @@ class Readings:
     trainings: Mapping[int, int] = field(default_factory=dict)
     given: frozenset[str] = frozenset()
     cut: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray] | None] | None = None
-    asked: Collection[tuple[str, str]] | None = None
+    asked: Collection[tuple[str, str]] = field(default_factory=_known_pairs)
     _known: dict = field(default_factory=dict)
 
     def set_metric(self, method: str, seed: int, metric: str, part: str) -> SetMetric | None:
@@ -52,22 +55,20 @@ class Readings:
         key = (path, metric, part)
         if key not in self._known:
             there = metric in METRICS and path is not None and path.exists()
-            if there and path not in self._known and path.stat().st_size > LARGE:
-                self._known[path] = None  # all that is asked of it is found at once, and the readings let go
-                self._known |= {
-                    (path, *pair): sums for pair, sums in set_metrics(*self._read(path), self.asked).items()
-                }
-            if key not in self._known:
-                self._known[key] = set_metric(metric, part, *self._clips(path)) if there else None
+            self._known |= self._sums(path, metric, part) if there else {key: None}
         return self._known[key]
 
-    def _clips(self, path: Path):
-        if self._known.get(path) is None:
+    def _sums(self, path: Path, metric: str, part: str) -> dict[tuple, SetMetric | None]:
+        """Of readings too `LARGE` to keep, all that will be asked of them as well: reading them takes longest."""
+        pairs = {(metric, part)}
+        if path.stat().st_size > LARGE:
             clips = self._read(path)
-            if path in self._known:  # too large to keep
-                return clips
-            self._known[path] = clips
-        return self._known[path]
+            pairs |= {pair for pair in self.asked if (path, *pair) not in self._known}
+        else:
+            if path not in self._known:
+                self._known[path] = self._read(path)
+            clips = self._known[path]
+        return {(path, *pair): sums for pair, sums in set_metrics(pairs, *clips).items()}
 
     def _read(self, path: Path):
         clips, meta = read_features(path)

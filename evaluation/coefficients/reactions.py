@@ -101,7 +101,7 @@ def reactions(data: Data, rows: Mapping[str, Row], options: RdggOptions, threads
     sets, groups = [], []
     for group in filter(None, (shared, moving)):
         try:
-            sets.append(compared(met, _Motions(data, {n: clocked[n] for n in group}, inside), options))
+            sets.append(compared(met, {n: _Motions(data, clocked[n].source, inside) for n in group}, options))
             groups.append(group)
         except DataError as error:
             print(f"rdgg of {', '.join(group)}: {error}", flush=True)
@@ -142,24 +142,8 @@ def _inside(data: Data) -> dict[str, np.ndarray]:
 
 
 class _Motions(Mapping):
-    """Row -> dialogue -> motion of all encoders, NaN where truth or some system was not seen; each read when asked for,
-    because a row's are hundreds of megabytes."""
-
-    def __init__(self, data: Data, rows: Mapping[str, Row], inside: Mapping[str, np.ndarray]) -> None:
-        self.data, self.rows, self.inside = data, rows, inside
-
-    def __getitem__(self, name: str) -> "_RowMotions":
-        return _RowMotions(self.data, self.rows[name].source, self.inside)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.rows)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-
-class _RowMotions(Mapping):
-    """A row's dialogue -> motion, see `_Motions`."""
+    """A row's dialogue -> motion of all encoders, NaN where truth or some system was not seen; each is read when asked
+    for, because a row's are hundreds of megabytes."""
 
     def __init__(self, data: Data, source: str, inside: Mapping[str, np.ndarray]) -> None:
         self.data, self.source, self.inside = data, source, inside

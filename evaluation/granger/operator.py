@@ -32,25 +32,29 @@ class Fold:
         The first D come from the voice, the rest from the motion.
         """
         size, width, reach = self.audio.shape[1], self.audio.shape[2], lags[-1]
-        filters = [scale[:, :, None] * of for scale, of in ((self.scale[:, :size], self.audio),
-                                                           (self.scale[:, size:], self.motion))]  # fmt: skip
-        centre = [np.einsum("nk,nkd->nd", mean, of) for mean, of in zip(
-            (self.mean[:, :size], self.mean[:, size:]), filters, strict=True)]  # fmt: skip
-        wide = [rearrange(of, "n k d -> k (n d)").astype(np.float32) for of in filters]
         circle = driver[np.arange(-reach, len(driver)) % max(len(driver), 1)].astype(np.float32)
         made = np.empty((len(lags), len(driver), 2 * width), np.float32)
-        for start in range(0, len(driver), CHUNK):
-            stop = min(start + CHUNK, len(driver))
-            for side, (series, of, less) in enumerate(
-                zip((circle[:, :size], circle[:, size:]), wide, np.asarray(centre, np.float32), strict=True)
-            ):
-                here = rearrange(series[start : stop + reach] @ of, "t (n d) -> t n d", d=width)
-                total = np.zeros((stop - start, width), np.float32)
-                for i, lag in enumerate(lags):
-                    total += here[reach - lag : len(here) - lag, i]
-                    total -= less[i]
-                    made[i, start:stop, side * width : (side + 1) * width] = total
+        for into, here, filters in (
+            (made[..., :width], slice(size), self.audio),
+            (made[..., width:], slice(size, None), self.motion),
+        ):
+            _filter(into, circle[:, here], self.mean[:, here], self.scale[:, here, None] * filters, lags)
         return made
+
+
+def _filter(made: np.ndarray, circle: np.ndarray, mean: np.ndarray, filters: np.ndarray, lags: Sequence[int]) -> None:
+    """Fill (n, T, D) from series (longest lag + T, k), means (n, k) and filters (n, k, D), lags added up."""
+    reach, frames = lags[-1], made.shape[1]
+    centre = np.einsum("nk,nkd->nd", mean, filters).astype(np.float32)
+    wide = rearrange(filters, "n k d -> k (n d)").astype(np.float32)
+    for start in range(0, frames, CHUNK):
+        stop = min(start + CHUNK, frames)
+        of_lags = rearrange(circle[start : stop + reach] @ wide, "t (n d) -> t n d", n=len(lags))
+        total = np.zeros((stop - start, filters.shape[2]), np.float32)
+        for i, lag in enumerate(lags):
+            total += of_lags[reach - lag : len(of_lags) - lag, i]
+            total -= centre[i]
+            made[i, start:stop] = total
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +102,10 @@ def fit_operator(encounters: Sequence[Encounter], options: RdggOptions, threads:
     parts, whole = Parts(), None
     for found in abreast(part, names, threads):
         parts.add(found)
-        whole = found if whole is None else whole.__iadd__(found)
+        if whole is None:
+            whole = found
+        else:
+            whole += found
     size = encounters[0].motion.shape[1]
     balance = target_balance(whole, size)
     widths = [encounters[0].own_audio.shape[1], encounters[0].speaker_audio.shape[1]]

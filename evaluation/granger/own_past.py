@@ -26,18 +26,14 @@ class OwnPast:
         self.found: Moments = moments(stretches, options.lags)
         size, width = len(balance), self.found.first.shape[2]
         columns = np.arange(width)
-        self.gram = gram(self.found, columns, columns)
-        self.gram[np.diag_indices_from(self.gram)] += options.ridge * np.trace(self.gram) / len(self.gram)
-        self.factor = cho_factor(self.gram.T, lower=True, overwrite_a=True)  # symmetric; so it is done in place
-        del self.gram
-        rhs = target_products(self.found, columns, np.arange(size), balance)
-        self.weights = cho_solve(self.factor, rhs)
+        square = gram(self.found, columns, columns)
+        square[np.diag_indices_from(square)] += options.ridge * np.trace(square) / len(square)
+        self.factor = cho_factor(square.T, lower=True, overwrite_a=True)  # symmetric; so it is done in place
+        weights = cho_solve(self.factor, target_products(self.found, columns, np.arange(size), balance))
         mean, scale = self.found.mean[1:], self.found.inverse_sd[1:]
-        by_lag = self.weights.reshape(len(options.lags), width, size)
-        filters = scale[:, :, None] * by_lag
-        self.filters = rearrange(filters, "n w d -> w (n d)").astype(
-            np.float32
-        )  # what the series itself is multiplied with
+        filters = scale[:, :, None] * rearrange(weights, "(n w) d -> n w d", w=width)
+        # what the series itself is multiplied with
+        self.filters = rearrange(filters, "n w d -> w (n d)").astype(np.float32)
         self.offset = -np.einsum("nw,nwd->nd", mean, filters).cumsum(0)  # of the first 1, 2, ... lags
         self.centre = self.found.mean[0, :size]
 

@@ -7,7 +7,7 @@ import numpy as np
 from dyads.errors import DataError
 from evaluation.cards import Value, undefined
 from evaluation.clips import Clip
-from evaluation.frechet import Moments, moments, moments_distance
+from evaluation.frechet import Moments, moments
 from evaluation.metrics._estimate import estimate, no_estimate
 from evaluation.metrics._series import Undefined, require_frames
 from evaluation.metrics._sums import ByClip, Products
@@ -114,14 +114,13 @@ def part_estimate(
         yield from no_estimate(metric, part, failure.status)
 
 
-def part_distance(metric: str, part: str, least: Callable[[int], int], clip: Clip, *beside: str) -> Value:
-    """Frechet distance of one clip's generated and true motion, each beside the motion of `beside`; NaN with a status
-    below `least(D)` frames."""
+def part_distance(
+    metric: str, part: str, function: Callable[[Moments, Moments], float], clip: Clip, *beside: str
+) -> Value:
+    """What `function` makes of the moments of one clip's generated and true motion, each beside that of `beside`; NaN
+    with a status where it makes nothing of them."""
     try:
-        sides = [part_moments(clip, part, *beside, source) for source in ("generated", "true")]
-        require_frames(min(side.count for side in sides), least(len(sides[1].mean)))
-        if sides[0].count != sides[1].count:
-            raise Undefined("length_mismatch")
-        return Value(metric, part, moments_distance(*sides))
+        sides = (part_moments(clip, part, *beside, source) for source in ("generated", "true"))
+        return Value(metric, part, function(*sides))
     except Undefined as failure:
         return undefined(metric, part, failure.status)

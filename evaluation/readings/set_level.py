@@ -18,7 +18,6 @@ from evaluation.metrics._series import CONSTANT_SD, Undefined
 from evaluation.metrics.expression.expression import CUES, LEAST_SLOPE, VISIBLE
 from evaluation.metrics.motion.sid import MOST_COUNTED, STATES, VARIANTS, entropies, fit_clusters, histograms, step
 from evaluation.readings.stored import seen_only
-from evaluation.registry import cards
 
 Clips = dict[str, dict[str, np.ndarray]]  # of `reading.read_features`
 
@@ -49,23 +48,17 @@ class SetMetric:
 
 def set_metric(metric: str, part: str, clips: Clips, meta: dict) -> SetMetric | None:
     """The sums of a metric's part; None for a metric that is not known here, or that these readings do not carry."""
-    if metric not in METRICS or not clips:
-        return None
-    return _made(metric, part, {name: seen_only(clip) for name, clip in clips.items()}, meta)
+    return set_metrics([(metric, part)], clips, meta).get((metric, part))
 
 
-def set_metrics(
-    clips: Clips, meta: dict, pairs: Iterable[tuple[str, str]] | None = None
-) -> dict[tuple[str, str], SetMetric | None]:
-    """`set_metric` of (metric, part) pairs, by default all that are known here, from one walk through the readings."""
+def set_metrics(pairs: Iterable[tuple[str, str]], clips: Clips, meta: dict) -> dict[tuple[str, str], SetMetric | None]:
+    """`set_metric` of every (metric, part) of a metric that is known here, from one walk through the readings."""
     seen = {name: seen_only(clip) for name, clip in clips.items()}
-    if pairs is None:
-        pairs = [(metric, part) for metric in METRICS for part in cards()[metric].parts]
-    return {pair: _made(*pair, seen, meta) if seen else None for pair in pairs if pair[0] in METRICS}
+    return {pair: _made(*pair, seen, meta) for pair in pairs if pair[0] in METRICS}
 
 
 def _made(metric: str, part: str, seen: Clips, meta: dict) -> SetMetric | None:
-    if part not in ("frame", "window", "all") and not meta["names"]:
+    if not seen or (part not in ("frame", "window", "all") and not meta["names"]):
         return None
     try:
         return METRICS[metric](part, seen, Channels.of(meta))

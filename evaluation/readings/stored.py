@@ -18,6 +18,7 @@ from evaluation.clips import Clip, Truth
 
 MOTION = {"generated", "true", "user", "whole", "reference"}  # `motion_...` of a Clip
 TRUTH = {"truth", "expected", "emotion", "cue"}
+LARGE = 64 * 2**20  # bytes of a readings file that nobody keeps in memory, and that are worth a process
 CLIP_FIELDS = {field.name for field in fields(Clip)}
 
 

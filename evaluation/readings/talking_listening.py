@@ -21,13 +21,12 @@ from evaluation.cards import OK, STATUSES, MetricCard, Value, truth_part, undefi
 from evaluation.clips import Clip, Truth
 from evaluation.metrics._series import CONSTANT_SD, Undefined
 from evaluation.readings.set_level import METRICS, set_metric
-from evaluation.readings.stored import read_features, seen_truth
+from evaluation.readings.stored import LARGE, read_features, seen_truth
 from evaluation.registry import modules
 from evaluation.rows import COLUMNS, WHOLE_SET
 
 State = Literal["talking", "listening"]
 MINIMUM_FRAMES = 25  # one second
-LARGE = 64 * 2**20  # bytes of readings from which more processes are worth their start
 # Modules of metrics per clip that take readings alone and no notice of order in time.
 MODULES = ("expression", "motion_mse", "rpcc", "var")
 # What is read of every frame; other readers take some frames or windows, which may lie in both states.
@@ -59,14 +58,10 @@ def masked(stored: dict[str, np.ndarray], state: State) -> dict[str, np.ndarray]
     return found
 
 
-def cut(dyad_id: str, stored: dict[str, np.ndarray], meta: dict, state: State) -> Clip:
-    """A clip of one state's frames, without pictures; too few frames become a status."""
-    return _shown(dyad_id, stored, masked(stored, state), meta, state)
-
-
-def _shown(
+def cut(
     dyad_id: str, stored: dict[str, np.ndarray], kept: dict[str, np.ndarray] | None, meta: dict, state: State
 ) -> Clip:
+    """A clip of one state's frames, `masked` of what is `stored`, without pictures; too few become a status."""
     if kept is None:
         if "speaker_known" in stored:
             return Clip(dyad_id, 0, "speaker_unknown", np.zeros(0, bool))
@@ -168,7 +163,7 @@ def _rows_of(path: Path, own: pd.DataFrame, state: State, columns: Sequence[tupl
     broken = dict(zip(failing["clip"], failing["status"], strict=True))
     failed = next(iter(broken.values()), "")
     parts = {name: masked(clip, state) for name, clip in stored.items()}
-    clips = [_shown(name, clip, parts[name], meta, state) for name, clip in stored.items()]
+    clips = [cut(name, clip, parts[name], meta, state) for name, clip in stored.items()]
     broken |= {clip.dyad_id: clip.status for clip in clips if clip.status != OK}
     kept = {name: few for name, few in parts.items() if few is not None}
     del stored, parts  # gigabytes

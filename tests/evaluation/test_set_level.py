@@ -8,15 +8,14 @@ from readings_file import META, readings
 
 from evaluation.readings.clip import Tools
 from evaluation.readings.set_level import METRICS, set_metric
-from evaluation.readings.talking_listening import cut
+from evaluation.readings.talking_listening import cut, masked
 from evaluation.registry import cards, modules
 
 
 def as_clips(found):
     """Clips for the metrics' own modules: every frame counts as spoken, so that `cut` keeps all."""
-    clips = [
-        cut(name, clip | {"speaking": np.ones(len(clip["speaking"]))}, META, "talking") for name, clip in found.items()
-    ]
+    spoken = {name: clip | {"speaking": np.ones(len(clip["speaking"]))} for name, clip in found.items()}
+    clips = [cut(name, clip, masked(clip, "talking"), META, "talking") for name, clip in spoken.items()]
     for clip in clips:  # windows of video are never cut
         clip.features = {key: found[clip.dyad_id][key] for key in ("video_generated", "video_true")}
     return clips

@@ -6,9 +6,10 @@ import numpy as np
 
 from evaluation.cards import MetricCard, Value
 from evaluation.clips import MOTION_PARTS
+from evaluation.frechet import Moments, moments_distance
 from evaluation.metrics._estimate import PROTOCOL
 from evaluation.metrics._parts import part_distance, part_estimate
-from evaluation.metrics._series import frechet, require_frames
+from evaluation.metrics._series import Undefined, frechet, require_frames
 
 MINIMUM_PER_DIMENSION = 2  # frames per dimension below which a covariance says nothing
 _EQUATION = r"\left\|\mu-\hat\mu\right\|^2+\operatorname{tr}\left(\Sigma+\hat\Sigma-2(\Sigma\hat\Sigma)^{1/2}\right)"
@@ -73,9 +74,17 @@ def motion_fd(generated: np.ndarray, true: np.ndarray) -> float:
     return frechet(generated, true)
 
 
+def distance(generated: Moments, true: Moments) -> float:
+    """`motion_fd` of series of which the moments are known."""
+    require_frames(min(generated.count, true.count), least_frames(len(true.mean)))
+    if generated.count != true.count:
+        raise Undefined("length_mismatch")
+    return moments_distance(generated, true)
+
+
 def clip_values(clip, tools) -> Iterator[Value]:
     for part in MOTION_PARTS:
-        yield part_distance("motion_fd_clip", part, least_frames, clip)
+        yield part_distance("motion_fd_clip", part, distance, clip)
 
 
 def set_values(clips, tools) -> Iterator[Value]:

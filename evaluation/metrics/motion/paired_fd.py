@@ -8,7 +8,7 @@ from evaluation.cards import MetricCard, Value
 from evaluation.clips import MOTION_PARTS
 from evaluation.metrics._estimate import PROTOCOL
 from evaluation.metrics._parts import part_distance, part_estimate
-from evaluation.metrics.motion.motion_fd import least_frames, motion_fd
+from evaluation.metrics.motion.motion_fd import distance, least_frames, motion_fd
 
 _EQUATION = r"\operatorname{FD}\left([x;y],[x;\hat y]\right)"
 _COMMON = {
@@ -68,7 +68,7 @@ def paired_fd(generated: np.ndarray, true: np.ndarray, user: np.ndarray) -> floa
 
 def clip_values(clip, tools) -> Iterator[Value]:
     for part in MOTION_PARTS:
-        yield part_distance("paired_fd_clip", part, least_frames, clip, "user")
+        yield part_distance("paired_fd_clip", part, distance, clip, "user")
 
 
 def set_values(clips, tools) -> Iterator[Value]:
