@@ -1,13 +1,16 @@
 """Tables by state: values over the frames in which the avatar speaks or listens, from readings, against direct sums."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from readings_file import META, readings, write_readings
 from study_rows import constant, write_result
 
+from analysis.pairing import Readings
 from evaluation.cards import STATUSES
 from evaluation.clips import GROUPS, columns
 from evaluation.readings.set_level import set_metric
+from evaluation.readings.stored import read_features
 from evaluation.readings.talking_listening import masked, note, state_rows
 from evaluation.registry import cards
 from evaluation.rows import WHOLE_SET, read_rows
@@ -88,3 +91,22 @@ def test_without_readings_there_are_no_values(run, tmp_path):
     gone = state_rows(rows, {("a", 0): tmp_path / "gone"}, "talking", COLUMNS)
     assert set(gone["part"]) == {part for part in rows["part"] if part.startswith("speech")}
     assert "speaks" in note("talking") and "does not speak" in note("listening")
+
+
+def test_large_readings_give_the_same_by_processes_and_row_by_row(run, monkeypatch):
+    """What is too large to keep is read for all that will be asked, then once more for what nobody announced."""
+    rows, _, files = run
+    small, wanted = state_rows(rows, files, "talking", COLUMNS), Readings(files)
+    kept = {name: wanted.set_metric("a", 0, name, "expression") for name in ("sid", "motion_fd_pooled")}
+    monkeypatch.setattr("evaluation.readings.talking_listening.LARGE", 0)
+    monkeypatch.setattr("analysis.pairing.LARGE", 0)
+    pd.testing.assert_frame_equal(state_rows(rows, files, "talking", COLUMNS, workers=2), small)
+    reads = []
+    monkeypatch.setattr("analysis.pairing.read_features", lambda path: reads.append(path) or read_features(path))
+    large = Readings(files, asked=[("sid", "expression"), ("sid", "pose")])
+    for name, sums in kept.items():
+        for _ in range(2):
+            found = large.set_metric("a", 0, name, "expression")
+            np.testing.assert_array_equal(found.cells, sums.cells)
+    assert len(reads) == 2
+    assert large.set_metric("a", 0, "rpcc", "expression") is None and len(reads) == 2
