@@ -10,7 +10,7 @@ import argparse
 import os
 import time
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import fields, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,6 +24,7 @@ from dyads.contract import file_sha256
 from dyads.errors import ConfigError, DataError, run_cli
 from dyads.files import write_text
 from evaluation.coefficients import TRUTH, CoefficientOptions, Row
+from evaluation.coefficients.reactions import Reactions
 from evaluation.coefficients.work import begin, reaction_values, row_values
 from evaluation.granger.interval import Gain
 from evaluation.registry import modules
@@ -56,12 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.encoder not in folder.encoders:
         raise ConfigError(f"evaluation.encoder is {options.encoder!r}; {args.data} has {', '.join(folder.encoders)}.")
     study = args.data, args.split, options, rows
-    # Metrics row by row, side by side; then R-DGG, which takes all rows at once and more memory than they, by itself.
-    jobs = {name: (row_values, name, args.out / name / "seed0.csv") for name in rows}
-    counted = _by_workers(jobs, args.threads, (*study, 1))
-    for name in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"):  # its arrays are large: freed, they had better go
-        os.environ.pop(name, None)
-    told = _by_workers({"rdgg": (reaction_values,)}, 1, (*study, args.threads))["rdgg"]
+    counted, told = _by_workers({name: args.out / name / "seed0.csv" for name in rows}, args.threads, study)
     for name, row in rows.items():
         values, facts = counted[name]
         values += [(WHOLE_SET, value) for value in told.values[name]]
@@ -71,12 +67,27 @@ def main(arguments: list[str] | None = None) -> None:
     write_text(args.out / "reactions.csv", table.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
 
 
-def _by_workers(jobs: Mapping[str, tuple], workers: int, study: tuple) -> dict:
-    """Name -> result of (function, *arguments), in processes of their own that know the `study`."""
-    with ProcessPoolExecutor(workers, get_context("spawn"), begin, study) as pool:
-        waiting = {name: pool.submit(*job) for name, job in jobs.items()}
+def _by_workers(rows: Mapping[str, Path], threads: int, study: tuple) -> tuple[dict[str, tuple], Reactions]:
+    """What `row_values` says of each row, side by side, and R-DGG of all, in processes that know the `study`.
+
+    R-DGG takes all rows at once, every thread and more memory than they: it begins as soon as a row's worker is free.
+    """
+    context = get_context("spawn")
+    with (
+        ProcessPoolExecutor(threads, context, begin, (*study, 1)) as pool,
+        ProcessPoolExecutor(1, context, begin, (*study, threads)) as alone,
+    ):
         try:
-            return {name: each.result() for name, each in waiting.items()}
+            waiting = {name: pool.submit(row_values, name, path) for name, path in rows.items()}
+            pool.shutdown(wait=False)  # its workers go, with what they hold, after the last row
+            for done, each in enumerate(as_completed(waiting.values()), 1):
+                each.result()
+                if len(rows) - done < threads:
+                    break
+            for name in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"):  # its arrays are large: freed, they go
+                os.environ.pop(name, None)
+            reactions = alone.submit(reaction_values)
+            return {name: each.result() for name, each in waiting.items()}, reactions.result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

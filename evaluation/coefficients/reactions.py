@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 
+from dyads.coefficients import Dialogue
 from dyads.coefficients.clock import listening
 from dyads.coefficients.controls import CONTROLS
 from dyads.coefficients.store import read_voice
@@ -13,6 +15,7 @@ from dyads.errors import DataError
 from evaluation.cards import Value, truth_part, undefined
 from evaluation.coefficients import TRUTH, Data, Row
 from evaluation.granger import Encounter, RdggOptions
+from evaluation.granger.abreast import abreast
 from evaluation.granger.components import fit_components
 from evaluation.granger.gain import Energies, compared, energies_of
 from evaluation.granger.interval import PARTS, Gain, difference
@@ -24,33 +27,36 @@ from evaluation.run import promised
 EDGE = 2  # frames at both ends that R-DGG leaves out, as published
 
 
-def encounters(data: Data, options: RdggOptions) -> list[Encounter]:
+def encounters(data: Data, options: RdggOptions, threads: int = 1) -> list[Encounter]:
     """What R-DGG needs of every dialogue: all encoders side by side, voices and the speaker's motion by components."""
-    folder, encoders = data.folder, list(data.folder.encoders)
+    dialogues, encoders = data.folder.dialogues, list(data.folder.encoders)
     limits = options.pca_people, options.pca_rows, options.seed
-    users = list(dict.fromkeys(dialogue.user for dialogue in folder.dialogues))
-    voice = fit_components([lambda p=path: read_voice(p) for path in users], options.audio, *limits, "voice")
-    moves = [lambda d=dialogue: _filled(data.user(d, encoders)) for dialogue in folder.dialogues]
-    motion = fit_components(moves, options.motion, *limits, "motion")
-    heard = {path: voice.of(read_voice(path)).astype(np.float32) for path in data.people}
-    found = []
-    for dialogue, move in zip(folder.dialogues, moves, strict=True):
+    users = list(dict.fromkeys(dialogue.user for dialogue in dialogues))
+    voice = fit_components([lambda p=path: read_voice(p) for path in users], options.audio, *limits, "voice", threads)
+    moves = [lambda d=dialogue: _filled(data.user(d, encoders)) for dialogue in dialogues]
+    motion = fit_components(moves, options.motion, *limits, "motion", threads)
+
+    def voiced(path: Path) -> np.ndarray:
+        return voice.of(read_voice(path)).astype(np.float32)
+
+    heard = dict(zip(data.people, abreast(voiced, data.people, threads), strict=True))
+
+    def encounter(dialogue: Dialogue) -> Encounter:
         frames = data.frames(dialogue)
         inner = slice(EDGE, frames - EDGE)
         own, speech = (data.people[path].speech for path in (dialogue.avatar, dialogue.user))
-        found.append(
-            Encounter(
-                name=dialogue.dyad_id,
-                person=dialogue.avatar_id,
-                people=(dialogue.avatar_id, dialogue.user_id),
-                motion=data.motion(TRUTH, dialogue, encoders)[inner],
-                speaker_motion=motion.of(move())[inner].astype(np.float32),
-                speaker_audio=_long(heard[dialogue.user], frames)[inner],
-                own_audio=_long(heard[dialogue.avatar], frames)[inner],
-                listening=listening(own, speech, frames)[inner],
-            )
+        return Encounter(
+            name=dialogue.dyad_id,
+            person=dialogue.avatar_id,
+            people=(dialogue.avatar_id, dialogue.user_id),
+            motion=data.motion(TRUTH, dialogue, encoders)[inner],
+            speaker_motion=motion.of(_filled(data.user(dialogue, encoders)))[inner].astype(np.float32),
+            speaker_audio=_long(heard[dialogue.user], frames)[inner],
+            own_audio=_long(heard[dialogue.avatar], frames)[inner],
+            listening=listening(own, speech, frames)[inner],
         )
-    return found
+
+    return list(abreast(encounter, dialogues, threads))
 
 
 def _long(series: np.ndarray, frames: int) -> np.ndarray:
@@ -92,12 +98,12 @@ def reactions(data: Data, rows: Mapping[str, Row], options: RdggOptions, threads
     found |= {name: few for name, row in clocked.items() if not data.there(row.source)}
     table: list[dict] = []
     try:
-        met = encounters(data, options)
+        met = encounters(data, options, threads)
         operator = fit_operator(met, options, threads)
     except DataError as error:
         print(f"rdgg: {error}", flush=True)
         return Reactions({name: [undefined(*pair, "too_few_frames") for pair in promise] for name in rows}, [])
-    inside = _inside(data)
+    inside = _inside(data, threads)
     sets, groups = [], []
     for group in filter(None, (shared, moving)):
         try:
@@ -132,13 +138,16 @@ def _gain(energy: Mapping[str, Energies], a: str, b: str, part: str, options: Rd
     return difference(energy[a], energy[b] if b else None, options.draws, options.seed, part)
 
 
-def _inside(data: Data) -> dict[str, np.ndarray]:
+def _inside(data: Data, threads: int) -> dict[str, np.ndarray]:
     """Dialogue -> bool (T,): frames in which every encoder saw truth and every system."""
-    encoders, found = list(data.folder.encoders), {}
-    for dialogue in data.folder.dialogues:
+    encoders = list(data.folder.encoders)
+
+    def seen(dialogue: Dialogue) -> np.ndarray:
         sides = (data.motion(source, dialogue, encoders) for source in (TRUTH, *data.systems))
-        found[dialogue.dyad_id] = np.logical_and.reduce([np.isfinite(side).all(1) for side in sides])
-    return found
+        return np.logical_and.reduce([np.isfinite(side).all(1) for side in sides])
+
+    names = [dialogue.dyad_id for dialogue in data.folder.dialogues]
+    return dict(zip(names, abreast(seen, data.folder.dialogues, threads), strict=True))
 
 
 class _Motions(Mapping):

@@ -7,6 +7,7 @@ import numpy as np
 
 from dyads.errors import DataError
 from dyads.seeding import rng
+from evaluation.granger.abreast import abreast
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,9 +29,15 @@ class Components:
 
 
 def fit_components(
-    streams: Sequence[Callable[[], np.ndarray]], number: int, people: int, rows: int, seed: int, what: str
+    streams: Sequence[Callable[[], np.ndarray]],
+    number: int,
+    people: int,
+    rows: int,
+    seed: int,
+    what: str,
+    threads: int = 1,
 ) -> Components:
-    """Components of streams (T, A), each read by a call and then dropped.
+    """Components of streams (T, A), each read by a call and then dropped, `threads` at a time.
 
     Mean and deviation come from all frames of at most `people` streams, the axes from at most `rows` of these frames.
     """
@@ -42,11 +49,15 @@ def fit_components(
         chosen = sorted(generator.choice(len(streams), people, replace=False).tolist())
     count, total, square, kept = 0, 0.0, 0.0, []
     share = -(-rows // len(chosen))
-    for index in chosen:
+
+    def summed(index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         series = np.asarray(streams[index](), np.float64)
         if not np.isfinite(series).all():
             raise DataError(f"a {what} of stream {index} is not finite; leave that dialogue out.")
-        count, total, square = count + len(series), total + series.sum(0), square + np.square(series).sum(0)
+        return series, series.sum(0), np.square(series).sum(0)
+
+    for series, one, two in abreast(summed, chosen, threads):
+        count, total, square = count + len(series), total + one, square + two
         few = min(share, len(series))
         kept.append(series[np.sort(generator.choice(len(series), few, replace=False))])
     mean = total / count

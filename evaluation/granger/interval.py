@@ -1,6 +1,7 @@
 """The gain of energies, and how surely: people are the sample."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import special
@@ -42,21 +43,31 @@ def nets(energies: Energies, weights: np.ndarray, part: str = PARTS[0]) -> np.nd
     return gains[:, 0] - gains[:, 1:].mean(1)
 
 
+@lru_cache(maxsize=4)  # every row and pair of rows is asked of the same draws
+def _picked(size: int, draws: int, seed: int) -> np.ndarray:
+    """How often each of `size` people is drawn, (draws, size)."""
+    return rng(seed, "rdgg.draws").multinomial(size, np.full(size, 1 / size), draws).astype(np.float64)
+
+
+@lru_cache(maxsize=64)  # a row stands in many pairs
+def _nets(energies: Energies, draws: int, seed: int, part: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Net gains of all people (1,), without each of them in turn (P,), and of people drawn (draws,)."""
+    size = len(energies.people)
+    ones = np.ones((1, size))
+    return tuple(nets(energies, w, part) for w in (ones, ones - np.eye(size), _picked(size, draws, seed)))
+
+
 def difference(a: Energies, b: Energies | None, draws: int, seed: int = 0, part: str = PARTS[0]) -> Gain:
     """The gain of `a`, or its lead over `b` on the same people (both drawn together)."""
     size = len(a.people)
-    ones = np.ones((1, size))
-
-    def value(weights: np.ndarray) -> np.ndarray:
-        return nets(a, weights, part) - (nets(b, weights, part) if b is not None else 0.0)
-
-    net = float(value(ones)[0])
-    left_out = value(ones - np.eye(size))
+    whole, left_out, drawn = _nets(a, draws, seed, part)
+    if b is not None:
+        pairs = zip((whole, left_out, drawn), _nets(b, draws, seed, part), strict=True)
+        whole, left_out, drawn = (one - other for one, other in pairs)
+    net = float(whole[0])
     error = float(np.sqrt((size - 1) / size * np.square(left_out - left_out.mean()).sum())) if size > 1 else np.nan
     reach = error * special.stdtrit(size - 1, 0.975) if size > 1 else np.nan
     p = float(special.stdtr(size - 1, -net / error)) if size > 1 and error > 0 else np.nan
-    picked = rng(seed, "rdgg.draws").multinomial(size, np.full(size, 1 / size), draws).astype(np.float64)
-    drawn = value(picked)
     boot_low, boot_high = np.percentile(drawn, [2.5, 97.5])
     with_all, against = a.both.sum(1), a.motion.sum(1) if part == PARTS[0] else np.full(len(a.both), a.own.sum())
     gains = np.log(against / with_all)

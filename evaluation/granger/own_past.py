@@ -43,16 +43,15 @@ class OwnPast:
         for stretch in found.stretches(motion, found.encounter.own_audio):
             series, first = stretch.series, stretch.first
             target = (series[first:, : len(self.balance)] - self.centre) * self.balance
-            made = np.zeros_like(target)
+            made = np.zeros(target.shape, np.float32)
             of_lags = rearrange(series.astype(np.float32) @ self.filters, "t (n d) -> t n d", d=target.shape[1])
             for i, lag in enumerate(self.options.lags):
                 begin = max(first, lag)
                 if begin < len(series):
                     made[begin - first :] += of_lags[begin - lag : len(series) - lag, i]
             depth = np.searchsorted(self.options.lags, np.arange(first, len(series)), side="right")
-            made += self.offset[depth - 1]
             targets.append(target)
-            lefts.append(target - made)
+            lefts.append(target - made - self.offset[depth - 1])
         return np.concatenate(targets), np.concatenate(lefts)
 
     def design(self, found: Listener, motion: np.ndarray) -> np.ndarray:
