@@ -25,7 +25,7 @@ from dyads.errors import ConfigError, DataError, run_cli
 from dyads.files import write_text
 from evaluation.coefficients import TRUTH, CoefficientOptions, Row
 from evaluation.coefficients.reactions import Reactions
-from evaluation.coefficients.work import begin, reaction_values, row_values
+from evaluation.coefficients.work import begin, prepare_reactions, reaction_values, row_values
 from evaluation.granger.interval import Gain
 from evaluation.registry import modules
 from evaluation.rows import WHOLE_SET
@@ -70,7 +70,8 @@ def main(arguments: list[str] | None = None) -> None:
 def _by_workers(rows: Mapping[str, Path], threads: int, study: tuple) -> tuple[dict[str, tuple], Reactions]:
     """What `row_values` says of each row, side by side, and R-DGG of all, in processes that know the `study`.
 
-    R-DGG takes all rows at once, every thread and more memory than they: it begins as soon as a row's worker is free.
+    R-DGG takes all rows at once, every thread and more memory than they: it reads as soon as a row's worker is free,
+    and begins after the last row.
     """
     context = get_context("spawn")
     with (
@@ -79,15 +80,16 @@ def _by_workers(rows: Mapping[str, Path], threads: int, study: tuple) -> tuple[d
     ):
         try:
             waiting = {name: pool.submit(row_values, name, path) for name, path in rows.items()}
-            pool.shutdown(wait=False)  # its workers go, with what they hold, after the last row
             for done, each in enumerate(as_completed(waiting.values()), 1):
                 each.result()
                 if len(rows) - done < threads:
                     break
             for name in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"):  # its arrays are large: freed, they go
                 os.environ.pop(name, None)
-            reactions = alone.submit(reaction_values)
-            return {name: each.result() for name, each in waiting.items()}, reactions.result()
+            alone.submit(prepare_reactions)
+            counted = {name: each.result() for name, each in waiting.items()}
+            pool.shutdown()  # with it goes what its workers hold
+            return counted, alone.submit(reaction_values).result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
 
@@ -27,8 +28,12 @@ from evaluation.run import promised
 EDGE = 2  # frames at both ends that R-DGG leaves out, as published
 
 
+@lru_cache(maxsize=1)
 def encounters(data: Data, options: RdggOptions, threads: int = 1) -> list[Encounter]:
-    """What R-DGG needs of every dialogue: all encoders side by side, voices and the speaker's motion by components."""
+    """What R-DGG needs of every dialogue: all encoders side by side, voices and the speaker's motion by components.
+
+    Kept, so that it can be read before its turn.
+    """
     dialogues, encoders = data.folder.dialogues, list(data.folder.encoders)
     limits = options.pca_people, options.pca_rows, options.seed
     users = list(dict.fromkeys(dialogue.user for dialogue in dialogues))

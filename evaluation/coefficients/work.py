@@ -1,15 +1,16 @@
 """What a worker process of `evaluation.coefficients` does: R-DGG of all rows, or every other metric of one row."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
 from dyads.coefficients.store import read_folder
-from dyads.errors import UserError
+from dyads.errors import DataError, UserError
 from evaluation.cards import OK, Value, undefined
 from evaluation.clips import Clip
 from evaluation.coefficients import STILL, CoefficientOptions, Data, Row, clips
-from evaluation.coefficients.reactions import Reactions, reactions
+from evaluation.coefficients.reactions import Reactions, encounters, reactions
 from evaluation.readings.clip import Tools
 from evaluation.readings.stored import write_features
 from evaluation.registry import modules
@@ -54,6 +55,13 @@ def begin(place: Path, split: str, options: CoefficientOptions, rows: dict[str, 
         _study.update(fault=error)
         return
     _study.update(data=data, rows=rows, options=options, split=split, threads=threads)
+
+
+def prepare_reactions() -> None:
+    """Read what R-DGG needs of the dialogues, which takes little memory but some time."""
+    if "fault" not in _study:
+        with suppress(DataError):  # said when it is needed
+            encounters(_study["data"], _study["options"].rdgg, _study["threads"])
 
 
 def reaction_values() -> Reactions:

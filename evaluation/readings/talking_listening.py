@@ -7,9 +7,6 @@ changes no other frame's part. Metrics of pictures (PSNR, SSIM, LPIPS) keep no f
 
 import math
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +18,7 @@ from evaluation.cards import OK, STATUSES, MetricCard, Value, truth_part, undefi
 from evaluation.clips import Clip, Truth
 from evaluation.metrics._series import CONSTANT_SD, Undefined
 from evaluation.readings.set_level import METRICS, set_metric
-from evaluation.readings.stored import LARGE, read_features, seen_truth
+from evaluation.readings.stored import read_features, seen_truth
 from evaluation.registry import modules
 from evaluation.rows import COLUMNS, WHOLE_SET
 
@@ -135,24 +132,17 @@ def state_rows(
     files: dict[tuple[str, int], Path],
     state: State,
     columns: Sequence[tuple[MetricCard, str]],
-    workers: int = 1,
 ) -> pd.DataFrame:
     """Tidy rows of one state for every (method, seed) of `rows`, with the metrics' own names and parts.
 
     Metrics of speech (parts named so) are the whole study's: they look at speaking frames only, whatever the state.
     A row without a readings file keeps those alone. A clip with too few frames in the state is left out of the set; a
-    failed one leaves the set without values, as in the whole study. Set metrics are those of `columns`. Rows whose
-    readings are `LARGE` are read by so many processes.
+    failed one leaves the set without values, as in the whole study. Set metrics are those of `columns`.
     """
     found = [rows[rows["part"].str.startswith("speech")]] if state == "talking" else []
     groups = [(files.get(key), own) for key, own in rows.groupby(["method", "seed"], sort=False)]
     groups = [(path, own) for path, own in groups if path is not None and path.exists()]
-    of_row = partial(_rows_of, state=state, columns=tuple(columns))
-    if workers > 1 and sum(path.stat().st_size for path, _ in groups) > LARGE * workers:
-        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-            found += pool.map(of_row, *zip(*groups, strict=True))
-    else:
-        found += (of_row(*group) for group in groups)
+    found += (_rows_of(*group, state, columns) for group in groups)
     return pd.concat(found, ignore_index=True) if found else rows.iloc[:0]
 
 

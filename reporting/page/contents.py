@@ -9,8 +9,8 @@ from typing import Any
 from analysis.claims import VERDICTS
 from evaluation.cards import OK
 from evaluation.registry import cards
+from reporting.method_tables import DEFAULT_COLUMNS
 from reporting.page.study_files import GROUPS, Run, Study, clip_values, reason, seed_summary
-from reporting.tables import DEFAULT_COLUMNS
 
 NAMES = {  # group -> its rows, one and several
     "main": ("main row", "main rows"),

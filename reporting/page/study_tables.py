@@ -10,11 +10,11 @@ import pandas as pd
 from analysis.comparisons import marks
 from evaluation.cards import OK
 from evaluation.registry import cards
+from reporting.method_tables import unmeasured
 from reporting.page.plain_tables import fill_costs, fill_plain, plain, plain_head
 from reporting.page.sheet_cells import Cell, Head, Line, Sheet
 from reporting.page.study_files import Study, reason
 from reporting.table_cells import decimals, interval_text, ranks, truth_value
-from reporting.tables import unmeasured
 
 FIRST = (
     *("main_table", "ablations_table", "talking_table", "listening_table", "efficiency_table", "controls"),

@@ -1,7 +1,6 @@
 """Tables by state: values over the frames in which the avatar speaks or listens, from readings, against direct sums."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from readings_file import META, readings, write_readings
 from study_rows import constant, write_result
@@ -93,14 +92,12 @@ def test_without_readings_there_are_no_values(run, tmp_path):
     assert "speaks" in note("talking") and "does not speak" in note("listening")
 
 
-def test_large_readings_give_the_same_by_processes_and_row_by_row(run, monkeypatch):
+def test_large_readings_give_the_same_row_by_row(run, monkeypatch):
     """What is too large to keep is read for all that will be asked, then once more for what nobody announced."""
-    rows, _, files = run
-    small, wanted = state_rows(rows, files, "talking", COLUMNS), Readings(files)
+    files = run[2]
+    wanted = Readings(files)
     kept = {name: wanted.set_metric("a", 0, name, "expression") for name in ("sid", "motion_fd_pooled")}
-    monkeypatch.setattr("evaluation.readings.talking_listening.LARGE", 0)
     monkeypatch.setattr("analysis.pairing.LARGE", 0)
-    pd.testing.assert_frame_equal(state_rows(rows, files, "talking", COLUMNS, workers=2), small)
     reads = []
     monkeypatch.setattr("analysis.pairing.read_features", lambda path: reads.append(path) or read_features(path))
     large = Readings(files, asked=[("sid", "expression"), ("sid", "pose")])

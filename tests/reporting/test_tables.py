@@ -4,8 +4,10 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
+from readings_file import readings, write_readings
 from study_rows import ROWS, constant, write_result
 
 from analysis.controls_check import ALIASES, check_controls, control_name
@@ -13,7 +15,8 @@ from analysis.summary import seed_values, summarise
 from dyads.errors import ConfigError, DataError
 from evaluation.registry import cards
 from evaluation.rows import read_rows
-from reporting.tables import DEFAULT_COLUMNS, TableOptions, chosen_columns, main, write_tables
+from reporting.method_tables import DEFAULT_COLUMNS, TABLES, chosen_columns
+from reporting.tables import TableOptions, main, write_tables
 
 
 def made(tmp_path, *files, rows=ROWS, options=None):
@@ -22,6 +25,21 @@ def made(tmp_path, *files, rows=ROWS, options=None):
         name: pd.read_csv(tmp_path / f"tables/{name}.csv") for name in ("main_table", "ablations_table", "controls")
     }
     return read, {path.name: path.read_text() for path in (tmp_path / "tables").iterdir()}
+
+
+def test_tables_by_processes_are_the_same(tmp_path, monkeypatch):
+    """Where readings are large each table is made in a process of its own."""
+    files, clips = [], tuple(f"c{index}" for index in range(6))
+    for number, name in enumerate(("echo", "other")):
+        files.append(write_result(tmp_path, name, 0, constant(0.3 + 0.1 * number), clips))
+        write_readings(files[-1].with_suffix(".features.safetensors"), readings(np.random.default_rng(number)))
+    columns = TableOptions(columns=("motion_fd_pooled/expression", "sid/expression", "ssim/frame"))
+    write_tables(files, ROWS, columns, tmp_path / "one")
+    monkeypatch.setattr("reporting.tables.LARGE", 0)
+    write_tables(files, ROWS, columns, tmp_path / "two", workers=2)
+    one, two = ({path.name: path.read_bytes() for path in (tmp_path / side).iterdir()} for side in ("one", "two"))
+    assert one == two and {f"{name}.csv" for name in TABLES} <= set(one)
+    assert b"motion_fd_pooled" in one["comparisons.csv"]
 
 
 def cell(table, method, column):
