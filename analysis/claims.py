@@ -201,7 +201,7 @@ def _of_state(
     own = rows[rows["method"].isin({method for claim in asked for method in claim.methods})]
     columns = list(dict.fromkeys((cards()[claim.metric], claim.part) for claim in asked))
     cut = replace(readings, cut=lambda clip: talking_listening.masked(clip, state), _known={})
-    return talking_listening.state_rows(own, readings.files, state, columns), cut
+    return talking_listening.state_rows(own, readings.files, state, columns, cut.learn), cut
 
 
 def _finding(claim: Claim, found: Compared, decision: tuple[str, float, float]) -> Finding:

@@ -13,7 +13,7 @@ from analysis.bootstrap import Interval, hierarchical_bootstrap
 from dyads.errors import DataError
 from evaluation.cards import OK, count_part, truth_part
 from evaluation.readings.set_level import METRICS, SetMetric, set_metrics
-from evaluation.readings.stored import LARGE, read_features
+from evaluation.readings.stored import LARGE, each_clip, read_meta, seen_only
 from evaluation.registry import cards
 from evaluation.rows import WHOLE_SET
 
@@ -70,11 +70,13 @@ class Readings:
             clips = self._known[path]
         return {(path, *pair): sums for pair, sums in set_metrics(pairs, *clips).items()}
 
-    def _read(self, path: Path):
-        clips, meta = read_features(path)
-        if self.cut is not None:
-            clips = {name: cut for name, clip in clips.items() if (cut := self.cut(clip)) is not None}
-        return clips, meta
+    def _read(self, path: Path) -> tuple[dict[str, dict[str, np.ndarray]], dict]:
+        kept = ((name, (self.cut or seen_only)(clip)) for name, clip in each_clip(path))
+        return {name: clip for name, clip in kept if clip is not None}, read_meta(path)
+
+    def learn(self, path: Path, sums: Mapping[tuple[str, str], SetMetric | None]) -> None:
+        """Keep the sums of (metric, part) pairs that somebody made of a file's readings, cut as they are here."""
+        self._known |= {(path, *pair): found for pair, found in sums.items()}
 
     def identities(self, clips: Iterable[str]) -> list[str]:
         """Whose dialogue each is; itself where nobody knows."""

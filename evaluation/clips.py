@@ -147,8 +147,8 @@ class Channels(tuple):
     def part(self, part: str) -> list[int] | slice:
         """Columns of a part. KeyError if there is no such group."""
         if self.groups is not None:
-            return list(self.groups[part])
-        return slice(None) if part == "all" else columns(self, GROUPS[part])
+            return neighbours(self.groups[part])
+        return slice(None) if part == "all" else neighbours(columns(self, GROUPS[part]))
 
 
 def neighbours(places: Sequence[int]) -> slice | list[int]:

@@ -49,6 +49,10 @@ class Table:
     columns: tuple[str, ...] = DEFAULT_COLUMNS
     state: talking_listening.State | None = None
 
+    def asked(self, columns: tuple[str, ...]) -> list[tuple[MetricCard, str]]:
+        """(card, part) of its columns; `columns`: what the study wants of tables of all frames, empty for these."""
+        return chosen_columns(self.columns if self.state else columns or self.columns)
+
 
 ROWS = ("main", "baseline", "ablation", "control")
 TABLES = {
@@ -142,9 +146,11 @@ def unmeasured(table: pd.DataFrame, columns) -> dict[tuple[MetricCard, str], str
 def write_table(name: str, study: Study, summary: pd.DataFrame, out: Path) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """One of `TABLES` in three formats; its differences from the main row, and the ranks of its methods."""
     table, values = TABLES[name], study.values
-    columns = chosen_columns(table.columns if table.state else study.columns or table.columns)
+    columns = table.asked(study.columns)
+    readings = replace(study.readings, asked=[(card.name, part) for card, part in columns])
     if table.state:
-        values = talking_listening.state_rows(values, study.readings.files, table.state, columns)
+        readings = replace(readings, cut=lambda clip: talking_listening.masked(clip, table.state), _known={})
+        values = talking_listening.state_rows(values, readings.files, table.state, columns, readings.learn)
         summary = summarise(seed_values(values))
     order = [row for group in table.groups for row in study.rows if row.group == group] or study.rows
     machine = machine_table(order, columns, summary, study.budget, values)
@@ -158,9 +164,6 @@ def write_table(name: str, study: Study, summary: pd.DataFrame, out: Path) -> tu
     if reference is not None:
         methods = [row.method for row in order if row.group != "control"]
         fixed = [row.method for row in order if study.given.get(row.method, {}).get("fixed")]
-        readings = replace(study.readings, asked=[(card.name, part) for card, part in columns])
-        if table.state:
-            readings = replace(readings, cut=lambda clip: talking_listening.masked(clip, table.state), _known={})
         differences = comparisons.compare_rows(values, reference.method, methods, seen, readings, fixed)
         lines.append(comparisons.note(differences, reference.label))
         lines += filter(None, [comparisons.power_note(differences, seen)])

@@ -68,7 +68,9 @@ def write_tables(
     budget = efficiency.budgets([row.method for row in found], results / "models", given)
     fixed = [name for name, row in given.items() if row.get("fixed")]
     readings = readings_of(files, manifest, trainings_of([files], backbones_per_seed), fixed)
-    study = Study(found, rows, given, readings, budget, options.note, options.columns)
+    asked = {card.name for table in TABLES.values() for card, _ in table.asked(options.columns)}
+    shown = rows[rows["metric"].isin(asked)]
+    study = Study(found, shown, given, readings, budget, options.note, options.columns)
     values = seed_values(rows)
     summary = summarise(values)
     made = _by_workers(partial(write_table, study=study, summary=summary, out=out), readings.files, workers)
@@ -90,7 +92,7 @@ def _by_workers(write: Callable[[str], T], readings: Mapping[tuple[str, int], Pa
     if workers == 1 or size < LARGE * workers:
         return [write(name) for name in TABLES]
     with ProcessPoolExecutor(min(workers, len(TABLES)), get_context("spawn")) as pool:
-        return list(pool.map(write, TABLES))
+        return list(pool.map(write, reversed(TABLES)))[::-1]  # the last ones take longest
 
 
 def catalogue() -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -53,7 +54,11 @@ class Data:
         self.partner = partners(folder.dialogues) if len({d.avatar_id for d in folder.dialogues}) > 1 else {}
         self.by_id = {dialogue.dyad_id: dialogue for dialogue in folder.dialogues}
         self.same: dict[str, dict] = {dialogue.dyad_id: {} for dialogue in folder.dialogues}  # see `Clip.alike`
-        self.seen = {dialogue.dyad_id: self._common(dialogue) for dialogue in folder.dialogues}
+
+    @cached_property
+    def seen(self) -> dict[str, np.ndarray]:
+        """Dialogue -> bool (T,): frames in which both people and every system were seen by the encoder."""
+        return {dialogue.dyad_id: self._common(dialogue) for dialogue in self.folder.dialogues}
 
     def frames(self, dialogue: Dialogue) -> int:
         """Frames of the clock in which both were recorded."""
@@ -94,7 +99,6 @@ class Data:
         return _beside([on_clock(tracks[name], self.frames(dialogue)) for name in encoders])
 
     def _common(self, dialogue: Dialogue) -> np.ndarray:
-        """bool (T,): frames in which both people and every system were seen by the encoder."""
         sides = [self.user(dialogue, [self.encoder.name])]
         sides += [self.motion(source, dialogue, [self.encoder.name]) for source in (TRUTH, *self.systems)]
         return np.logical_and.reduce([np.isfinite(side).all(1) for side in sides])

@@ -45,7 +45,7 @@ class Fold:
 def _filter(made: np.ndarray, circle: np.ndarray, mean: np.ndarray, filters: np.ndarray, lags: Sequence[int]) -> None:
     """Fill (n, T, D) from series (longest lag + T, k), means (n, k) and filters (n, k, D), lags added up."""
     reach, frames = lags[-1], made.shape[1]
-    centre = np.einsum("nk,nkd->nd", mean, filters).astype(np.float32)
+    centre = np.einsum("nk,nkd->nd", mean, filters).cumsum(0).astype(np.float32)
     wide = rearrange(filters, "n k d -> k (n d)").astype(np.float32)
     for start in range(0, frames, CHUNK):
         stop = min(start + CHUNK, frames)
@@ -53,8 +53,7 @@ def _filter(made: np.ndarray, circle: np.ndarray, mean: np.ndarray, filters: np.
         total = np.zeros((stop - start, filters.shape[2]), np.float32)
         for i, lag in enumerate(lags):
             total += of_lags[reach - lag : len(of_lags) - lag, i]
-            total -= centre[i]
-            made[i, start:stop] = total
+            np.subtract(total, centre[i], out=made[i, start:stop])
 
 
 @dataclass(frozen=True, eq=False)

@@ -93,8 +93,8 @@ def _root(covariances: bytes, shape: tuple[int, ...]) -> np.ndarray:
 
 def frechet(pairs: list[tuple[np.ndarray, np.ndarray]], names: tuple[str, ...]) -> SetMetric:
     """Frechet distance of generated and true samples [(N_i, D), (N_i, D)] by clip, pooled; covariance with N - 1."""
-    centre = np.concatenate([true for _, true in pairs]).astype(np.float64).mean(0)  # keeps the sums small
-    size = len(centre)
+    centre = sum(true.sum(0, dtype=np.float64) for _, true in pairs) / sum(len(true) for _, true in pairs)
+    size = len(centre)  # the true mean, which keeps the sums small
     cells = [np.concatenate([_moments(np.asarray(x, np.float64) - centre) for x in pair]) for pair in pairs]
 
     def value(totals: np.ndarray) -> np.ndarray:

@@ -27,8 +27,8 @@ def seen_only(clip: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     if "valid" not in clip:
         return clip
     here = clip["valid"].astype(bool)
-    timed = ("generated", "true", "user", "speaking", "valid")
-    found = {key: array[here] if key in timed else array for key, array in clip.items()}
+    timed = ("generated", "true", "user", "speaking")
+    found = {key: array[here] if key in timed else array for key, array in clip.items() if key != "valid"}
     return {"whole": seen_truth(clip["true"]), **found}
 
 
@@ -78,12 +78,18 @@ def read_features(path: Path | str) -> tuple[dict[str, dict[str, np.ndarray]], d
     frames or windows that the reader takes. `sync_generated`, `sync_true` and the like are readings of
     `evaluation.readings.lip_sync`, `voice_user`, `voice_avatar` (T, A) of `evaluation.readings.voice`.
     """
-    with _opened(path) as (file, meta):
-        clips: dict[str, dict[str, np.ndarray]] = {}
+    return dict(each_clip(path)), read_meta(path)
+
+
+def each_clip(path: Path | str) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """`read_features` without the header, one clip at a time."""
+    with _opened(path) as (file, _):
+        keys: dict[str, list[str]] = {}
         for name in file.keys():
             clip, _, key = name.rpartition("/")
-            clips.setdefault(clip, {})[key] = file.get_tensor(name)
-    return dict(sorted(clips.items())), meta
+            keys.setdefault(clip, []).append(key)
+        for clip in sorted(keys):
+            yield clip, {key: file.get_tensor(f"{clip}/{key}") for key in keys[clip]}
 
 
 def read_meta(path: Path | str) -> dict[str, Any]:

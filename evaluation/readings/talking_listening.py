@@ -6,7 +6,7 @@ changes no other frame's part. Metrics of pictures (PSNR, SSIM, LPIPS) keep no f
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -17,12 +17,13 @@ from dyads.synthetic.coefficients import COEFFICIENTS
 from evaluation.cards import OK, STATUSES, MetricCard, Value, truth_part, undefined
 from evaluation.clips import Clip, Truth
 from evaluation.metrics._series import CONSTANT_SD, Undefined
-from evaluation.readings.set_level import METRICS, set_metric
-from evaluation.readings.stored import read_features, seen_truth
+from evaluation.readings.set_level import METRICS, SetMetric, set_metrics
+from evaluation.readings.stored import each_clip, read_meta, seen_truth
 from evaluation.registry import modules
 from evaluation.rows import COLUMNS, WHOLE_SET
 
 State = Literal["talking", "listening"]
+Sums = Mapping[tuple[str, str], SetMetric | None]  # (metric, part) -> its sums, None where there are none
 MINIMUM_FRAMES = 25  # one second
 # Modules of metrics per clip that take readings alone and no notice of order in time.
 MODULES = ("expression", "motion_mse", "rpcc", "var")
@@ -93,11 +94,17 @@ def cut(
     )
 
 
-def clip_values(clips: list[Clip], broken: dict[str, str]) -> Iterator[tuple[str, Value]]:
-    """(clip, value) of every metric per clip that readings give; `broken`: clips that have none, with their status."""
+def clip_values(
+    columns: Sequence[tuple[MetricCard, str]], clips: list[Clip], broken: dict[str, str]
+) -> Iterator[tuple[str, Value]]:
+    """(clip, value) of the metrics per clip that readings give and some of `columns` ask for, and of those found with
+    them; `broken`: clips that have none, with their status."""
+    asked = {card.name for card, _ in columns}
     for name in MODULES:
         module = modules()[name]
         own = [card for card in module.CARDS if card.per == "clip" or card.clip_rows]
+        if asked.isdisjoint(card.name for card in own):
+            continue
         pairs = [(card.name, part) for card in own for part in card.all_parts]
         for clip in clips:
             try:
@@ -109,19 +116,19 @@ def clip_values(clips: list[Clip], broken: dict[str, str]) -> Iterator[tuple[str
 
 
 def set_values(
-    columns: Sequence[tuple[MetricCard, str]], clips: dict[str, dict], meta: dict, failed: str
+    columns: Sequence[tuple[MetricCard, str]], sums: Sums, some: bool, failed: str
 ) -> Iterator[tuple[str, Value]]:
-    """('*', value) of the set metrics among `columns`, with the truth's own; `failed`: a status that leaves none."""
+    """('*', value) of the set metrics among `columns`, with the truth's own; `some`: whether there are clips; `failed`:
+    a status that leaves none."""
     for card, part in columns:
         if card.per != "set" or card.name not in METRICS:
             continue
-        found = None if failed else set_metric(card.name, part, clips, meta)
-        whole = np.ones((1, len(clips)))
-        numbers = {part: math.nan if found is None else float(found.value(whole @ found.cells)[0])}
+        found = None if failed else sums.get((card.name, part))
+        whole = None if found is None else found.cells.sum(0, keepdims=True)
+        numbers = {part: math.nan if found is None else float(found.value(whole)[0])}
         if card.direction == "truth":
-            truth = math.nan if found is None else float(found.truth(whole @ found.cells)[0])
-            numbers[truth_part(part)] = truth
-        status = failed or ("too_few_frames" if not clips else "no_truth" if found is None else "constant_series")
+            numbers[truth_part(part)] = math.nan if found is None else float(found.truth(whole)[0])
+        status = failed or ("too_few_frames" if not some else "no_truth" if found is None else "constant_series")
         for name, number in numbers.items():
             good = math.isfinite(number)
             yield WHOLE_SET, Value(card.name, name, number) if good else undefined(card.name, name, status)
@@ -132,33 +139,43 @@ def state_rows(
     files: dict[tuple[str, int], Path],
     state: State,
     columns: Sequence[tuple[MetricCard, str]],
+    learn: Callable[[Path, Sums], None] = lambda path, sums: None,
 ) -> pd.DataFrame:
-    """Tidy rows of one state for every (method, seed) of `rows`, with the metrics' own names and parts.
+    """Tidy rows of one state for every (method, seed) of `rows`, with the own names and parts of metrics in `columns`.
 
     Metrics of speech (parts named so) are the whole study's: they look at speaking frames only, whatever the state.
     A row without a readings file keeps those alone. A clip with too few frames in the state is left out of the set; a
-    failed one leaves the set without values, as in the whole study. Set metrics are those of `columns`.
+    failed one leaves the set without values, as in the whole study. `learn` is told the sums of set metrics.
     """
     found = [rows[rows["part"].str.startswith("speech")]] if state == "talking" else []
     groups = [(files.get(key), own) for key, own in rows.groupby(["method", "seed"], sort=False)]
     groups = [(path, own) for path, own in groups if path is not None and path.exists()]
-    found += (_rows_of(*group, state, columns) for group in groups)
+    found += (_rows_of(*group, state, columns, learn) for group in groups)
     return pd.concat(found, ignore_index=True) if found else rows.iloc[:0]
 
 
-def _rows_of(path: Path, own: pd.DataFrame, state: State, columns: Sequence[tuple[MetricCard, str]]) -> pd.DataFrame:
+def _rows_of(
+    path: Path,
+    own: pd.DataFrame,
+    state: State,
+    columns: Sequence[tuple[MetricCard, str]],
+    learn: Callable[[Path, Sums], None],
+) -> pd.DataFrame:
     """`state_rows` of one method and seed."""
-    stored, meta = read_features(path)
+    meta, kept, clips = read_meta(path), {}, []
     failing = own[own["status"].isin(FAILED) & (own["clip"] != WHOLE_SET)]
     broken = dict(zip(failing["clip"], failing["status"], strict=True))
     failed = next(iter(broken.values()), "")
-    parts = {name: masked(clip, state) for name, clip in stored.items()}
-    clips = [cut(name, clip, parts[name], meta, state) for name, clip in stored.items()]
+    for name, stored in each_clip(path):
+        few = masked(stored, state)
+        clips.append(cut(name, stored, few, meta, state))
+        if few is not None:
+            kept[name] = few
     broken |= {clip.dyad_id: clip.status for clip in clips if clip.status != OK}
-    kept = {name: few for name, few in parts.items() if few is not None}
-    del stored, parts  # gigabytes
-    values = [*clip_values([clip for clip in clips if clip.status == OK], broken)]
-    values += set_values(columns, kept, meta, failed)
+    values = [*clip_values(columns, [clip for clip in clips if clip.status == OK], broken)]
+    sums = set_metrics([(card.name, part) for card, part in columns], kept, meta)
+    learn(path, sums)
+    values += set_values(columns, sums, bool(kept), failed)
     head = own[["method", "seed", "dataset", "split"]].iloc[0]
     lines = [(*head, clip, v.metric, v.part, v.value if v.status == OK else math.nan, v.status) for clip, v in values]
     return pd.DataFrame(lines, columns=list(COLUMNS))

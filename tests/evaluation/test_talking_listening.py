@@ -9,12 +9,13 @@ from analysis.pairing import Readings
 from evaluation.cards import STATUSES
 from evaluation.clips import GROUPS, columns
 from evaluation.readings.set_level import set_metric
-from evaluation.readings.stored import read_features
+from evaluation.readings.stored import each_clip
 from evaluation.readings.talking_listening import masked, note, state_rows
 from evaluation.registry import cards
 from evaluation.rows import WHOLE_SET, read_rows
 
-COLUMNS = [(cards()[name], part) for name, part in (("motion_fd_pooled", "expression"), ("sid", "expression"))]
+SETS = [(cards()[name], part) for name, part in (("motion_fd_pooled", "expression"), ("sid", "expression"))]
+COLUMNS = [*SETS, (cards()["motion_mse"], "expression"), (cards()["var"], "expression")]
 CLIPS = tuple(f"c{index}" for index in range(6))
 
 
@@ -44,7 +45,7 @@ def test_values_are_those_of_the_states_frames(run, state):
         spread = clip["generated"][frames][:, here].var(0).mean()
         assert value(own, name, "var", "expression")[0] == pytest.approx(spread, rel=1e-4)
     kept = {name: masked(clip, state) for name, clip in found.items()}
-    for card, part in COLUMNS:
+    for card, part in SETS:
         sums = set_metric(card.name, part, kept, META)
         assert value(own, WHOLE_SET, card.name, part)[0] == pytest.approx(
             float(sums.value(np.ones((1, 6)) @ sums.cells)[0])
@@ -99,7 +100,7 @@ def test_large_readings_give_the_same_row_by_row(run, monkeypatch):
     kept = {name: wanted.set_metric("a", 0, name, "expression") for name in ("sid", "motion_fd_pooled")}
     monkeypatch.setattr("analysis.pairing.LARGE", 0)
     reads = []
-    monkeypatch.setattr("analysis.pairing.read_features", lambda path: reads.append(path) or read_features(path))
+    monkeypatch.setattr("analysis.pairing.each_clip", lambda path: reads.append(path) or each_clip(path))
     large = Readings(files, asked=[("sid", "expression"), ("sid", "pose")])
     for name, sums in kept.items():
         for _ in range(2):
