@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from safetensors import safe_open
@@ -90,6 +90,7 @@ class Clip:
     samples: tuple[np.ndarray | str, ...] = ()  # vertices of further samples of it (T, V, 3), or why one has none
     same: dict[str, object] = field(default_factory=dict)  # see `alike`; shared by clips whose true sides are the same
     moments: dict[tuple[str, ...], Moments] = field(default_factory=dict)  # of its motion, see metrics/_parts.py
+    sums: Any = None  # `PairSums` of its motion, see metrics/_parts.py
     speaker_known: bool = True  # False: nobody can tell in which frames it is the avatar who speaks
 
     def counted(self, speaking: bool) -> np.ndarray:

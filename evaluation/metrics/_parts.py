@@ -10,7 +10,7 @@ from evaluation.clips import Clip
 from evaluation.frechet import Moments, moments
 from evaluation.metrics._estimate import estimate, no_estimate
 from evaluation.metrics._series import Undefined, require_frames
-from evaluation.metrics._sums import ByClip, Products
+from evaluation.metrics._sums import ByClip, PairSums, Products, pair_sums
 
 
 def motion(clips: Sequence[Clip], part: str, *sources: str, centred: bool = False) -> list[np.ndarray]:
@@ -24,11 +24,15 @@ def motion(clips: Sequence[Clip], part: str, *sources: str, centred: bool = Fals
     for source in sources:
         series = [clip.part(getattr(clip, f"motion_{source}"), part) for clip in clips]
         if any(item is None for item in series):
-            raise Undefined("no_truth" if all(clip.groups is None for clip in clips) else "no_such_part")
+            raise _no_part(clips)
         series = [item if clip.valid is None else item[clip.valid] for item, clip in zip(series, clips, strict=True)]
         series = [item - item.mean(0) for item in series] if centred else series
         found.append(series[0] if len(series) == 1 else np.concatenate(series))
     return found
+
+
+def _no_part(clips: Sequence[Clip]) -> Undefined:
+    return Undefined("no_truth" if all(clip.groups is None for clip in clips) else "no_such_part")
 
 
 def adjacent(clips: Sequence[Clip]) -> np.ndarray:
@@ -94,6 +98,20 @@ def part_moments(clip: Clip, part: str, *sources: str) -> Moments:
         shared = "generated" not in sources
         clip.moments[key] = clip.alike(f"moments {key}", find) if shared else find()
     return clip.moments[key]
+
+
+def part_sums(clip: Clip, part: str) -> PairSums:
+    """Of `motion([clip], part, "generated", "true", "user")`, from sums over all channels, which are found once.
+
+    Undefined: as `motion`.
+    """
+    places = clip.part(np.arange(clip.motion_true.shape[1])[None], part)
+    if places is None:
+        raise _no_part([clip])
+    if clip.sums is None:
+        series = (clip.motion_generated, clip.motion_true, clip.motion_user)
+        clip.sums = pair_sums(*(item if clip.valid is None else item[clip.valid] for item in series), clip.alike)
+    return clip.sums.of(places[0])
 
 
 def part_estimate(

@@ -101,6 +101,72 @@ def test_more_clips_take_the_chance_out_of_a_dimension_but_not_of_a_clip():
     assert values(rpcc, clips)["rpcc_dimension", "all"] < per_clip / 3
 
 
+def plain_rpcc(clips: list[Clip], part: str) -> dict[str, float]:
+    """The four from their definitions, of frames that every side saw."""
+
+    def by_dimension(series: list[list[np.ndarray]]) -> float:
+        g, t, u = (np.concatenate([x - x.mean(0) for x in side]) for side in series)
+        moving = [d for d in range(t.shape[1]) if min(t[:, d].std(), u[:, d].std()) > 0.01]
+        own = [scipy.stats.pearsonr(t[:, d], u[:, d])[0] for d in moving]
+        made = [scipy.stats.pearsonr(g[:, d], u[:, d])[0] if g[:, d].std() > 0.01 else math.nan for d in moving]
+        return float(np.mean([1 + abs(r) if math.isnan(q) else abs(r - q) for r, q in zip(own, made, strict=True)]))
+
+    def flat(series: list[list[np.ndarray]]) -> float:
+        g, t, u = (np.concatenate([x.ravel() for x in side]) for side in series)
+        return abs(np.corrcoef(t, u)[0, 1] - np.corrcoef(g, u)[0, 1])
+
+    every = [[motion([c], part, s)[0].astype(np.float64) for c in clips] for s in rpcc.SOURCES]
+    first = [side[:1] for side in every]
+    return {"rpcc": by_dimension(first), "rpcc_clip": flat(first),
+            "rpcc_dimension": by_dimension(every), "rpcc_pooled": flat(every)}  # fmt: skip
+
+
+def faces(seed: int, offset: float) -> list[Clip]:
+    """Three clips, each resting elsewhere, with frames that nobody saw, still channels and pieces too short."""
+    rng = np.random.default_rng(seed)
+    clips = [clip(seed + k, frames) for k, frames in enumerate((70, 90, 2))]
+    for k, one in enumerate(clips):
+        for source in ("generated", "true", "user"):
+            moved = one.motion_user + getattr(one, f"motion_{source}") + offset * rng.normal(size=17)
+            moved[:, {"generated": 2, "true": 13, "user": 5}[source]] = rng.normal()
+            setattr(one, f"motion_{source}", moved.astype(np.float32))
+        if k == 0:
+            one.valid = rng.random(70) < 0.7
+            one.motion_generated[~one.valid] = np.nan
+    return clips
+
+
+@settings(max_examples=10, deadline=None)
+@given(seeds.map(lambda seed: seed // 2), st.sampled_from([0.0, 1.0, 1000.0]), st.booleans())
+def test_sums_of_all_channels_give_every_part_its_rpcc(seed, offset, grouped):
+    clips = faces(seed, offset)
+    for one in clips:
+        one.groups = {"expression": (9, 3, 5), "pose": (12, 13, 14), "all": tuple(range(16))} if grouped else None
+    found = {(v.metric, v.part): v for v in [*rpcc.clip_values(clips[0], None), *rpcc.set_values(clips, None)]}
+    for part in MOTION_PARTS:
+        if grouped and part in ("lips", "eyes"):
+            assert {found[card.name, part].status for card in rpcc.CARDS} == {"no_such_part"}
+            continue
+        for name, value in plain_rpcc(clips, part).items():
+            assert found[name, part].value == pytest.approx(value, rel=1e-9, abs=1e-11), (name, part)
+    # another row of the same dialogue takes the true avatar's and the user's sums from the first
+    other, alone = clip(seed, 70), clip(seed, 70)
+    for one in (other, alone):
+        one.motion_true, one.motion_user, one.valid = clips[0].motion_true, clips[0].motion_user, clips[0].valid
+    other.same = clips[0].same
+    assert [*rpcc.clip_values(other, None)] == [*rpcc.clip_values(alone, None)] and len(other.same) == 1
+
+
+@pytest.mark.parametrize("source", ["generated", "true", "user"])
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_broken_channel_breaks_its_own_parts_alone(source, bad):
+    whole, broken = [clip(0), clip(1)], [clip(0), clip(1)]
+    getattr(broken[0], f"motion_{source}")[7, COEFFICIENTS.index("yaw")] = bad
+    for measured in (lambda clips: rpcc.clip_values(clips[0], None), lambda clips: rpcc.set_values(clips, None)):
+        for before, now in zip(measured(whole), measured(broken), strict=True):
+            assert now.status == "not_finite" if now.part in ("pose", "all") else now == before
+
+
 # SID
 
 

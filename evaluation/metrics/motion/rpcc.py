@@ -1,22 +1,15 @@
 """rPCC: how far the correlation of the generated avatar with the user departs from that of the true avatar."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
 
-from evaluation.cards import MetricCard, Value
+from evaluation.cards import MetricCard, Value, undefined
 from evaluation.clips import MOTION_PARTS
-from evaluation.metrics._parts import part_value, sums_value
-from evaluation.metrics._series import (
-    CONSTANT_SD,
-    Undefined,
-    pearson,
-    require_alike,
-    require_finite,
-    require_frames,
-)
-from evaluation.metrics._sums import Products, correlations, flat
+from evaluation.metrics._parts import part_sums
+from evaluation.metrics._series import CONSTANT_SD, Undefined, require_alike, require_finite, require_frames
+from evaluation.metrics._sums import NOTHING, PairSums, correlations, pair_sums
 
 SAME = 1e-8  # a standard deviation below which all values are one, as `pearson` has it
 SOURCES = ("generated", "true", "user")
@@ -111,69 +104,78 @@ def rpcc(generated: np.ndarray, true: np.ndarray, user: np.ndarray, still: float
     that stands still in one has the largest gap that a moving one could have there, 1 + |r(true_d, user_d)|.
     Undefined: fewer than 3 frames, no such dimension, or a value that is not finite.
     """
-    require_alike(generated, true, user)
-    require_frames(len(true), 3)
-    require_finite(generated, true, user)
-    generated, true, user = (series - series.mean(0) for series in map(_double, (generated, true, user)))
-    spread = [np.sqrt(_together(series, series)) for series in (generated, true, user)]
-    moving = np.minimum(spread[1], spread[2]) > still
-    if not moving.any():
-        raise Undefined("constant_series")
-    moves = spread[0] > still
-    own = _together(true, user)[moving] / (spread[1] * spread[2])[moving]
-    made = _together(generated, user)[moving] / (np.where(moves, spread[0], np.inf) * spread[2])[moving]
-    own, made = np.clip(own, -1, 1), np.clip(made, -1, 1)
-    return float(np.where(moves[moving], np.abs(own - made), 1 + np.abs(own)).mean())
-
-
-def _double(series: np.ndarray) -> np.ndarray:
-    return np.asarray(series, np.float64)
-
-
-def _together(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Mean product over frames of (T, D), by dimension."""
-    return np.einsum("td,td->d", a, b) / len(a)
+    return _of_dimensions(pair_sums(generated, true, user), still)
 
 
 def rpcc_pooled(generated: np.ndarray, true: np.ndarray, user: np.ndarray) -> float:
     """|r - r'| of the flattened arrays, (N, D) each: of one clip, or of all. Undefined: fewer than 3 frames, or NaN."""
     require_alike(generated, true, user)
     require_frames(len(true), 3)
-    require_finite(generated, true, user)
-    user = user.ravel()
-    return abs(pearson(true.ravel(), user) - pearson(generated.ravel(), user))
+    return _of_clip(pair_sums(*(np.reshape(series, (len(series), -1)) for series in (generated, true, user))))
 
 
 def clip_values(clip, tools) -> Iterator[Value]:
     for part in MOTION_PARTS:
-        yield part_value("rpcc", part, partial(rpcc, still=clip.still), [clip], *SOURCES)
-        yield part_value("rpcc_clip", part, rpcc_pooled, [clip], *SOURCES)
+        try:
+            sums = part_sums(clip, part)
+        except Undefined as failure:
+            sums = failure.status
+        yield _value("rpcc", part, partial(_of_dimensions, still=clip.still), sums)
+        yield _value("rpcc_clip", part, _of_clip, sums)
 
 
 def set_values(clips, tools) -> Iterator[Value]:
-    of_dimensions = partial(_of_dimensions, still=next((clip.still for clip in clips), CONSTANT_SD))
+    """From one walk through the clips: some are read from disk at every one."""
+    still, failed = CONSTANT_SD, {}
+    centred, flat = dict.fromkeys(MOTION_PARTS, NOTHING), dict.fromkeys(MOTION_PARTS, NOTHING)
+    for k, clip in enumerate(clips):
+        still = still if k else clip.still
+        for part in MOTION_PARTS:
+            try:
+                sums = part_sums(clip, part)
+            except Undefined as failure:
+                failed.setdefault(part, failure.status)
+                continue
+            centred[part] = centred[part].joined(sums.centred())
+            flat[part] = flat[part].joined(sums.flattened())
     for part in MOTION_PARTS:
-        yield sums_value("rpcc_dimension", part, of_dimensions, clips, *SOURCES, each=_centred, least=3)
-        yield sums_value("rpcc_pooled", part, _of_all, clips, *SOURCES, each=flat, least=3)
+        of_all = partial(_of_all, frames=centred[part].count)
+        yield _value("rpcc_dimension", part, partial(_of_dimensions, still=still), failed.get(part, centred[part]))
+        yield _value("rpcc_pooled", part, of_all, failed.get(part, flat[part]))
 
 
-def _centred(series: np.ndarray) -> np.ndarray:
-    return series - series.mean(0) if len(series) else series
+def _value(metric: str, part: str, function: Callable[[PairSums], float], sums: PairSums | str) -> Value:
+    """What `function` makes of a part's sums; NaN with a status where it makes nothing of them, or there are none."""
+    if isinstance(sums, str):
+        return undefined(metric, part, sums)
+    try:
+        return Value(metric, part, function(sums))
+    except Undefined as failure:
+        return undefined(metric, part, failure.status)
 
 
-def _of_dimensions(sums: Products, still: float) -> float:
-    """`rpcc` from sums over generated 0, true 1 and user 2."""
-    spread = np.stack([sums.spread(series) for series in range(3)])
+def _of_dimensions(sums: PairSums, still: float) -> float:
+    """`rpcc`, and `rpcc_dimension` of the sums of centred clips."""
+    require_frames(sums.count, 3)
+    require_finite(sums.products)
+    spread = np.sqrt(sums.products[:3] / sums.count)
     moving = spread[1:].min(0) > still
     if not moving.any():
         raise Undefined("constant_series")
-    p = sums.products[:, :, moving]
-    own, made = (correlations(p[series, 2], p[series, series], p[2, 2]) for series in (1, 0))
-    return float(np.where(spread[0, moving] <= still, 1 + np.abs(own), np.abs(own - made)).mean())
+    gg, tt, uu, gu, tu = sums.products[:, moving]
+    own, made = correlations(tu, tt, uu), correlations(gu, gg, uu)
+    return float(np.where(spread[0, moving] > still, np.abs(own - made), 1 + np.abs(own)).mean())
 
 
-def _of_all(sums: Products) -> float:
-    """`rpcc_pooled` from sums over flattened series."""
-    if min(sums.pooled_spread(series) for series in range(3)) <= SAME:
+def _of_clip(sums: PairSums) -> float:
+    return _of_all(sums.flattened(), sums.count)
+
+
+def _of_all(flat: PairSums, frames: int) -> float:
+    """`rpcc_pooled`, and `rpcc_clip` of one clip's sums; of flattened ones."""
+    require_frames(min(flat.count, frames), 3)
+    require_finite(flat.products)
+    gg, tt, uu, gu, tu = flat.products[:, 0]
+    if np.sqrt(min(gg, tt, uu) / flat.count) <= SAME:
         raise Undefined("constant_series")
-    return abs(sums.correlation(1, 2) - sums.correlation(0, 2))
+    return float(abs(correlations(tu, tt, uu) - correlations(gu, gg, uu)))
