@@ -191,13 +191,14 @@ def test_a_gaussian_of_no_more_samples_than_dimensions_is_none():
     assert np.isnan(found[0]) and np.isfinite(found[1:]).all()  # 4 samples, 8 and 12 of 6 dimensions
 
 
-def test_an_extrapolation_draws_whole_clips():
+@pytest.mark.parametrize(("frames", "dimensions"), [(20, 3), (3, 13)])  # by moments, and of so few all at once
+def test_an_extrapolation_draws_whole_clips(frames, dimensions):
     rng = np.random.default_rng(0)
-    shift = 2 * rng.standard_normal((2, 14, 1, 3))
-    generated, true = (list(side + 0.1 * rng.standard_normal((14, 20, 3))) for side in shift)
+    shift = 2 * rng.standard_normal((2, 14, 1, dimensions))
+    generated, true = (list(side + 0.1 * rng.standard_normal((14, frames, dimensions))) for side in shift)
     found = {row.part: row.value for row in estimate("m", "all", generated, true)}["all_extrapolated"]
     sides = np.concatenate(generated), np.concatenate(true)
-    groups = np.repeat(np.arange(14), 20)
+    groups = np.repeat(np.arange(14), frames)
     by_clip, by_frame = (
         np.mean([extrapolate(*sides, generator=np.random.default_rng(k), groups=g).extrapolation for k in range(20)])
         for g in (groups, None)
