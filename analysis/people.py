@@ -18,7 +18,7 @@ LEAST_SHARE = 0.9  # of the dialogues that any row has a value in
 def numbered(people: Sequence[str]) -> np.ndarray:
     """(dialogues, people) of zeros and ones: whose dialogue each is."""
     owner = np.unique(np.asarray(people, dtype=str), return_inverse=True)[1]
-    return np.eye(owner.max() + 1 if len(owner) else 0)[owner]
+    return np.eye(owner.max(initial=-1) + 1)[owner]
 
 
 def means(values: np.ndarray, people: Sequence[str]) -> np.ndarray:
