@@ -15,7 +15,7 @@ from analysis.claims import Claim, chances, judge
 from analysis.pairing import Readings, _by_set, compare
 from evaluation.frechet import extrapolate
 from evaluation.metrics._estimate import estimate
-from evaluation.metrics._series import Undefined, follows, slope
+from evaluation.metrics._series import Undefined, follows, frechet, slope
 from evaluation.metrics.expression.expression import expression_amplitude
 from evaluation.metrics.motion import rpcc
 from evaluation.readings import set_level
@@ -82,6 +82,29 @@ def test_a_person_changes_sides_in_every_seed_at_once():
     pairs = pairs_of(table(seeds=1) - 0.2)
     one, thrice = (resampling.exchange(pairs * times, WHO, flips=1999) for times in (1, 3))
     assert 0.05 < one < 0.95 and thrice == one
+
+
+def test_chance_is_that_of_seed_0_and_of_as_many_draws_as_the_notes_say():
+    values, pairs = table()[0], pairs_of(table(seeds=1))
+    for found, again, other, draws in (
+        (stats.sign_flip(values), stats.sign_flip(values, 9999, 0), stats.sign_flip(values, 9999, 1), 10_000),
+        (
+            resampling.exchange(pairs, WHO),
+            resampling.exchange(pairs, WHO, 999, 0),
+            resampling.exchange(pairs, WHO, 999, 1),
+            1000,
+        ),
+    ):
+        assert found == again != other and (found * draws) % 1 == pytest.approx(0, abs=1e-6)
+    boots = [hierarchical_bootstrap(table(), **given) for given in ({}, {"seed": 0, "draws": 2000}, {"seed": 1})]
+    assert boots[0] == boots[1] != boots[2]
+
+
+def test_what_was_not_compared_counts_nothing():
+    rows = rows_of(table()).assign(value=math.nan, status="no_speech")
+    found = compare(rows, "psnr", "frame", ("a", "b"), Readings())
+    assert (found.status, found.dialogues, found.total) == ("no_speech: a", 0, 0)
+    assert (found.mean.seeds, found.mean.people, found.rank.pairs) == (0, 0, 0)
 
 
 def test_the_two_sided_p_and_the_interval_of_every_kind():
@@ -152,6 +175,12 @@ def test_what_trembles_by_less_than_a_hundredth_is_still():
         if still:
             with pytest.raises(Undefined, match="constant_series"):
                 slope(true, trembling, constant_sd=0.01)
+
+
+def test_bounds_are_on_the_side_that_the_cards_say():
+    turning = np.tile([1.0, -1.0], 10)
+    assert follows(0.01 * turning, turning) == 0.0  # a hundredth itself is still
+    assert frechet(np.array([0.0, 2.0]), np.array([1.0, 3.0])) == pytest.approx(1.0)  # of two samples
 
 
 def test_a_truth_that_follows_the_oracle_a_little_has_an_amplitude():

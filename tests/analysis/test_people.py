@@ -258,6 +258,11 @@ def test_more_than_a_tenth_missing_is_no_verdict_no_rank_and_no_bold(gone, statu
     assert ranks(printed, cards()["psnr"], "frame", math.nan)[0 if status == "ok" else 1] == 1
 
 
+def test_a_method_without_any_value_lacks_all():
+    rows = rows_of({"a": noisy(2.0, CLIPS), "b": noisy(1.0)})
+    assert people.lacking(rows, "psnr", "frame").to_dict() == {"a": 1.0, "b": 0.0}
+
+
 def test_what_no_row_has_is_nobodys_fault():
     """Dialogues without speech have no value of anyone; they are not missing."""
     silent = CLIPS[:10]

@@ -279,3 +279,11 @@ def test_lip_opening_error_in_speech_and_in_listening():
     one.speaking = np.zeros(100, bool)
     rows = {row.part: row for row in lip_opening.clip_values(one, None)}
     assert rows["speech"].status == "no_speech" and rows["listening"].status == OK
+
+
+def test_a_pooled_correlation_of_small_motion_is_that_of_large():
+    generated, true, user = np.random.default_rng(0).standard_normal((3, 40, 5))
+    large = rpcc.rpcc_pooled(generated, true, user)
+    assert rpcc.rpcc_pooled(*(1e-4 * series for series in (generated, true, user))) == pytest.approx(large, rel=1e-9)
+    with pytest.raises(Undefined, match="constant_series"):
+        rpcc.rpcc_pooled(*(1e-9 * series for series in (generated, true, user)))
