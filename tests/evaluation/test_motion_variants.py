@@ -287,3 +287,15 @@ def test_a_pooled_correlation_of_small_motion_is_that_of_large():
     assert rpcc.rpcc_pooled(*(1e-4 * series for series in (generated, true, user))) == pytest.approx(large, rel=1e-9)
     with pytest.raises(Undefined, match="constant_series"):
         rpcc.rpcc_pooled(*(1e-9 * series for series in (generated, true, user)))
+
+
+def test_what_moves_by_the_bound_itself_is_still():
+    turning = np.tile([[1.0], [-1.0]], (10, 1))
+    for size, gap in ((0.25, 2.0), (0.5, 0.0)):
+        assert rpcc.rpcc(size * turning, turning, turning, still=0.25) == pytest.approx(gap, abs=1e-12)
+
+
+def test_one_frame_has_no_entropy_and_the_card_names_the_clusterings():
+    true = np.random.default_rng(0).standard_normal((30, 2))
+    assert sid.sid(true[:1], true, 3)[0] == 0.0
+    assert all("(random_state 0 to 7)" in card.protocol and sid.STATES == 8 for card in sid.CARDS)
