@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 from pytorch_fid.fid_score import calculate_frechet_distance
 from skimage.metrics import structural_similarity
 
+from dyads.synthetic.coefficients import COEFFICIENTS
+from evaluation.cards import OK
+from evaluation.clips import EXPRESSION_PARTS, Clip, Truth
 from evaluation.metrics._series import Undefined, frechet, pearson, slope
+from evaluation.metrics._sums import Products
 from evaluation.metrics.expression import expression
 from evaluation.metrics.lips import mouth
 from evaluation.metrics.motion import motion_fd, motion_mse, rpcc, sid, sts, var
@@ -197,6 +201,8 @@ def test_mouth_correlation_counts_speech_only():
     other[30:] = -jaw[30:]
     assert mouth.mouth_opening_correlation(other, jaw, speaking) == pytest.approx(1)
     assert status_of(mouth.mouth_opening_correlation, jaw, jaw, speaking & (np.arange(100) < 24)) == "no_speech"
+    second = np.arange(100) < np.flatnonzero(speaking)[24] + 1  # of speech, which is enough
+    assert mouth.mouth_opening_correlation(jaw, jaw, speaking & second) == pytest.approx(1)
     assert mouth.mouth_opening_correlation(0.001 * jaw, jaw, speaking) == 0  # a still mouth follows nothing
     assert status_of(mouth.mouth_opening_correlation, jaw, 0.001 * jaw, speaking) == "constant_series"
 
@@ -212,6 +218,46 @@ def test_expression_amplitude_is_the_ratio_of_slopes():
     assert expression.expression_correlation(np.zeros((200, 3)), oracle) == 0  # a still face follows nothing
     assert status_of(expression.expression_correlation, oracle, np.zeros((200, 3))) == "constant_series"
     assert status_of(expression.expression_correlation, oracle[:0], oracle[:0]) == "too_few_frames"
+
+
+def test_valence_of_a_set_is_that_of_all_its_frames():
+    """Two classes are enough; the third, which never occurs, counts for nothing."""
+    oracle, generated = np.repeat([0.0, 0.5], 50), np.random.default_rng(0).normal(0.2, 0.3, 100)
+    sums = Products()
+    sums.add(generated[:, None], oracle[:, None])
+    found = expression._valence(sums, expression._classes(generated, oracle))
+    assert found == pytest.approx(expression.valence_accuracy(generated, oracle))
+
+
+def spoken(seed: int, frames: int = 60) -> Clip:
+    """A dialogue of the synthetic world with random motion around its oracle."""
+    noise = np.random.default_rng(seed).normal(0, 0.3, (4, frames, len(COEFFICIENTS)))
+    expected, cue = np.cumsum(noise[0], 0), np.random.default_rng(seed).integers(0, 8, frames)
+    flags, emotion = np.ones(frames, bool), np.zeros(frames, int)
+    truth = Truth(COEFFICIENTS, noise[3], expected + noise[1], expected, flags, emotion, cue, ("neutral",))
+    reference = truth.avatar[0]
+    return Clip(
+        f"c{seed}", frames, OK, flags, truth=truth, names=COEFFICIENTS, motion_reference=reference,
+        motion_generated=0.5 * expected + noise[2], motion_true=truth.avatar, motion_user=noise[3],
+    )  # fmt: skip
+
+
+def test_expression_of_a_set_is_that_of_all_its_frames():
+    clips = [spoken(seed) for seed in range(3)]
+    found = {(value.metric, value.part): value.value for value in expression.set_values(clips, None)}
+    generated, true, oracle = (
+        np.concatenate(sides)
+        for sides in zip(*(expression.changes(clip, EXPRESSION_PARTS["smile"]) for clip in clips), strict=True)
+    )
+    expected = expression.valence_accuracy(generated[:, 0], oracle[:, 0])
+    assert found["expression_valence", "smile"] == pytest.approx(expected)
+    for metric, side, label in (
+        ("expression_correlation", generated, "smile"),
+        ("expression_amplitude", generated, "smile"),
+        ("expression_amplitude", true, "smile_truth"),
+    ):
+        sides = (side, oracle) if metric.endswith("correlation") else (side, true, oracle)
+        assert found[metric, label] == pytest.approx(getattr(expression, metric)(*sides)), label
 
 
 def test_valence_accuracy_is_balanced():

@@ -190,6 +190,22 @@ def test_sid_variants_differ_by_k_alone():
     assert (sid.CLUSTERS_40_20["expression"], sid.CLUSTERS_40_20["pose"]) == (40, 20)
 
 
+def test_clips_are_thinned_as_one_series(monkeypatch):
+    """What is clustered of many clips is every s-th of all their frames, wherever one ends."""
+    monkeypatch.setattr(sid, "MOST", 100)
+    clips = [clip(seed, frames) for seed, frames in enumerate((90, 77, 55))]
+    expected = sid.sid(*motion(clips, "expression", "generated", "true"), 15)
+    found = values(sid, clips)
+    assert (found["sid", "expression"], found["sid", "expression_truth"]) == expected
+
+
+def test_frames_are_counted_at_the_nearest_centre():
+    frames, centres = noise(0, 200, 3), noise(1, 2, 5, 3)
+    far = np.linalg.norm(frames[:, None, None] - centres, axis=-1).argmin(-1)
+    expected = [np.bincount(nearest, minlength=5) for nearest in far.T]
+    np.testing.assert_array_equal(sid.histograms(frames, centres), expected)
+
+
 def test_a_broken_reading_is_no_cluster():
     good, bad = noise(0, 50, 2), noise(1, 50, 2)
     bad[3] = np.nan
