@@ -41,7 +41,7 @@ backbones: environment  ## the shipped backbones and readers again, from nothing
 test: environment  ## all tests, the smoke run among them
 	python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
-mutants: environment  ## plant small faults and see whether the tests bite (no part of the gate; an hour on two cores)
+mutants: environment  ## plant small faults and see whether the tests bite (no part of the gate; half an hour)
 	python tests/mutants/run.py
 
 lint: environment  ## ruff (rules and format), snakefmt and Snakemake's own linter
