@@ -133,8 +133,8 @@ def measured(folder: Path, setting: Setting, minutes: float) -> dict[str, dict]:
     sides: dict[str, Callable[[], dict]] = {
         "files": lambda: make_files(folder, setting) or {},
         FIRST: lambda: scored(folder, setting, "generated"),
-        SECOND: lambda: scored(folder, setting, "second"),
         BOTH: lambda: scored(folder, setting, "generated", "second", cache="other_cache"),
+        SECOND: lambda: scored(folder, setting, "second"),
         **{peer: lambda peer=peer: packaged(folder, setting, peer) for peer in PEERS},
     }
     for name, measure in sides.items():
