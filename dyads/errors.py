@@ -30,12 +30,15 @@ class ConfigError(UserError):
 
 
 def run_cli(main: Callable[[], int | None]) -> None:
-    """Run a command-line `main`; a `UserError` becomes one line on stderr and exit code 2."""
+    """Run a command-line `main`; a `UserError` becomes one line on stderr and exit code 2, an interrupt one and 130."""
     try:
         code = main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("error: interrupted; run the same command again.", file=sys.stderr)
+        sys.exit(130)
     except Exception as error:
         if sentence := disk_problem(error):
             print(f"error: {sentence}", file=sys.stderr)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import fields, replace
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import pandas as pd
@@ -45,7 +45,6 @@ def main(arguments: list[str] | None = None) -> None:
         "--out", required=True, type=Path, help="folder that gets <row>/seed0.csv and what belongs to it"
     )
     args = parser.parse_args(arguments)
-    started = time.monotonic()
     if args.threads < 1:
         raise ConfigError(f"--threads is {args.threads}; give at least 1.")
     given = parse_json(args.options, "--options")
@@ -61,7 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
     for name, row in rows.items():
         values, facts = counted[name]
         values += [(WHOLE_SET, value) for value in told.values[name]]
-        _write(args.out / name / "seed0.csv", name, row, values, facts, folder, options, args, started)
+        _write(args.out / name / "seed0.csv", name, row, values, facts, folder, options, args)
         print(f"{name}: {facts['clips']} dialogues -> {args.out / name}", flush=True)
     table = pd.DataFrame(told.table, columns=["row", "against", "part", *(f.name for f in fields(Gain))])
     write_text(args.out / "reactions.csv", table.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
@@ -90,8 +89,11 @@ def _by_workers(rows: Mapping[str, Path], threads: int, study: tuple) -> tuple[d
             counted = {name: each.result() for name, each in waiting.items()}
             pool.shutdown()  # with it goes what its workers hold
             return counted, alone.submit(reaction_values).result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
+        except BaseException as error:
+            pool.shutdown(wait=False, cancel_futures=True)
+            if isinstance(error, KeyboardInterrupt):  # nobody waits minutes for what is not wanted
+                for worker in active_children():
+                    worker.terminate()
             raise
 
 
@@ -114,7 +116,8 @@ def _rows(given: Mapping, folder: Folder) -> dict[str, Row]:
     return rows
 
 
-def _write(path: Path, name: str, row: Row, values, facts: dict, folder: Folder, options, args, started) -> None:
+def _write(path: Path, name: str, row: Row, values, facts: dict, folder: Folder, options, args) -> None:
+    started = time.monotonic() - facts.pop("seconds")  # R-DGG's are of all rows together, so of none
     write_provenance(
         path.with_suffix(".json"), options, 0, {}, started=started,
         method=name, dataset=folder.dataset, split=args.split,

@@ -1,5 +1,7 @@
 """What a worker process of `evaluation.coefficients` does: R-DGG of all rows, or every other metric of one row."""
 
+import signal
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -46,6 +48,7 @@ def begin(place: Path, split: str, options: CoefficientOptions, rows: dict[str, 
     """What a worker process knows, and how many threads it has."""
     import sklearn.cluster  # noqa: F401  its threads are limited only where it is loaded already
 
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # who began it says in one line that it was interrupted
     threadpool_limits(threads)
     try:
         folder = read_folder(place, split)
@@ -71,7 +74,8 @@ def reaction_values() -> Reactions:
 
 
 def row_values(name: str, path: Path) -> tuple[list[tuple[str, Value]], dict]:
-    """A row's values and what its provenance says; its readings are written."""
+    """A row's values and what its provenance says, with its own `seconds`; its readings are written."""
+    started = time.monotonic()
     if "fault" in _study:
         raise _study["fault"]
     data, row = _study["data"], _study["rows"][name]
@@ -88,6 +92,7 @@ def row_values(name: str, path: Path) -> tuple[list[tuple[str, Value]], dict]:
     facts = {
         "clips": len(kept), "frames": seen, "frames_not_seen": sum(clip.frames for clip in kept) - seen,
         "failed_clips": {clip.dyad_id: clip.status for clip in kept if clip.status != OK},
+        "seconds": time.monotonic() - started,
         "probes": {"motion": {"kind": f"coefficients of {data.encoder.name}", "channels": len(data.encoder.names)}},
     }  # fmt: skip
     return found, facts

@@ -1,6 +1,11 @@
 """Dialogues as coefficients: a made-up corpus with every trap is read and measured, and so are files of one's own."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -206,6 +211,8 @@ def test_rows_are_written_with_reactions_and_leads(data, tmp_path):
         own = told[(told["metric"] == "rdgg") & (told["part"] == "audio_given_motion")]
         clips, meta = read_features(tmp_path / name / "seed0.features.safetensors")
         assert own["status"].tolist() == ["ok"] and len(clips) == 3 and meta["still"] == 1e-6
+    seconds = [json.loads((tmp_path / name / "seed0.json").read_text())["wall_seconds"] for name in rows]
+    assert len(set(seconds)) == len(rows)  # of each its own, not of all together
     reactions = pd.read_csv(tmp_path / "reactions.csv")
     alone = reactions[reactions["against"].isna() & (reactions["part"] == "audio_given_motion")].set_index("row")
     lead = reactions[(reactions["against"] == "AVTR-1") & (reactions["part"] == "audio_given_motion")].iloc[0]
@@ -213,3 +220,16 @@ def test_rows_are_written_with_reactions_and_leads(data, tmp_path):
     assert lead["row"] == "GT" and lead["net"] == pytest.approx(alone.loc["GT", "net"] - alone.loc["AVTR-1", "net"])
     with pytest.raises(ConfigError, match="source is 'nobody'"):
         main(["--data", str(data), "--rows", '{"x": {"source": "nobody"}}', "--out", str(tmp_path / "none")])
+
+
+@pytest.mark.parametrize("end", [os.kill, os.killpg])
+def test_an_interrupt_is_one_line(end, data, tmp_path):
+    """Workers of minutes were waited for, or each told where it had been."""
+    command = [sys.executable, "-m", "evaluation.coefficients", "--data", str(data), "--out", str(tmp_path)]
+    run = subprocess.Popen([*command, "--threads", "2"], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    until = time.monotonic() + 60
+    while not list(tmp_path.rglob("*.safetensors")) and run.poll() is None and time.monotonic() < until:
+        time.sleep(0.05)
+    end(run.pid, signal.SIGINT)
+    assert run.communicate(timeout=30)[1] == "error: interrupted; run the same command again.\n"
+    assert run.returncode == 130 and not list(tmp_path.rglob("*.csv"))
