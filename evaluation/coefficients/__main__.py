@@ -89,11 +89,12 @@ def _by_workers(rows: Mapping[str, Path], threads: int, study: tuple) -> tuple[d
             counted = {name: each.result() for name, each in waiting.items()}
             pool.shutdown()  # with it goes what its workers hold
             return counted, alone.submit(reaction_values).result()
-        except BaseException as error:
-            pool.shutdown(wait=False, cancel_futures=True)
-            if isinstance(error, KeyboardInterrupt):  # nobody waits minutes for what is not wanted
-                for worker in active_children():
-                    worker.terminate()
+        except KeyboardInterrupt:  # nobody waits minutes for what is not wanted
+            for worker in active_children():
+                worker.terminate()
+            raise
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
             raise
 
 
