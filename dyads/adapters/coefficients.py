@@ -21,6 +21,7 @@ import numpy as np
 from dyads.coefficients import FPS, KIND, LEAST, MOST, Encoder, Folder, Person, Track
 from dyads.coefficients.clock import on_clock
 from dyads.coefficients.controls import check_systems
+from dyads.coefficients.folders import own_systems
 from dyads.coefficients.npz import load_npz, matrix, narrowed, number
 from dyads.coefficients.options import parse_options
 from dyads.coefficients.store import new_folder, write_index, write_person, write_tracks
@@ -165,10 +166,8 @@ def _texts(array: np.ndarray) -> tuple[str, ...]:
 def adapt(root: Path, out: Path, options: CoefficientsOptions) -> Folder:
     """Write the data folder; every fault is told, then nothing is written."""
     pairs = read_pairs(root / "pairs.csv")
-    found = sorted(path.name for path in (root / "systems").glob("[!.]*") if path.is_dir())
-    systems = options.systems or tuple(found)
-    if not systems:
-        raise DataError(f"{root / 'systems'} holds no folder; give one for each system that is to be measured.")
+    check_systems(options.systems)
+    systems = own_systems(root, options.systems)
     check_systems(systems)
     if options.encoder in ("speech", "seconds", "voice") or not options.encoder.isidentifier():
         raise ConfigError(

@@ -61,7 +61,7 @@ def adapt(corpus: Path, out: Path, **options):
 @pytest.mark.parametrize(
     "spoil, message",
     [
-        (lambda root, stem: shutil.rmtree(root / "AVTR-1"), "AVTR-1 has no folder"),
+        (lambda root, stem: shutil.rmtree(root / "AVTR-1"), "AVTR-1 is no folder; fetch it"),
         (lambda root, stem: (root / "AVTR-1" / f"{SPLIT}_emoca" / f"{stem}.npz").unlink(), "is missing"),
         (lambda root, stem: change(root / "GT" / f"{SPLIT}_emoca" / f"{stem}.npz", posecode=None), "no array posecode"),
         (
@@ -273,7 +273,7 @@ def test_pairs_of_ones_own_that_cannot_be_are_one_sentence(tmp_path, lines, mess
 
 def test_systems_of_ones_own_have_names_that_are_free(tmp_path):
     write_own(tmp_path / "root")
-    with pytest.raises(DataError, match="nobody/d0.npz is missing"):
+    with pytest.raises(DataError, match="nobody is no folder; .*systems has mine: "):
         own.adapt(tmp_path / "root", tmp_path / "out", own.CoefficientsOptions(systems=("nobody",)))
     with pytest.raises(ConfigError, match="cannot name its arrays"):
         own.adapt(tmp_path / "root", tmp_path / "out", own.CoefficientsOptions(encoder="voice"))
