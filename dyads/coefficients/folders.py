@@ -31,7 +31,8 @@ def check_corpus(root: Path, systems: Iterable[str], layer: str) -> None:
         known |= dict.fromkeys(_keys(path))
         if layer in known:
             return
-    if found := [key for key in known if key not in ("fps", "layers")]:  # otherwise no file can be read, and each tells why
+    found = [key for key in known if key not in ("fps", "layers")]
+    if found:  # otherwise no file can be read, and each tells why
         raise DataError(
             f"{root / 'GT' / f'{SPLIT}_hubert'} has no layer {layer}, only {', '.join(found)}; name one of these by "
             """--options '{"layer": ...}' or, in a study, by the profile's dataset.options."""
