@@ -268,9 +268,10 @@ def counted(lines: pd.DataFrame) -> str:
     return ", ".join(f"{(lines['verdict'] == verdict).sum()} {verdict}" for verdict in VERDICTS).replace("_", " ")
 
 
-def arguments_of(prog: str, description: str, arguments: list[str] | None) -> argparse.Namespace:
+def arguments_of(prog: str, description: str, arguments: list[str] | None, epilog: str = "") -> argparse.Namespace:
     """The command's arguments; those of `reporting.claims`, which shows the same lines, are the same."""
-    parser = argparse.ArgumentParser(prog=prog, description=description)
+    shape = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog=prog, description=description, epilog=epilog, formatter_class=shape)
     parser.add_argument(
         "--metrics",
         nargs="+",

@@ -12,6 +12,22 @@ from evaluation.cards import OK
 from reporting.table_cells import latex, tex
 from training.shipped import given
 
+KEYS = """\
+--claims names a YAML file with a list under `claims`; each claim compares two rows and has these keys:
+  text     the claim in words
+  source   who says so, and where
+  metric   a metric's name (docs/metrics.md), or swap_change
+  part     one of the metric's parts, such as expression, pose, lips
+  methods  [A, B], two different rows; d = metric(A) - metric(B), or of the distances to the truth where that is better
+  kind     greater (d > margin), less (d < -margin) or equivalent (|d| < margin)
+  family   any name; Holm's correction counts the claims of one family together
+and may have:
+  margin   a finite number, 0 if not given; above 0 for equivalent, below 0 for 'no loss of more than that'
+  reason   why the margin is as large as it is
+  state    talking or listening: over those frames of the avatar alone; '' for all, if not given
+  of       [A, B], rows whose weights the two have; for swap_change alone
+workflow/claims.yaml is an example, workflow/claims_si184.yaml one for motion coefficients.
+"""
 NOTES = (
     "A difference is the first method minus the second, of the value that the tables print, mean over seeds, in the "
     "metric's unit; where nearer to the truth is better, of each training's distance to it.",
@@ -91,7 +107,7 @@ def _cells(line) -> dict[str, str]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    args = arguments_of("python -m reporting.claims", __doc__, arguments)
+    args = arguments_of("python -m reporting.claims", __doc__, arguments, KEYS)
     lines = judged(args)
     said = notes(args.backbones)
     write_text(args.out / "claims.md", shown(lines, said))

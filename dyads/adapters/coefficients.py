@@ -7,6 +7,7 @@
 Every .npz holds `motion` (T, D), `names` (D,) text, `fps`, and may hold `valid` (T,) and `groups` (D,), the group of a
 channel in words that may be several, such as 'pose lips' ('expression', 'pose', 'lips', 'eyes'); a person's also holds
 `speech` (k, 2) seconds, `seconds`, `voice` (M, A) and `voice_fps`. Frame i was seen at i / fps seconds. No pickles.
+Without `valid`, a frame that holds a NaN or an infinity was not seen; one that `valid` calls seen may hold none.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import numpy as np
 from dyads.coefficients import FPS, KIND, LEAST, MOST, Encoder, Folder, Person, Track
 from dyads.coefficients.clock import on_clock
 from dyads.coefficients.controls import check_systems
+from dyads.coefficients.folders import own_systems
 from dyads.coefficients.npz import load_npz, matrix, narrowed, number
 from dyads.coefficients.options import parse_options
 from dyads.coefficients.store import new_folder, write_index, write_person, write_tracks
@@ -82,8 +84,7 @@ def read_motion(path: Path) -> tuple[Track, tuple[str, ...], dict[str, tuple[int
     """Motion of one file, the names of its channels and their groups. DataError with the first fault."""
     arrays = load_npz(path, ("motion", "names", "fps"), ("valid", "groups"))
     frames = len(arrays["motion"]) if arrays["motion"].ndim else 0
-    with np.errstate(over="ignore"):
-        motion = matrix(path, arrays, "motion", frames, -1).astype(np.float32)
+    motion = matrix(path, arrays, "motion", frames, -1)
     names = _texts(arrays["names"])
     if not names or len(names) != motion.shape[1] or len(set(names)) != len(names):
         raise DataError(f"{path}: {len(names)} different names do not fit {motion.shape[1]} channels; name each once.")
@@ -100,6 +101,9 @@ def read_motion(path: Path) -> tuple[Track, tuple[str, ...], dict[str, tuple[int
         valid = said
     if not valid.any():
         raise DataError(f"{path}: none of the {frames} frames is valid; leave this dialogue out.")
+    narrowed(path, "motion", motion[valid], np.float32)
+    with np.errstate(over="ignore"):  # what is not valid means nothing
+        motion = motion.astype(np.float32)
     groups = {"all": tuple(range(len(names)))}
     if "groups" in arrays:
         words = [set(text.split()) for text in _texts(arrays["groups"])]
@@ -131,10 +135,8 @@ def read_person(path: Path) -> tuple[Person, np.ndarray, tuple]:
         )
     person = Person({ENCODER: track}, speech, seconds)
     matrix(path, arrays, "voice", 0, -1)  # its shape and type
-    voice = arrays["voice"]
-    heard = on_clock(
-        Track(voice.astype(np.float32), np.isfinite(voice).all(1), number(path, arrays, "voice_fps")), person.frames
-    )
+    voice = narrowed(path, "voice", arrays["voice"], np.float32)
+    heard = on_clock(Track(voice, np.isfinite(voice).all(1), number(path, arrays, "voice_fps")), person.frames)
     if len(heard) > 1 and np.isnan(heard[-1]).any():
         heard[-1] = heard[-2]  # features of the last, unfinished window are often left out
     if not np.isfinite(heard).all():
@@ -164,10 +166,8 @@ def _texts(array: np.ndarray) -> tuple[str, ...]:
 def adapt(root: Path, out: Path, options: CoefficientsOptions) -> Folder:
     """Write the data folder; every fault is told, then nothing is written."""
     pairs = read_pairs(root / "pairs.csv")
-    found = sorted(path.name for path in (root / "systems").glob("[!.]*") if path.is_dir())
-    systems = options.systems or tuple(found)
-    if not systems:
-        raise DataError(f"{root / 'systems'} holds no folder; give one for each system that is to be measured.")
+    check_systems(options.systems)
+    systems = own_systems(root, options.systems)
     check_systems(systems)
     if options.encoder in ("speech", "seconds", "voice") or not options.encoder.isidentifier():
         raise ConfigError(

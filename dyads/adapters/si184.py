@@ -19,6 +19,7 @@ import numpy as np
 from dyads.coefficients import FPS, KIND, LEAST, MOST, Folder, Person, Track
 from dyads.coefficients.controls import check_systems
 from dyads.coefficients.encoders import ENCODERS, READERS, SPLIT, SYSTEMS
+from dyads.coefficients.folders import check_corpus
 from dyads.coefficients.npz import load_npz, matrix, narrowed, number
 from dyads.coefficients.options import parse_options
 from dyads.coefficients.store import new_folder, write_index, write_person, write_tracks
@@ -134,13 +135,7 @@ def adapt(root: Path, out: Path, options: Si184Options) -> Folder:
     pairs = read_pairs(root / "pairs184.txt")
     systems = options.systems or tuple(SYSTEMS)
     check_systems(systems)
-    for system in ("GT", *systems):
-        for name in (*READERS, *(("hubert", "vad") if system == "GT" else ())):
-            if not (root / system / f"{SPLIT}_{name}").is_dir():
-                raise DataError(
-                    f"{root / system} has no folder {SPLIT}_{name}; fetch it, or name the systems you have by "
-                    """--options '{"systems": [...]}'."""
-                )
+    check_corpus(root, systems, options.layer)
     check_known(root, pairs)
     faults: list[tuple[str, str, str]] = []
     with new_folder(out) as folder:
@@ -148,7 +143,7 @@ def adapt(root: Path, out: Path, options: Si184Options) -> Folder:
         lost = {stem for stem, _, _ in faults}
         whole = [stem for stem in sorted(pairs) if not {stem, pairs[stem]} & lost]
         faults += [
-            (stem, "GT", f"its speaker {pairs[stem]} is left out")
+            (stem, "GT", f"{stem}: its speaker {pairs[stem]} is left out")
             for stem in sorted(pairs)
             if pairs[stem] in lost and stem not in lost
         ]

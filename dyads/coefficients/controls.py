@@ -1,7 +1,6 @@
 """Listeners whose rank is known beforehand, made of true motion on the common clock: another's, shifted, still."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -14,11 +13,17 @@ TRUTH = "GT"
 SHORTEST_SHIFT = 10 * FPS  # frames; reactions are over by then
 
 
+def names_folder(name: str) -> bool:
+    """Whether a name is that of a plain folder: no path, nothing hidden, nothing that a file system refuses."""
+    plain = name == name.strip() and name.isprintable() and not set(name) & set("/\\")
+    return bool(name) and plain and not name.startswith(".") and len(name.encode(errors="replace")) <= 200
+
+
 def check_systems(names: Sequence[str]) -> None:
     """ConfigError: a system twice, one called like a row of ours, or a name that is no folder's."""
     ours = (TRUTH, *CONTROLS)
     for place, name in enumerate(names):
-        if name in names[:place] or name in ours or name != Path(name).name:
+        if name in names[:place] or name in ours or not names_folder(name):
             raise ConfigError(
                 f"system {name!r} stands twice, is called like a row of ours ({', '.join(ours)}) or names no folder; "
                 "rename or remove it."

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from dyads.coefficients import Encoder, Track
-from dyads.coefficients.npz import load_npz, matrix, number
+from dyads.coefficients.npz import load_npz, matrix, narrowed, number
 from dyads.errors import DataError
 
 SPLIT = "LS_AL"  # how SI-184 calls its one split
@@ -102,7 +102,8 @@ def _frames(path: Path, arrays: dict[str, np.ndarray]) -> tuple[int, np.ndarray]
 
 
 def _track(path: Path, arrays: dict[str, np.ndarray], values: np.ndarray, valid: np.ndarray) -> Track:
-    with np.errstate(over="ignore"):
+    narrowed(path, "motion", values[valid], np.float32)
+    with np.errstate(over="ignore"):  # what is not valid means nothing
         values = values.astype(np.float32)
     if not np.isfinite(values[valid]).all():
         bad = int((~np.isfinite(values[valid])).any(1).sum())

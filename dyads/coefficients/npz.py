@@ -31,9 +31,20 @@ def load_npz(path: Path | str, needed: Iterable[str], optional: Iterable[str] = 
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing; restore it or leave its dialogue out.") from error
     except FAULTS as error:
-        if "pickle" in str(error):
-            raise DataError(f"{path} is a pickle, which could run code and is not read; save plain arrays.") from error
+        if "pickle" in str(error):  # what numpy calls every file that is neither .npz nor .npy
+            if _is_pickle(path):
+                raise DataError(
+                    f"{path} is a pickle, which could run code and is not read; save plain arrays with numpy.savez."
+                ) from error
+            raise DataError(f"{path} is no .npz file; save named arrays with numpy.savez.") from error
         raise DataError(f"{path} cannot be read as .npz ({error}); restore the file.") from error
+
+
+def _is_pickle(path: Path) -> bool:
+    """Whether a file is an .npy of objects or begins as pickles of protocol 2 and later do."""
+    with open(path, "rb") as file:
+        start = file.read(6)
+    return start == b"\x93NUMPY" or (start[:1] == b"\x80" and start[1:2] in (b"\2", b"\3", b"\4", b"\5"))
 
 
 def _array(path: Path, file, key: str) -> np.ndarray:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from dyads.coefficients import Folder
-from dyads.coefficients.controls import CONTROLS
+from dyads.coefficients.controls import CONTROLS, names_folder
 from dyads.coefficients.store import read_folder
 from dyads.contract import file_sha256
 from dyads.errors import ConfigError, DataError, run_cli
@@ -32,6 +32,8 @@ from evaluation.rows import WHOLE_SET
 from evaluation.run import write_rows
 from training.options import from_dict, parse_json
 from training.provenance import write_provenance
+
+REACTIONS = "reactions.csv"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -63,7 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
         _write(args.out / name / "seed0.csv", name, row, values, facts, folder, options, args)
         print(f"{name}: {facts['clips']} dialogues -> {args.out / name}", flush=True)
     table = pd.DataFrame(told.table, columns=["row", "against", "part", *(f.name for f in fields(Gain))])
-    write_text(args.out / "reactions.csv", table.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
+    write_text(args.out / REACTIONS, table.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
 
 
 def _by_workers(rows: Mapping[str, Path], threads: int, study: tuple) -> tuple[dict[str, tuple], Reactions]:
@@ -103,6 +105,12 @@ def _rows(given: Mapping, folder: Folder) -> dict[str, Row]:
     system's file that is missing."""
     if not given:
         given = {name: {"source": name} for name in (TRUTH, *folder.systems, *CONTROLS)}
+    for name in given:
+        if not names_folder(name) or name == REACTIONS:
+            raise ConfigError(
+                f"--rows names a row {name!r}, which cannot name a folder in --out; use a plain name such as 'mine', "
+                "without slashes or a leading dot."
+            )
     rows = {name: from_dict(Row, entry, f"rows.{name}") for name, entry in given.items()}
     known = (TRUTH, *folder.systems, *CONTROLS)
     for name, row in rows.items():

@@ -87,8 +87,8 @@ def fit_operator(encounters: Sequence[Encounter], options: RdggOptions, threads:
     listeners = [found for each in encounters if (found := listener(each, seen(each.motion), options))]
     if len(listeners) < 2:
         raise DataError(
-            f"R-DGG finds {len(listeners)} dialogues in which the listener is silent and seen for "
-            f"{options.stretch / 25:g} s on end; give more or longer dialogues."
+            f"R-DGG finds {len(listeners)} dialogue{'s' * (len(listeners) != 1)} in which the listener is silent and "
+            f"seen for {options.stretch / 25:g} s on end; give more or longer dialogues."
         )
     of = folds([found.encounter for found in listeners], options.folds)
     names = sorted(set(of.values()))

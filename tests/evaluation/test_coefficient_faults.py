@@ -1,5 +1,6 @@
 """Bad input among motion coefficients, SI-184's or one's own: each is refused in one sentence and leaves nothing."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from dyads.coefficients.encoders import SPLIT
 from dyads.errors import ConfigError, DataError
 from dyads.synthetic.si184 import write_corpus
 from evaluation.coefficients import CoefficientOptions
+from evaluation.coefficients.__main__ import main as evaluate
 from evaluation.granger import RdggOptions
 
 
@@ -59,7 +61,7 @@ def adapt(corpus: Path, out: Path, **options):
 @pytest.mark.parametrize(
     "spoil, message",
     [
-        (lambda root, stem: shutil.rmtree(root / "AVTR-1"), "AVTR-1 has no folder"),
+        (lambda root, stem: shutil.rmtree(root / "AVTR-1"), "AVTR-1 is no folder; fetch it"),
         (lambda root, stem: (root / "AVTR-1" / f"{SPLIT}_emoca" / f"{stem}.npz").unlink(), "is missing"),
         (lambda root, stem: change(root / "GT" / f"{SPLIT}_emoca" / f"{stem}.npz", posecode=None), "no array posecode"),
         (
@@ -69,6 +71,12 @@ def adapt(corpus: Path, out: Path, **options):
         (
             lambda root, stem: change(root / "GT" / f"{SPLIT}_emoca" / f"{stem}.npz", expcode=np.zeros((900, 49))),
             r"has shape \(900, 49\)",
+        ),
+        (
+            lambda root, stem: change(
+                root / "GT" / f"{SPLIT}_emoca" / f"{stem}.npz", expcode=np.full((900, 50), 1e300)
+            ),
+            "motion reaches 1e\\+300, more than float32 holds",
         ),
         (
             lambda root, stem: change(root / "AVTR-1" / f"{SPLIT}_emoca" / f"{stem}.npz", face_ok=np.zeros(900)),
@@ -97,6 +105,10 @@ def adapt(corpus: Path, out: Path, **options):
         (
             lambda root, stem: (root / "GT" / f"{SPLIT}_vad" / f"{stem}.npz").write_bytes(b"\x80\x04N."),
             "could run code",
+        ),
+        (
+            lambda root, stem: (root / "GT" / f"{SPLIT}_vad" / f"{stem}.npz").write_bytes(b"hello"),
+            "is no .npz file; save named arrays",
         ),
         (
             lambda root, stem: (root / "GT" / f"{SPLIT}_vad" / f"{stem}.npz").write_bytes(b"PK\x03\x04 torn"),
@@ -154,7 +166,7 @@ def test_a_pickle_stops_everything_even_where_faults_are_left_out(broken, tmp_pa
 def test_commands_answer_in_a_sentence(sound, tmp_path):
     with pytest.raises(ConfigError, match="unknown key 'colour'"):
         si184.main(["--root", str(sound), "--out", str(tmp_path / "o"), "--options", '{"colour": 1}'])
-    for systems in (["GT"], ["AVTR-1", "AVTR-1"], ["../GT"]):
+    for systems in (["GT"], ["AVTR-1", "AVTR-1"], ["../GT"], [".."], [""], ["a/b"]):
         with pytest.raises(ConfigError, match="is called like a row of ours"):
             si184.adapt(sound, tmp_path / "o", si184.Si184Options(systems=tuple(systems)))
     with pytest.raises(ConfigError, match="no folder"):
@@ -184,11 +196,37 @@ def test_half_precision_is_read(broken, tmp_path):
 # One's own .npz
 
 
+def test_what_is_not_valid_may_hold_anything_and_without_valid_nan_is_not_seen(tmp_path):
+    write_own(tmp_path / "root")
+    path = tmp_path / "root/people/x.npz"
+    with np.load(path) as file:
+        motion = file["motion"]
+    motion[7, 1], seen = np.nan, np.arange(300) != 7
+    change(path, motion=motion)
+    assert (own.read_motion(path)[0].valid == seen).all()
+    motion[7] = 1e300
+    change(path, motion=motion, valid=seen)
+    assert (own.read_motion(path)[0].valid == seen).all()
+
+
+@pytest.mark.parametrize("name", ["../evil", "", ".", "..", ".mine", "a/b", "a\\b", "a\nb", "a\0", "reactions.csv"])
+def test_a_row_is_named_like_a_plain_folder(tmp_path, name):
+    write_own(tmp_path / "root")
+    data, out = tmp_path / "data", tmp_path / "inner/out"
+    own.main(["--root", str(tmp_path / "root"), "--out", str(data)])
+    rows = json.dumps({name: {"source": "mine"}})
+    with pytest.raises(ConfigError, match="cannot name a folder in --out") as error:
+        evaluate(["--data", str(data), "--rows", rows, "--out", str(out)])
+    assert "\n" not in str(error.value) and not out.parent.exists()
+
+
 @pytest.mark.parametrize(
     "person, message",
     [
         ({"names": np.array(["a", "b"])}, "do not fit 3 channels"),
         ({"valid": np.zeros(300)}, "none of the 300 frames"),
+        ({"motion": np.full((300, 3), 1e300)}, "motion reaches 1e\\+300, more than float32 holds"),
+        ({"voice": np.full((500, 4), 1e300)}, "voice reaches 1e\\+300, more than float32 holds"),
         ({"motion": np.full((300, 3), np.nan), "valid": np.ones(300)}, "not finite"),
         ({"groups": np.array(["nose", "pose", "lips"])}, "nose"),
         ({"speech": np.zeros((2, 3))}, r"not \(k, 2\)"),
@@ -235,7 +273,7 @@ def test_pairs_of_ones_own_that_cannot_be_are_one_sentence(tmp_path, lines, mess
 
 def test_systems_of_ones_own_have_names_that_are_free(tmp_path):
     write_own(tmp_path / "root")
-    with pytest.raises(DataError, match="nobody/d0.npz is missing"):
+    with pytest.raises(DataError, match="nobody is no folder; .*systems has mine: "):
         own.adapt(tmp_path / "root", tmp_path / "out", own.CoefficientsOptions(systems=("nobody",)))
     with pytest.raises(ConfigError, match="cannot name its arrays"):
         own.adapt(tmp_path / "root", tmp_path / "out", own.CoefficientsOptions(encoder="voice"))

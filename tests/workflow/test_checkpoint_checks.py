@@ -136,3 +136,12 @@ def test_a_newcomers_mistake_ends_the_run_before_its_first_job(checkout, argumen
     done = checkout.snakemake("--cores", "1", *given)
     assert done.code and words in done.text and "Traceback" not in done.text
     assert not (checkout.folder / "elsewhere/paper_tiny/data").exists()
+
+
+def test_a_corpus_of_coefficients_that_is_not_there_ends_the_run_in_a_sentence(checkout, tmp_path):
+    for given, words in (
+        ("", "dataset.root is ../si184, which is no folder; name the corpus's folder there, or set the environment"),
+        (str(tmp_path), f"variable SI184 is {tmp_path}, which holds no pairs184.txt; name the corpus's folder there ("),
+    ):
+        done = checkout.snakemake("--cores", "1", "--config", "profile=si184", "results=elsewhere", SI184=given)
+        assert done.code and words in done.text and "docs/si184.md" in done.text and "Exception" not in done.text

@@ -2,9 +2,17 @@
 
 import json
 import sys
+from dataclasses import fields
+from typing import get_args, get_type_hints
 
+import check_options
+import checks
 import pytest
 from checks import class_problem, needs_problem, options_problem, rows_problem
+
+from analysis.claims import Claim
+from dyads.errors import ConfigError
+from reporting.claims import main as show_claims
 
 ECHO = {"class": "echo_model.method:Echo", "start": None, "weights": None, "options": {}, "seeds": None}
 
@@ -53,6 +61,36 @@ def test_rows_that_are_sound():
 def test_a_class_of_an_installed_package_is_left_to_its_import():
     assert class_problem("yaml:SafeLoader", "methods.a.class") is None
     assert "no module nowhere.here" in class_problem("nowhere.here:A", "methods.a.class")
+
+
+def test_a_file_of_claims_is_checked_before_anything_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(checks, "STAGES", ())
+    told = options_problem({"claims": "mine.yaml"}, {}, [])
+    assert told.startswith("configuration: claims is mine.yaml, which is no file; name one") and "--help" in told
+    claim = {"text": "t", "source": "s", "metric": "rpcc", "part": "pose", "methods": ["a", "b"], "family": "f"}
+    for content, words in (
+        ({"claims": [claim | {"kind": "more"}]}, "claims[0].kind"),
+        ({"claims": [claim | {"kind": "less", "metrik": "rpcc"}]}, "'metrik'"),
+        ({"claims": [claim | {"kind": "less", "part": "nose"}]}, "rpcc has no part 'nose'"),
+        ({"a": 1}, "holds no list under the key 'claims'"),
+    ):
+        (tmp_path / "mine.yaml").write_text(json.dumps(content))
+        with pytest.raises(ConfigError) as error:
+            check_options.claims(json.loads(checks._claims("mine.yaml")))
+        told = str(error.value)
+        assert words in told and told.startswith("claims is mine.yaml: ") and "\n" not in told, told
+    (tmp_path / "mine.yaml").write_text(json.dumps({"claims": [claim | {"kind": "less"}]}))
+    check_options.claims(json.loads(checks._claims("mine.yaml")))
+
+
+def test_help_names_every_key_of_a_claim(capsys):
+    with pytest.raises(SystemExit):
+        show_claims(["--help"])
+    told = capsys.readouterr().out
+    assert all(f"\n  {field.name} " in told for field in fields(Claim))
+    kinds = (*get_args(get_type_hints(Claim)["kind"]), *filter(None, get_args(get_type_hints(Claim)["state"])))
+    assert all(kind in told for kind in kinds) and all(len(line) <= 120 for line in told.splitlines())
 
 
 def test_options_are_held_against_the_stages_dataclasses_once(tmp_path, monkeypatch):

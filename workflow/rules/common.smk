@@ -414,6 +414,7 @@ if workflow.exec_mode == ExecMode.DEFAULT:
     }
     classes = sorted({path for path, _ in options.values() if path.partition(".")[0] in PACKAGES})
     stages = ("training.method", "reporting.tables", "reporting.page", "evaluation.run", "evaluation.fits.*")
+    stages += ("analysis.claims", "evaluation.metrics.*")
     if problem := options_problem(config, options, code_files(*stages, *classes)) or fit_problem(config):
         raise WorkflowError(problem)
 

@@ -24,10 +24,14 @@ if config["dataset"]["kind"] == "synthetic":
 
 elif COEFFICIENTS:
 
-    CORPUS = os.environ.get(config["dataset"]["root_variable"] or "", config["dataset"]["root"])
+    CORPUS = os.environ.get(config["dataset"]["root_variable"] or "") or config["dataset"]["root"]
     PAIRS = "pairs.csv" if config["dataset"]["adapter"] == "coefficients" else "pairs184.txt"
     if config["dataset"]["made_up"] is not None:
         CORPUS = f"{RESULTS}/corpus"
+    LIST = f"{CORPUS}/{PAIRS}"
+    # What is neither there nor made is told by `lacks_here`, in a sentence; as an input Snakemake would stop before.
+    if config["dataset"]["made_up"] is None and not any(map(os.path.isfile, (LIST, f"{DATA}/manifest.csv"))):
+        LIST = []
 
     rule make_corpus:
         input:
@@ -47,7 +51,7 @@ elif COEFFICIENTS:
     rule adapt_coefficients:
         input:
             code=code_files(f"dyads.adapters.{config['dataset']['adapter']}"),
-            corpus=f"{CORPUS}/{PAIRS}",
+            corpus=LIST,
         output:
             f"{DATA}/manifest.csv",
         log:
@@ -57,7 +61,7 @@ elif COEFFICIENTS:
         threads: 2
         params:
             adapter=config["dataset"]["adapter"],
-            root=subpath(input.corpus, parent=True),
+            root=CORPUS,
             folder=subpath(output[0], parent=True),
             options=json.dumps(
                 {"systems": list(config["dataset"]["systems"]), **config["dataset"]["options"]},

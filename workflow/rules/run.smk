@@ -42,6 +42,15 @@ def lacks_here(rules):
         variable = config["dataset"]["root_variable"]
         other = f", or set the environment variable {variable}" if variable else ""
         return f"{where} is {DATA_ROOT}, which is no folder; name the data set's there{other}."
+    corpus = "adapt_coefficients" in rules and config["dataset"]["made_up"] is None
+    if corpus and not Path(CORPUS, PAIRS).is_file() and not (elsewhere and Path(CORPUS).is_absolute()):
+        variable = config["dataset"]["root_variable"]
+        where = f"the environment variable {variable}" if os.environ.get(variable or "") else "dataset.root"
+        lacks = f"holds no {PAIRS}" if Path(CORPUS).is_dir() else "is no folder"
+        other = (
+            f", or set the environment variable {variable}" if variable and where == "dataset.root" else ""
+        )
+        return f"{where} is {CORPUS}, which {lacks}; name the corpus's folder there{other} (docs/si184.md says how)."
     trainings = {"fit", "fit_start", *([] if WAN else ["train_vae", "train_phi", "train_renderer"])}
     problem = missing_problem(config, rules, elsewhere)
     if problem or elsewhere or not trainings & rules or "SLURM_JOB_ID" in os.environ:

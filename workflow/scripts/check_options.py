@@ -127,8 +127,23 @@ def report(options: dict[str, Any]) -> None:
     from_dict(ReportOptions, options, "report")
 
 
+def claims(options: dict[str, Any]) -> None:
+    """The file that `claims` names; it is judged last of all, after hours perhaps."""
+    from analysis.claims import read_claims
+
+    given, place = options["given"], Path(options["place"])
+    remedy = "`python -m reporting.claims --help` lists the keys of a claim"
+    if not place.is_file():
+        raise ConfigError(f"claims is {given}, which is no file; name one that is there ({remedy}).")
+    try:
+        read_claims(place)
+    except ConfigError as error:
+        told = str(error).removeprefix(f"--claims {place} ").removesuffix(".")
+        raise ConfigError(f"claims is {given}: {told} ({remedy}).") from error
+
+
 SECTIONS: dict[str, Callable[[dict[str, Any]], None]] = {
-    check.__name__: check for check in (world, vae, renderer, phi, probes, evaluation, tables, report)
+    check.__name__: check for check in (world, vae, renderer, phi, probes, evaluation, tables, report, claims)
 }
 
 

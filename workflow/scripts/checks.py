@@ -134,6 +134,8 @@ def options_problem(config: Mapping[str, Any], rows: Mapping[str, tuple[str, str
     version = hashlib.sha256(repr([(file, (ROOT / file).stat().st_mtime_ns) for file in code]).encode()).hexdigest()
     tasks = [["section", name, json.dumps(config.get(name) or {}, sort_keys=True)] for name in STAGES]
     tasks += [["row", name, f"{path} {options}"] for name, (path, options) in rows.items()]
+    if config.get("claims"):
+        tasks.append(["section", "claims", _claims(config["claims"])])
     marks = {json.dumps(task): _mark(version, task) for task in tasks}
     waiting = [task for task in tasks if not marks[json.dumps(task)].is_file()]
     if not waiting:
@@ -147,6 +149,13 @@ def options_problem(config: Mapping[str, Any], rows: Mapping[str, tuple[str, str
         for task in waiting:
             marks[json.dumps(task)].touch()
     return None
+
+
+def _claims(given: str) -> str:
+    """The file's name as given, its place, and what it holds, so that a changed one is checked again."""
+    place = Path(given).absolute()
+    text = hashlib.sha256(place.read_bytes()).hexdigest() if place.is_file() else ""
+    return json.dumps({"given": given, "place": str(place), "text": text})
 
 
 def _mark(version: str, task: list[str]) -> Path:
