@@ -358,3 +358,22 @@ def test_bold_mark_and_verdict_are_about_one_number():
         {"group": "main", f"{name}_mean": [0.62, 0.5], f"{name}_distance": [distances["a"], distances["b"]]}
     )
     assert ranks(table, cards()["var"], part, truth) == {1: 1, 0: 2}
+
+
+@pytest.mark.parametrize(
+    ("means", "distances", "best"),
+    [
+        # What a reader sees is 4.25, 4.24, 4.24, 4.23 beside 4.29.
+        ([4.2474, 4.2449, 4.2351, 4.2301], None, {0: 1, 1: 2, 2: 2}),
+        ([4.33, 4.25, 4.21], None, {0: 1, 1: 1, 2: 2}),  # both 0.04 away, on either side
+        # Seeds that miss on both sides: the mean alone would be the nearest.
+        ([4.29, 4.25, 4.20], [0.2, 0.04, 0.09], {1: 1, 2: 2}),
+        # A truth of its own, and printed as another row is.
+        ([4.24, 4.2399, 4.20], [0.02, 0.0501, 0.09], {0: 1, 1: 1, 2: 2}),
+    ],
+)
+def test_rows_that_print_alike_are_marked_alike(means, distances, best):
+    truth, name = 4.2926, "sid/pose"
+    distances = distances or [abs(mean - truth) for mean in means]
+    table = pd.DataFrame({"group": "main", f"{name}_mean": means, f"{name}_distance": distances})
+    assert ranks(table, cards()["sid"], "pose", truth) == best
