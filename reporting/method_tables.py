@@ -138,9 +138,18 @@ def unmeasured(table: pd.DataFrame, columns) -> dict[tuple[MetricCard, str], str
     found = {}
     for card, part in columns:
         states = set(table[f"{card.name}/{part}_status"]) - {"not_run", "missing_video", "length_mismatch"}
-        if len(states) == 1 and states <= {"weights_missing", "no_truth", "no_mesh"}:
+        if len(states) == 1 and states <= {"weights_missing", "no_truth", "no_mesh", "no_pictures"}:
             found[card, part] = states.pop()
     return found
+
+
+def not_measured(dropped: dict[tuple[MetricCard, str], str]) -> list[str]:
+    """A sentence for each reason, with the columns that it leaves out."""
+    labels: dict[str, list[str]] = {}
+    for (card, _), why in dropped.items():
+        if card.label not in labels.setdefault(why, []):
+            labels[why].append(card.label)
+    return [f"Not measured, {STATUSES[why]}: {', '.join(found).removesuffix('.')}." for why, found in labels.items()]
 
 
 def write_table(name: str, study: Study, summary: pd.DataFrame, out: Path) -> tuple[pd.DataFrame, pd.DataFrame | None]:
@@ -167,7 +176,7 @@ def write_table(name: str, study: Study, summary: pd.DataFrame, out: Path) -> tu
         differences = comparisons.compare_rows(values, reference.method, methods, seen, readings, fixed)
         lines.append(comparisons.note(differences, reference.label))
         lines += filter(None, [comparisons.power_note(differences, seen)])
-    lines += [f"Not measured, {STATUSES[why]}: {card.label}." for (card, _), why in dropped.items()]
+    lines += not_measured(dropped)
     write_csv(machine, out / f"{name}.csv")
     marks = comparisons.marks(differences)
     write_text(out / f"{name}.md", markdown(table.title, shown_table(machine, seen, summary, "md", marks), lines))

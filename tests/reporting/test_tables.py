@@ -15,7 +15,7 @@ from analysis.summary import seed_values, summarise
 from dyads.errors import ConfigError, DataError
 from evaluation.registry import cards
 from evaluation.rows import read_rows
-from reporting.method_tables import DEFAULT_COLUMNS, TABLES, chosen_columns
+from reporting.method_tables import DEFAULT_COLUMNS, TABLES, chosen_columns, not_measured, unmeasured
 from reporting.tables import TableOptions, main, write_tables
 
 
@@ -122,6 +122,16 @@ def test_a_column_nobody_can_fill_is_named_below(tmp_path):
     heads = texts["main_table.md"].splitlines()[2]
     assert "LSE-D ↓" not in heads and "LSE-D (small probe) ↓" in heads and "LSE-C ↑" in heads
     assert "Not measured, no weights file was given for this network: LSE-D" in texts["main_table.md"]
+
+
+def test_columns_left_out_are_named_once_for_each_reason():
+    """Where a label ends with a full stop, the sentence has no second one."""
+    known = cards()
+    pictures = {(known["ssim"], "frame"): "no_pictures", (known["psnr"], "frame"): "no_pictures"}
+    found = not_measured(pictures | {(known["expression_correlation"], part): "no_truth" for part in ("all", "smile")})
+    assert [line.partition(": ")[2] for line in found] == ["SSIM, PSNR.", "Expr. corr."]
+    table = pd.DataFrame({f"{name}_status": ["no_pictures", "not_run"] for name in ("ssim/frame", "psnr/frame")})
+    assert unmeasured(table, [*pictures]) == pictures
 
 
 def test_budgets_come_from_the_weights_cards(tmp_path):
