@@ -17,6 +17,7 @@ from dyads.errors import DataError
 from evaluation.metrics.motion import rpcc
 from evaluation.readings.set_level import SetMetric, frechet
 from evaluation.registry import cards
+from evaluation.rows import WHOLE_SET
 from reporting.table_cells import ranks
 
 WHO = [f"p{index:02d}" for index in [*range(18), *range(14)]]  # 18 people, 14 of them twice
@@ -377,3 +378,14 @@ def test_rows_that_print_alike_are_marked_alike(means, distances, best):
     distances = distances or [abs(mean - truth) for mean in means]
     table = pd.DataFrame({"group": "main", f"{name}_mean": means, f"{name}_distance": distances})
     assert ranks(table, cards()["sid"], "pose", truth) == best
+
+
+@pytest.mark.parametrize(
+    ("given", "about"), [("ab", "given these outputs"), ("a", "other seeds, given these backbones")]
+)
+def test_a_metric_without_sums_says_whether_outputs_are_given(given, about):
+    rows = rows_of({method: lambda *_, level=level: level for method, level in (("a", 0.2), ("b", 0.1))}, "rdgg", "all")
+    rows = rows[rows["clip"] == CLIPS[0]].assign(clip=WHOLE_SET)
+    rows = pd.concat([rows, rows.assign(part="all_truth", value=0.3)])
+    found = compare(rows, "rdgg", "all", ("a", "b"), Readings(given=frozenset(given)), resample=False)
+    assert (found.basis, found.about) == ("seeds", f"this test set alone; {about}")
