@@ -16,7 +16,7 @@ from dyads.files import write_text
 from evaluation.cards import STATUSES, MetricCard, count_part
 from evaluation.readings import talking_listening
 from evaluation.registry import cards
-from reporting.table_cells import BUDGET, cells_of, estimates, latex, markdown, notes, shown_table, tex
+from reporting.table_cells import BUDGET, cells_of, estimates, latex, markdown, notes, own_truths, shown_table, tex
 
 DEFAULT_COLUMNS = (
     *("mouth_opening_correlation/speech", "expression_correlation/all", "expression_amplitude/all"),
@@ -165,7 +165,8 @@ def write_table(name: str, study: Study, summary: pd.DataFrame, out: Path) -> tu
     machine = machine_table(order, columns, summary, study.budget, values)
     dropped = unmeasured(machine, columns)
     seen = [column for column in columns if column not in dropped]
-    lines = notes(machine, seen, values, study.note) + estimates(machine, seen, summary)
+    lines = notes(machine, seen, values, study.note)
+    lines += estimates(machine, seen, summary) + own_truths(machine, seen, summary)
     if table.state:
         lines.insert(0, talking_listening.note(table.state))
     reference = next((row for row in order if row.group == "main"), None)

@@ -186,6 +186,25 @@ def estimates(table: pd.DataFrame, columns, summary: pd.DataFrame) -> list[str]:
     return found
 
 
+def own_truths(table: pd.DataFrame, columns, summary: pd.DataFrame) -> list[str]:
+    """Which rows stand against another truth than the one printed, because their frames were cut otherwise."""
+    apart = set()
+    for card, part in columns:
+        truth, digits = truth_value(card, part, summary), decimals(table[f"{card.name}/{part}_mean"])
+        if card.direction != "truth" or not math.isfinite(truth):
+            continue
+        keys = [(method, card.name, truth_part(part)) for method in table["method"]]
+        values = {key[0]: summary.loc[key, "mean"] for key in keys if key in summary.index}
+        apart |= {m for m, v in values.items() if math.isfinite(v) and f"{v:.{digits}f}" != f"{truth:.{digits}f}"}
+    if not apart:
+        return []
+    listed = ", ".join(method for method in table["method"] if method in apart)
+    return [
+        f"Measured over other frames than most rows, hence in every column against a truth of their own: {listed}. "
+        "Best and second best are told among all rows, each by its own truth."
+    ]
+
+
 def _counted(counts: pd.Series) -> str:
     return ", ".join(f"{method} {number:,.0f}" for method, number in counts.items())
 

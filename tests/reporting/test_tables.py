@@ -134,6 +134,18 @@ def test_columns_left_out_are_named_once_for_each_reason():
     assert unmeasured(table, [*pictures]) == pictures
 
 
+@pytest.mark.parametrize(("truth", "told"), [(0.5, False), (0.5001, False), (0.52, True)])
+def test_rows_with_a_truth_of_their_own_are_named(tmp_path, truth, told):
+    """Frames cut as published, say: such a row stands against a truth that is cut in the same way."""
+    files = [write_result(tmp_path, name, 0, constant(0.3)) for name in ("echo", "truth", "vae")]
+    of = lambda metric, part, clip: truth if part.endswith("_truth") else 0.4  # noqa: E731
+    files.append(write_result(tmp_path, "other", 0, of))
+    text = made(tmp_path, *files, options=TableOptions(columns=("ssim", "var/all")))[1]["main_table.md"]
+    assert ("against a truth of their own: other. " in text) == told
+    only = made(tmp_path / "only", *files, options=TableOptions(columns=("ssim",)))[1]["main_table.md"]
+    assert "truth of their own" not in only
+
+
 def test_budgets_come_from_the_weights_cards(tmp_path):
     file = write_result(tmp_path / "metrics", "echo", 0, constant(0.3))
     card = tmp_path / "models/echo/seed0.json"
