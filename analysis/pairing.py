@@ -194,7 +194,8 @@ def compare(
     if truth is not None:
         table = (grids[0] - truth).abs() - (grids[1] - truth).abs()
     mean = stats.mean_crossed(stats.nested(table.loc[seeds].to_numpy(float), readings.backbones(seeds)))
-    return Compared(OK, "seeds", mean, dialogues=1, total=1, about=readings.about("seeds", seeds))
+    about = readings.about("seeds", seeds, readings.are_given(methods))
+    return Compared(OK, "seeds", mean, dialogues=1, total=1, about=about)
 
 
 def _by_clip(

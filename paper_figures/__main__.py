@@ -44,7 +44,8 @@ def run(name: str, out: Path, parameters: dict[str, Any]) -> None:
             papermill.execute_notebook(
                 FOLDER / f"{name}.ipynb", temporary, parameters, progress_bar=False, cwd=FOLDER.parent, log_output=False
             )
-            page, _ = HTMLExporter(exclude_input=True).from_filename(str(temporary), {"metadata": {"name": name}})
+            with temporary.open(encoding="utf-8") as done:  # by its path, the page would be called like that
+                page, _ = HTMLExporter(exclude_input=True).from_file(done, {"metadata": {"name": name}})
     except PapermillExecutionError as error:
         words = " ".join(f"{error.ename}: {error.evalue}".split())
         raise DataError(f"notebook {name}: cell {error.exec_count} failed with {words}") from error

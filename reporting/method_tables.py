@@ -16,7 +16,7 @@ from dyads.files import write_text
 from evaluation.cards import STATUSES, MetricCard, count_part
 from evaluation.readings import talking_listening
 from evaluation.registry import cards
-from reporting.table_cells import BUDGET, cells_of, estimates, latex, markdown, notes, shown_table, tex
+from reporting.table_cells import BUDGET, cells_of, estimates, latex, markdown, notes, own_truths, shown_table, tex
 
 DEFAULT_COLUMNS = (
     *("mouth_opening_correlation/speech", "expression_correlation/all", "expression_amplitude/all"),
@@ -138,9 +138,18 @@ def unmeasured(table: pd.DataFrame, columns) -> dict[tuple[MetricCard, str], str
     found = {}
     for card, part in columns:
         states = set(table[f"{card.name}/{part}_status"]) - {"not_run", "missing_video", "length_mismatch"}
-        if len(states) == 1 and states <= {"weights_missing", "no_truth", "no_mesh"}:
+        if len(states) == 1 and states <= {"weights_missing", "no_truth", "no_mesh", "no_pictures"}:
             found[card, part] = states.pop()
     return found
+
+
+def not_measured(dropped: dict[tuple[MetricCard, str], str]) -> list[str]:
+    """A sentence for each reason, with the columns that it leaves out."""
+    labels: dict[str, list[str]] = {}
+    for (card, _), why in dropped.items():
+        if card.label not in labels.setdefault(why, []):
+            labels[why].append(card.label)
+    return [f"Not measured, {STATUSES[why]}: {', '.join(found).removesuffix('.')}." for why, found in labels.items()]
 
 
 def write_table(name: str, study: Study, summary: pd.DataFrame, out: Path) -> tuple[pd.DataFrame, pd.DataFrame | None]:
@@ -156,7 +165,8 @@ def write_table(name: str, study: Study, summary: pd.DataFrame, out: Path) -> tu
     machine = machine_table(order, columns, summary, study.budget, values)
     dropped = unmeasured(machine, columns)
     seen = [column for column in columns if column not in dropped]
-    lines = notes(machine, seen, values, study.note) + estimates(machine, seen, summary)
+    lines = notes(machine, seen, values, study.note)
+    lines += estimates(machine, seen, summary) + own_truths(machine, seen, summary)
     if table.state:
         lines.insert(0, talking_listening.note(table.state))
     reference = next((row for row in order if row.group == "main"), None)
@@ -167,7 +177,7 @@ def write_table(name: str, study: Study, summary: pd.DataFrame, out: Path) -> tu
         differences = comparisons.compare_rows(values, reference.method, methods, seen, readings, fixed)
         lines.append(comparisons.note(differences, reference.label))
         lines += filter(None, [comparisons.power_note(differences, seen)])
-    lines += [f"Not measured, {STATUSES[why]}: {card.label}." for (card, _), why in dropped.items()]
+    lines += not_measured(dropped)
     write_csv(machine, out / f"{name}.csv")
     marks = comparisons.marks(differences)
     write_text(out / f"{name}.md", markdown(table.title, shown_table(machine, seen, summary, "md", marks), lines))

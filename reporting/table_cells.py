@@ -30,26 +30,53 @@ def decimals(values: pd.Series) -> int:
     return 3 if not math.isfinite(size) else min(max(2 - math.floor(math.log10(size)), 0), 6)
 
 
-def ranks(table: pd.DataFrame, card: MetricCard, part: str, truth: float) -> dict[int, int]:
-    """Line -> 1 (best) or 2 (second) among the rows that are no controls; equal as printed is equal.
-
-    By what verdicts compare: where nearer to the truth is better, the mean over seeds of the distance to it. A row that
-    lacks more than a tenth of the dialogues has no place. None is best where unequal counts bias the values
-    differently.
-    """
+def competing(table: pd.DataFrame, card: MetricCard, part: str) -> pd.DataFrame:
+    """The lines that can be best: no controls, with a value, and lacking at most a tenth of the dialogues."""
     name = f"{card.name}/{part}"
     own = table[(table["group"] != "control") & table[f"{name}_mean"].notna()]
-    if f"{name}_lacking" in table:
-        own = own[own[f"{name}_lacking"] <= 1 - LEAST_SHARE + 1e-9]
+    return own[own[f"{name}_lacking"] <= 1 - LEAST_SHARE + 1e-9] if f"{name}_lacking" in own else own
+
+
+def ranks(table: pd.DataFrame, card: MetricCard, part: str, truth: float) -> dict[int, int]:
+    """Line -> 1 (best) or 2 (second) among the `competing`; equal as printed is equal.
+
+    By what verdicts compare: where nearer to the truth is better, the mean over seeds of the distance to it. None is
+    best where unequal counts bias the values differently.
+    """
+    name = f"{card.name}/{part}"
+    own = competing(table, card, part)
     if len(own) < 2 or (card.direction == "truth" and not math.isfinite(truth)):
         return {}
-    if f"{name}_samples" in table and own[f"{name}_samples"].nunique() > 1:
+    if f"{name}_samples" in own and own[f"{name}_samples"].nunique() > 1:
         return {}
     digits = decimals(table[f"{name}_mean"])
-    badness = {"higher": -own[f"{name}_mean"], "lower": own[f"{name}_mean"], "truth": own.get(f"{name}_distance")}
-    badness = badness[card.direction].round(digits)
+    mean = _as_printed(own[f"{name}_mean"], digits)
+    if card.direction == "truth":
+        badness = _printed_distance(own, name, truth, digits)
+    else:
+        badness = -mean if card.direction == "higher" else mean
     order = sorted(set(badness))[:2]
     return {line: order.index(value) + 1 for line, value in badness.items() if value in order}
+
+
+def _printed_distance(own: pd.DataFrame, name: str, truth: float, digits: int) -> pd.Series:
+    """Distance to the truth as a reader would take it from what is printed; rows that print alike have the same.
+
+    Where seeds miss on both sides, or a row has a truth of its own, the printed mean does not tell it: there it is the
+    distance itself, rounded.
+    """
+    mean, distance = own[f"{name}_mean"], own[f"{name}_distance"]
+    told = (distance - (mean - truth).abs()).abs() <= 10.0**-digits / 100
+    shown = _as_printed(mean, digits)
+    near = _as_printed((shown - float(f"{truth:.{digits}f}")).abs(), digits)
+    found = near.where(told, _as_printed(distance, digits))
+    spread = _as_printed(own.get(f"{name}_sd", pd.Series(math.nan, own.index)), digits)
+    return found.groupby([shown, spread], dropna=False).transform("min")
+
+
+def _as_printed(values: pd.Series, digits: int) -> pd.Series:
+    """Rounded as text is, which ties tell from numpy's rounding."""
+    return values.map(lambda value: float(f"{value:.{digits}f}"))
 
 
 def shown_table(
@@ -142,17 +169,44 @@ def estimates(table: pd.DataFrame, columns, summary: pd.DataFrame) -> list[str]:
         if not len(counts):
             continue
         head = card.label if len(card.parts) == 1 else f"{card.label}, {part}"
-        if counts.nunique() > 1:
-            listed = ", ".join(f"{method} {number:,.0f}" for method, number in counts.items())
-            found.append(f"{head}: unequal counts bias it differently, so no row is best and none compared: {listed}.")
+        own = competing(table, card, part).set_index("method")[name].dropna()
+        if own.nunique() > 1:
+            text = "unequal counts bias it differently, so no row is best and none compared with one of another count"
+            found.append(f"{head}: {text}: {_counted(counts)}.")
             continue
+        usual = own.iloc[0] if len(own) else counts.mode().iloc[0]
+        others = counts[counts != usual]
         keys = [(method, card.name, extrapolated_part(part)) for method in counts.index]
         values = {key[0]: summary.loc[key, "mean"] for key in keys if key in summary.index}
         digits = decimals(pd.Series(values, dtype=float))
         shown = [f"{method} {value:.{digits}f}" for method, value in values.items() if math.isfinite(value)]
-        text = f"{head}: {counts.iloc[0]:,.0f} samples a side"
+        text = f"{head}: {usual:,.0f} samples a side"
+        text += f" (other counts bias it differently: {_counted(others)})" if len(others) else ""
         found.append(f"{text}; extrapolated to infinitely many: {', '.join(shown)}." if shown else f"{text}.")
     return found
+
+
+def own_truths(table: pd.DataFrame, columns, summary: pd.DataFrame) -> list[str]:
+    """Which rows stand against another truth than the one printed, because their frames were cut otherwise."""
+    apart = set()
+    for card, part in columns:
+        truth, digits = truth_value(card, part, summary), decimals(table[f"{card.name}/{part}_mean"])
+        if card.direction != "truth" or not math.isfinite(truth):
+            continue
+        keys = [(method, card.name, truth_part(part)) for method in table["method"]]
+        values = {key[0]: summary.loc[key, "mean"] for key in keys if key in summary.index}
+        apart |= {m for m, v in values.items() if math.isfinite(v) and f"{v:.{digits}f}" != f"{truth:.{digits}f}"}
+    if not apart:
+        return []
+    listed = ", ".join(method for method in table["method"] if method in apart)
+    return [
+        f"Measured over other frames than most rows, hence in every column against a truth of their own: {listed}. "
+        "Best and second best are told among all rows, each by its own truth."
+    ]
+
+
+def _counted(counts: pd.Series) -> str:
+    return ", ".join(f"{method} {number:,.0f}" for method, number in counts.items())
 
 
 def markdown(title: str, shown: pd.DataFrame, lines: list[str]) -> str:

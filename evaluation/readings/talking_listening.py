@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from dyads.synthetic.coefficients import COEFFICIENTS
-from evaluation.cards import OK, STATUSES, MetricCard, Value, truth_part, undefined
+from evaluation.cards import OK, STATUSES, MetricCard, Value, count_part, truth_part, undefined
 from evaluation.clips import Clip, Truth
 from evaluation.metrics._series import CONSTANT_SD, Undefined
 from evaluation.readings.set_level import METRICS, SetMetric, set_metrics
@@ -32,6 +32,7 @@ PER_FRAME = {
     *("generated", "true", "user", "image_generated", "image_true", "speaking", "truth", "expected", "emotion", "cue"),
 }
 FAILED = ("missing_video", "length_mismatch")
+OWN_PARTS: dict[State, str] = {"talking": "speech", "listening": "due"}  # metrics of these look at no other frames
 
 
 def masked(stored: dict[str, np.ndarray], state: State) -> dict[str, np.ndarray] | None:
@@ -116,10 +117,14 @@ def clip_values(
 
 
 def set_values(
-    columns: Sequence[tuple[MetricCard, str]], sums: Sums, some: bool, failed: str
+    columns: Sequence[tuple[MetricCard, str]],
+    sums: Sums,
+    some: bool,
+    failed: str,
+    reasons: Mapping[tuple[str, str], str] | None = None,
 ) -> Iterator[tuple[str, Value]]:
-    """('*', value) of the set metrics among `columns`, with the truth's own; `some`: whether there are clips; `failed`:
-    a status that leaves none."""
+    """('*', value) of the set metrics among `columns`, with the truth's own and, of estimates, the count; `some`:
+    whether there are clips; `failed`: a status that leaves none; `reasons`: why the whole study has no value."""
     for card, part in columns:
         if card.per != "set" or card.name not in METRICS:
             continue
@@ -128,10 +133,19 @@ def set_values(
         numbers = {part: math.nan if found is None else float(found.value(whole)[0])}
         if card.direction == "truth":
             numbers[truth_part(part)] = math.nan if found is None else float(found.truth(whole)[0])
-        status = failed or ("too_few_frames" if not some else "no_truth" if found is None else "constant_series")
+        if card.estimate:  # sums of `frechet` begin with the generated side's count
+            numbers[count_part(part)] = math.nan if found is None else float(whole[0, 0])
+        why = (reasons or {}).get((card.name, part), "no_truth")
+        status = failed or ("too_few_frames" if not some else why if found is None else "constant_series")
         for name, number in numbers.items():
             good = math.isfinite(number)
             yield WHOLE_SET, Value(card.name, name, number) if good else undefined(card.name, name, status)
+
+
+def reasons_of(own: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """(metric, part) -> why none of these rows has a value; pairs with a value are left out."""
+    groups = own.groupby(["metric", "part"])["status"]
+    return {pair: states.mode().iloc[0] for pair, states in groups if not (states == OK).any()}
 
 
 def state_rows(
@@ -143,15 +157,16 @@ def state_rows(
 ) -> pd.DataFrame:
     """Tidy rows of one state for every (method, seed) of `rows`, with the own names and parts of metrics in `columns`.
 
-    Metrics of speech (parts named so) are the whole study's: they look at speaking frames only, whatever the state.
+    Metrics of speech (parts named so) and of nods that are due are the whole study's, value or reason: they look at
+    frames of one state only, that of speaking and that of listening.
     A row without a readings file keeps those alone. A clip with too few frames in the state is left out of the set; a
     failed one leaves the set without values, as in the whole study. `learn` is told the sums of set metrics.
     """
-    found = [rows[rows["part"].str.startswith("speech")]] if state == "talking" else []
+    found = [rows[rows["part"].str.startswith(OWN_PARTS[state])]]
     groups = [(files.get(key), own) for key, own in rows.groupby(["method", "seed"], sort=False)]
     groups = [(path, own) for path, own in groups if path is not None and path.exists()]
     found += (_rows_of(*group, state, columns, learn) for group in groups)
-    return pd.concat(found, ignore_index=True) if found else rows.iloc[:0]
+    return pd.concat(found, ignore_index=True)
 
 
 def _rows_of(
@@ -175,7 +190,7 @@ def _rows_of(
     values = [*clip_values(columns, [clip for clip in clips if clip.status == OK], broken)]
     sums = set_metrics([(card.name, part) for card, part in columns], kept, meta)
     learn(path, sums)
-    values += set_values(columns, sums, bool(kept), failed)
+    values += set_values(columns, sums, bool(kept), failed, reasons_of(own))
     head = own[["method", "seed", "dataset", "split"]].iloc[0]
     lines = [(*head, clip, v.metric, v.part, v.value if v.status == OK else math.nan, v.status) for clip, v in values]
     return pd.DataFrame(lines, columns=list(COLUMNS))

@@ -112,9 +112,10 @@ def test_all_frechet_distances_of_the_set_are_estimates():
 
 
 def text_of(tmp_path, counts: dict[str, float]) -> tuple[str, list]:
-    values = map(constant, (0.2, 0.3))
+    values = map(constant, (0.2, 0.3, 0.4))
     files = [
-        write_result(tmp_path, name, 0, value, count=n) for value, (name, n) in zip(values, counts.items(), strict=True)
+        write_result(tmp_path, name, 0, value, count=n)
+        for value, (name, n) in zip(values, counts.items(), strict=False)
     ]
     write_tables(files, ROWS, TableOptions(columns=("fid_small/frame",)), tmp_path / "tables")
     return (tmp_path / "tables/main_table.md").read_text(), files
@@ -130,9 +131,18 @@ def test_tables_tell_count_and_extrapolation(tmp_path):
 
 def test_unequal_counts_are_not_compared(tmp_path):
     text, files = text_of(tmp_path, {"echo": 3200, "other": 3100})
-    assert "unequal counts bias it differently, so no row is best and none compared: echo 3,200, other 3,100" in text
+    assert "so no row is best and none compared with one of another count: echo 3,200, other 3,100." in text
     assert "**0.200**" not in text
     measured = read_rows(files)
     for metric, status in (("fid_small", "unequal_counts"), ("var_flat", OK)):
         part = cards()[metric].parts[0]
         assert compare(measured, metric, part, ("echo", "other"), Readings(), resample=False).status == status
+
+
+def test_note_and_marks_rest_on_the_rows_that_compete(tmp_path):
+    """A control of another count takes nothing from rows of equal counts; the note names it."""
+    text, _ = text_of(tmp_path, {"echo": 3200, "other": 3200, "truth": 3100})
+    assert "**0.200**" in text and "<u>0.300</u>" in text and "no row is best" not in text
+    assert "3,200 samples a side (other counts bias it differently: truth 3,100); extrapolated" in text
+    alone, _ = text_of(tmp_path / "alone", {"truth": 3100, "vae": 3100, "frozen": 3200})
+    assert "3,100 samples a side (other counts bias it differently: frozen 3,200)" in alone

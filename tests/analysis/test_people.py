@@ -17,6 +17,7 @@ from dyads.errors import DataError
 from evaluation.metrics.motion import rpcc
 from evaluation.readings.set_level import SetMetric, frechet
 from evaluation.registry import cards
+from evaluation.rows import WHOLE_SET
 from reporting.table_cells import ranks
 
 WHO = [f"p{index:02d}" for index in [*range(18), *range(14)]]  # 18 people, 14 of them twice
@@ -358,3 +359,33 @@ def test_bold_mark_and_verdict_are_about_one_number():
         {"group": "main", f"{name}_mean": [0.62, 0.5], f"{name}_distance": [distances["a"], distances["b"]]}
     )
     assert ranks(table, cards()["var"], part, truth) == {1: 1, 0: 2}
+
+
+@pytest.mark.parametrize(
+    ("means", "distances", "best"),
+    [
+        # What a reader sees is 4.25, 4.24, 4.24, 4.23 beside 4.29.
+        ([4.2474, 4.2449, 4.2351, 4.2301], None, {0: 1, 1: 2, 2: 2}),
+        ([4.33, 4.25, 4.21], None, {0: 1, 1: 1, 2: 2}),  # both 0.04 away, on either side
+        # Seeds that miss on both sides: the mean alone would be the nearest.
+        ([4.29, 4.25, 4.20], [0.2, 0.04, 0.09], {1: 1, 2: 2}),
+        # A truth of its own, and printed as another row is.
+        ([4.24, 4.2399, 4.20], [0.02, 0.0501, 0.09], {0: 1, 1: 1, 2: 2}),
+    ],
+)
+def test_rows_that_print_alike_are_marked_alike(means, distances, best):
+    truth, name = 4.2926, "sid/pose"
+    distances = distances or [abs(mean - truth) for mean in means]
+    table = pd.DataFrame({"group": "main", f"{name}_mean": means, f"{name}_distance": distances})
+    assert ranks(table, cards()["sid"], "pose", truth) == best
+
+
+@pytest.mark.parametrize(
+    ("given", "about"), [("ab", "given these outputs"), ("a", "other seeds, given these backbones")]
+)
+def test_a_metric_without_sums_says_whether_outputs_are_given(given, about):
+    rows = rows_of({method: lambda *_, level=level: level for method, level in (("a", 0.2), ("b", 0.1))}, "rdgg", "all")
+    rows = rows[rows["clip"] == CLIPS[0]].assign(clip=WHOLE_SET)
+    rows = pd.concat([rows, rows.assign(part="all_truth", value=0.3)])
+    found = compare(rows, "rdgg", "all", ("a", "b"), Readings(given=frozenset(given)), resample=False)
+    assert (found.basis, found.about) == ("seeds", f"this test set alone; {about}")

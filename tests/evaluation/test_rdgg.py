@@ -7,6 +7,7 @@ import plain_rdgg
 import pytest
 
 from benchmarks.listeners import listeners
+from dyads.contract import FPS
 from dyads.errors import ConfigError, DataError
 from evaluation.granger import LAGS, Encounter, RdggOptions, runs
 from evaluation.granger.abreast import abreast
@@ -16,7 +17,7 @@ from evaluation.granger.gain import compared, energies, energies_of
 from evaluation.granger.interval import PARTS, difference, nets
 from evaluation.granger.moments import Stretch, moments
 from evaluation.granger.operator import fit_operator
-from evaluation.metrics.reaction.rdgg import gain_values
+from evaluation.metrics.reaction.rdgg import CARDS, gain_values
 
 SMALL = RdggOptions(lags=(1, 2, 3, 5, 8), skip=2, stretch=12, nulls=4, draws=200)
 
@@ -216,3 +217,11 @@ def test_truth_gains_nothing_where_nobody_reacts():
             told.append(difference(energy, None, few.draws).net)
     z = {refit: np.mean(told) / (np.std(told) / np.sqrt(len(told))) for refit, told in found.items()}
     assert z["pooled"] > 3 and abs(z["fold"]) < 2, z
+
+
+def test_the_protocol_tells_the_defaults_and_where_a_rows_own_options_stand():
+    known, protocol = RdggOptions(), CARDS[0].protocol
+    assert protocol.startswith("as follows, unless the row's options (metrics/<row>/seed<k>.json) say otherwise: ")
+    assert f"of at least {known.stretch // FPS} s " in protocol and f"over {known.nulls} time shifts" in protocol
+    assert f"lags of {known.lags[0]} to {known.lags[-1]} frames" in protocol
+    assert f"(ridge {known.refit_ridge:g})" in protocol and known.refit == "fold"

@@ -1,11 +1,12 @@
 """Tables by state: values over the frames in which the avatar speaks or listens, from readings, against direct sums."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from readings_file import META, readings, write_readings
 from study_rows import constant, write_result
 
-from analysis.pairing import Readings
+from analysis.pairing import Readings, compare
 from evaluation.cards import STATUSES
 from evaluation.clips import GROUPS, columns
 from evaluation.readings.set_level import set_metric
@@ -13,6 +14,7 @@ from evaluation.readings.stored import each_clip
 from evaluation.readings.talking_listening import masked, note, state_rows
 from evaluation.registry import cards
 from evaluation.rows import WHOLE_SET, read_rows
+from reporting.method_tables import TABLES
 
 SETS = [(cards()[name], part) for name, part in (("motion_fd_pooled", "expression"), ("sid", "expression"))]
 COLUMNS = [*SETS, (cards()["motion_mse"], "expression"), (cards()["var"], "expression")]
@@ -58,6 +60,40 @@ def test_metrics_of_speech_stand_while_it_talks_only(run):
     talking, listening = (state_rows(rows, files, state, COLUMNS) for state in ("talking", "listening"))
     assert value(talking, "c0", "mouth_opening_correlation", "speech") == (0.3, "ok")
     assert not listening["part"].str.startswith("speech").any()
+    assert value(listening, WHOLE_SET, "nod_correlation", "due") == (0.3, "ok")  # nods are due in silence
+    assert not (talking["part"] == "due").any()
+
+
+@pytest.mark.parametrize("name", ["talking_table", "listening_table"])
+def test_no_column_of_a_row_with_results_is_not_run(tmp_path, name):
+    """What the readings do not give has the reason of the whole study."""
+    path = write_result(tmp_path, "a", 0, lambda metric, *_: "no_truth" if "nod" in metric else "no_pictures", CLIPS)
+    found = readings(np.random.default_rng(0))
+    few = {clip: {k: v for k, v in series.items() if not k.startswith("image")} for clip, series in found.items()}
+    files = {("a", 0): write_readings(path.with_suffix(".features.safetensors"), few)}
+    table = TABLES[name]
+    own = state_rows(read_rows([path]), files, table.state, columns := table.asked(()))
+    states = {(line.metric, line.part): line.status for line in own.itertuples()}
+    assert set(states) >= {(card.name, part) for card, part in columns}
+    assert states["fid_small", "frame"] == "no_pictures"
+    assert name == "talking_table" or states["nod_delay", "due"] == "no_truth"
+
+
+def test_unequal_counts_in_a_state_are_not_compared(run, tmp_path):
+    """Frames that were not seen leave a row with another count, which the whole study need not have."""
+    rows, found, files = run
+    for clip in found.values():
+        clip["valid"] = np.ones(len(clip["speaking"]), np.uint8)
+    rows = pd.concat([rows, rows.assign(method="b")])
+    for gone, status in ((0, "ok"), (1, "unequal_counts")):
+        found["c0"]["valid"][:gone] = 0
+        files["b", 0] = write_readings(tmp_path / f"b{gone}.safetensors", found)
+        spoken = bool(found["c0"]["speaking"][0])
+        own = state_rows(rows, files, "talking" if spoken else "listening", SETS)
+        number = sum((clip["speaking"].astype(bool) == spoken).sum() for clip in found.values())
+        counts = own[own["part"] == "expression_count"].set_index("method")["value"]
+        assert counts.to_dict() == {"a": number, "b": number - gone}
+        assert compare(own, "motion_fd_pooled", "expression", ("a", "b"), Readings(), False).status == status
 
 
 def test_a_clip_with_too_few_frames_is_left_out_of_the_set_and_says_so(run, tmp_path):
@@ -87,7 +123,7 @@ def test_a_failed_clip_leaves_the_set_without_values(run):
 
 def test_without_readings_there_are_no_values(run, tmp_path):
     rows, _, _ = run
-    assert state_rows(rows, {}, "listening", COLUMNS).empty
+    assert set(state_rows(rows, {}, "listening", COLUMNS)["part"]) == {"due"}
     gone = state_rows(rows, {("a", 0): tmp_path / "gone"}, "talking", COLUMNS)
     assert set(gone["part"]) == {part for part in rows["part"] if part.startswith("speech")}
     assert "speaks" in note("talking") and "does not speak" in note("listening")

@@ -61,6 +61,14 @@ def test_one_that_fails_does_not_keep_the_others_from_running(tmp_path, monkeypa
     assert (tmp_path / "training").exists()
 
 
+def test_a_page_is_called_as_its_notebook(tmp_path, monkeypatch):
+    """Not as the unfinished file that it is made from."""
+    monkeypatch.setattr("papermill.execute_notebook", lambda source, target, *_, **__: shutil.copy(source, target))
+    command.run("claims", tmp_path, {})
+    assert "<title>claims</title>" in (tmp_path / "claims.html").read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["claims.html", "claims.ipynb"]
+
+
 @pytest.mark.slow
 def test_a_notebook_really_fails_in_one_sentence_and_leaves_nothing(tmp_path, monkeypatch):
     folder = tmp_path / "paper_figures"

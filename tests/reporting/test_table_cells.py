@@ -88,7 +88,8 @@ def test_a_sure_difference_has_its_mark_and_the_caption_its_protocol(tables):
         "Made for a test: 100 \\%.",
     ):
         assert said in caption, said
-    assert "Not measured, no weights file was given for this network: LSE-D." in caption and "LSE" not in heads(text)
+    reason = "Not measured, no weights file was given for this network"
+    assert f"{reason}: LSE-D (small probe), LSE-C (small probe), LSE-D, LSE-C." in caption and "LSE" not in heads(text)
 
 
 def test_a_row_that_was_not_run_keeps_its_line(tables):

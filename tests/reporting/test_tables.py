@@ -15,7 +15,7 @@ from analysis.summary import seed_values, summarise
 from dyads.errors import ConfigError, DataError
 from evaluation.registry import cards
 from evaluation.rows import read_rows
-from reporting.method_tables import DEFAULT_COLUMNS, TABLES, chosen_columns
+from reporting.method_tables import DEFAULT_COLUMNS, TABLES, chosen_columns, not_measured, unmeasured
 from reporting.tables import TableOptions, main, write_tables
 
 
@@ -122,6 +122,28 @@ def test_a_column_nobody_can_fill_is_named_below(tmp_path):
     heads = texts["main_table.md"].splitlines()[2]
     assert "LSE-D ↓" not in heads and "LSE-D (small probe) ↓" in heads and "LSE-C ↑" in heads
     assert "Not measured, no weights file was given for this network: LSE-D" in texts["main_table.md"]
+
+
+def test_columns_left_out_are_named_once_for_each_reason():
+    """Where a label ends with a full stop, the sentence has no second one."""
+    known = cards()
+    pictures = {(known["ssim"], "frame"): "no_pictures", (known["psnr"], "frame"): "no_pictures"}
+    found = not_measured(pictures | {(known["expression_correlation"], part): "no_truth" for part in ("all", "smile")})
+    assert [line.partition(": ")[2] for line in found] == ["SSIM, PSNR.", "Expr. corr."]
+    table = pd.DataFrame({f"{name}_status": ["no_pictures", "not_run"] for name in ("ssim/frame", "psnr/frame")})
+    assert unmeasured(table, [*pictures]) == pictures
+
+
+@pytest.mark.parametrize(("truth", "told"), [(0.5, False), (0.5001, False), (0.52, True)])
+def test_rows_with_a_truth_of_their_own_are_named(tmp_path, truth, told):
+    """Frames cut as published, say: such a row stands against a truth that is cut in the same way."""
+    files = [write_result(tmp_path, name, 0, constant(0.3)) for name in ("echo", "truth", "vae")]
+    of = lambda metric, part, clip: truth if part.endswith("_truth") else 0.4  # noqa: E731
+    files.append(write_result(tmp_path, "other", 0, of))
+    text = made(tmp_path, *files, options=TableOptions(columns=("ssim", "var/all")))[1]["main_table.md"]
+    assert ("against a truth of their own: other. " in text) == told
+    only = made(tmp_path / "only", *files, options=TableOptions(columns=("ssim",)))[1]["main_table.md"]
+    assert "truth of their own" not in only
 
 
 def test_budgets_come_from_the_weights_cards(tmp_path):

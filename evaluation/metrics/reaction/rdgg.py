@@ -36,10 +36,11 @@ CARDS = (
         equation=r"\log\frac{\sum\|r\mid y^{<t},\hat s_m\|^2}{\sum\|r\mid y^{<t},\hat s_m,\hat s_a\|^2}-"
         r"\frac1K\sum_k\log\frac{\sum\|r\mid y^{<t},\hat s_m^k\|^2}{\sum\|r\mid y^{<t},\hat s_m^k,\hat s_a^k\|^2},"
         r"\quad\hat s=B\,x^{<t},\;k\text{: time shifts}",
-        protocol="25 Hz; stretches of at least 4 s in which the listener is silent and was seen in every row; lags of "
-        "1 to 100 frames; operator by ridge (1e-4) on true listeners of other people; its predictions refitted (ridge "
-        "0.1) to what the own past leaves, in each group of people left out by itself; less the mean over 100 time "
-        "shifts; interval and p by the jackknife over people; own past not fitted anew beside each "
+        protocol="as follows, unless the row's options (metrics/<row>/seed<k>.json) say otherwise: 25 Hz; stretches of "
+        "at least 4 s in which the listener is silent and was seen in every row; lags of 1 to 100 frames; operator by "
+        "ridge (1e-4) on true listeners of other people; its predictions refitted (ridge 0.1) to "
+        "what the own past leaves, in each group of people left out by itself; less the mean over 100 time shifts; "
+        "interval and p by the jackknife over people; own past not fitted anew beside each "
         "prediction, see docs/si184.md; of more than "
         f"{MOST} dialogues as many, evenly spread",
         source="Kravtsov et al. 2026 (Donfa1con/R-DGG)",
