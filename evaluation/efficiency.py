@@ -31,6 +31,7 @@ NOTES = (
     "that. One process, loading included for memory, excluded for speed. Memory: peak of the process's resident set.",
     "–: nothing was trained, or nothing recorded it; the last column says which.",
 )
+ELSEWHERE = "This study trained and generated nothing: the outputs were given, and what they cost is not known"
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -170,4 +171,7 @@ def _text(mean: float, sd: float, digits: int) -> str:
 def hardware_note(table: pd.DataFrame) -> str:
     """Where the rows were made."""
     known = table[table["hardware"] != ""].groupby("hardware")["method"].count()
-    return "; ".join(f"{name}: {count} rows" for name, count in known.items()) or "Hardware unknown"
+    if len(known):
+        return "; ".join(f"{name}: {count} rows" for name, count in known.items())
+    measured = table[["steps", *(f"{name}_mean" for name in MEASURES)]].notna().to_numpy().any()
+    return "Hardware unknown" if measured else ELSEWHERE

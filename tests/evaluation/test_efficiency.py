@@ -82,6 +82,14 @@ def test_what_a_person_reads(table):
     assert hardware_note(table.reset_index()) == "a CPU, 1 thread: 3 rows"
 
 
+def test_a_study_of_given_outputs_says_that_it_knows_no_costs(tmp_path, table):
+    (tmp_path / "metrics/released").mkdir(parents=True)
+    row = type("Row", (), {"method": "released", "group": "main", "label": "Released"})
+    given = efficiency_table([row], {"released": {"seeds": [0]}}, tmp_path, {})
+    assert hardware_note(given).startswith("This study trained and generated nothing")
+    assert hardware_note(table.reset_index().assign(hardware="")) == "Hardware unknown"
+
+
 def test_a_damaged_card_is_named(tmp_path):
     write(tmp_path / "models/echo/seed0.json", "{")
     with pytest.raises(DataError, match="seed0.json is not JSON"):
