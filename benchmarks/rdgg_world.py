@@ -154,6 +154,17 @@ def study(folder: Path, speaker: str) -> dict[str, Energies]:
     return found
 
 
+def compared(folder: Path, asked: list[str] | None) -> tuple[str, ...]:
+    """The rows that ECHO is compared with; by default no_lcu, if there. ConfigError: a row without readings."""
+    rows = {file.parent.name for file in (folder / "metrics").glob("*/seed*.features.safetensors")}
+    for row in ("echo", *(asked or ())):
+        if asked and row not in rows:
+            raise ConfigError(
+                f"{row} is no row of {folder} with readings; there are: {', '.join(sorted(rows)) or 'none'}."
+            )
+    return tuple(asked or {"no_lcu"} & rows)
+
+
 def tell(title: str, found: Mapping[str, Energies], against: tuple[str, ...]) -> None:
     pairs = [(row, None) for row in found] + [("echo", other) for other in against if {"echo", other} <= set(found)]
     lines = []
@@ -174,10 +185,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, nargs=2, default=[8.0, 12.0], help="of each dialogue")
     parser.add_argument("--speaker", choices=SPEAKERS, default="expressed", help="what tells what the user says")
     parser.add_argument("--study", type=Path, metavar="RESULTS", help="rows of a finished study instead")
-    parser.add_argument("--against", nargs="*", default=["no_lcu"], help="rows that ECHO is compared with")
+    parser.add_argument("--against", nargs="*", metavar="ROW", help="rows that ECHO is compared with (no_lcu)")
     given = parser.parse_args()
     if given.study:
-        tell(f"R-DGG of {given.study}", study(given.study, given.speaker), tuple(given.against))
+        against = compared(given.study, given.against)
+        tell(f"R-DGG of {given.study}", study(given.study, given.speaker), against)
     else:
         tell(
             f"R-DGG on the synthetic world, {given.dialogues} dialogues",

@@ -2,7 +2,8 @@
 
 import pytest
 
-from benchmarks.rdgg_world import OPTIONS, world
+from benchmarks.rdgg_world import OPTIONS, compared, world
+from dyads.errors import ConfigError
 from evaluation.granger.gain import Energies
 from evaluation.granger.interval import Gain, difference
 
@@ -34,3 +35,12 @@ def test_who_cannot_know_the_user_includes_zero(rows, row, part):
 
 def test_what_is_said_tells_what_the_face_does_not(rows):
     assert gain(rows["oracle"], "audio_given_motion").low > 0
+
+
+def test_a_row_to_compare_with_must_be_there(tmp_path):
+    for row in ("echo", "no_lcu", "dim"):
+        (tmp_path / "metrics" / row).mkdir(parents=True)
+        (tmp_path / "metrics" / row / "seed0.features.safetensors").touch()
+    assert compared(tmp_path, None) == ("no_lcu",) and compared(tmp_path, ["dim"]) == ("dim",)
+    with pytest.raises(ConfigError, match="no_luc is no row .* there are: dim, echo, no_lcu"):
+        compared(tmp_path, ["dim", "no_luc"])
