@@ -9,7 +9,7 @@ from torch import Tensor
 
 from baselines.dim.model import DyadicNetwork
 from baselines.dim.options import LeakOptions, ModelOptions, SamplingOptions, StageOptions
-from baselines.dim.sampling import distance, rollout
+from baselines.dim.sampling import distance, rollouts
 from baselines.dim.stages import CodesTask, ListenerTask, PretrainTask, record
 from baselines.motion.method import MotionDialogue, MotionMethod
 from dyads.contract import Dyad
@@ -78,10 +78,8 @@ class DIM(MotionMethod):
         device, first = module.role.weight.device, None
         if leaks.first_token:
             first = codes.to_tokens(dialogue.avatar_motion[:1].to(device))[0]
-        motions = [
-            codes.to_motion(rollout(module, dialogue, self.settings["sampling"], generator, first))
-            for _ in range(leaks.best_of)
-        ]
+        drafts = rollouts(module, dialogue, self.settings["sampling"], generator, leaks.best_of, first)
+        motions = [codes.to_motion(tokens) for tokens in drafts]
         if leaks.best_of == 1:
             return motions[0]
         return min(motions, key=lambda motion: float(distance(motion.cpu(), dialogue.avatar_motion)))

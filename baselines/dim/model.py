@@ -112,8 +112,9 @@ class Stream:
         self.past = [Past(self.window) for _ in network.decoder]
 
     def step(self, t: int, x: Tensor, see: Tensor | None) -> Tensor:
-        """Input (1, 1, d) of frame t -> h (1, 1, d)."""
+        """Input (B, 1, d) of frame t, of B drafts on the same context -> h (B, 1, d)."""
         near = slice(max(0, t + 1 - self.window), t + 1)
         for block, keys, past in zip(self.network.decoder, self.context, self.past, strict=True):
-            x = block(x, self.place[:, t : t + 1], None, keys[..., near, :], see, past)
+            seen = keys[..., near, :].expand(-1, len(x), -1, -1, -1)
+            x = block(x, self.place[:, t : t + 1], None, seen, see, past)
         return self.network.last(x)

@@ -8,7 +8,7 @@ from small_dim import TINY, dialogue, gen
 from baselines.dim.layers import in_pieces, sliding
 from baselines.dim.model import DyadicNetwork, Stream
 from baselines.dim.options import ModelOptions, SamplingOptions, StageOptions
-from baselines.dim.sampling import distance, draw, frechet, rollout
+from baselines.dim.sampling import distance, draw, frechet, rollout, rollouts
 from baselines.dim.stages import CodesTask, ListenerTask, PretrainTask, contrast, hidden_states, record
 from baselines.dim.tokens import VQVAE, Quantiser
 from baselines.motion.method import MotionDialogue
@@ -237,6 +237,17 @@ def test_samples_are_decided_by_the_generator_alone(net):
     assert not torch.equal(first, rollout(net, given, SamplingOptions(top=1.0), gen(4)))
     assert torch.equal(torch.get_rng_state(), state)
     assert first.shape == (20, 2) and rollout(net, dialogue(1), SamplingOptions(), gen()).shape == (1, 2)
+
+
+@pytest.mark.parametrize("switch", ["soft", "hard"])
+def test_drafts_made_together_are_those_made_one_after_the_other(switch):
+    net, given, options = network(ModelOptions(**TINY, switch=switch)), dialogue(20), SamplingOptions()
+    for first in (None, torch.tensor([1, 0])):
+        generator = gen(3)
+        each = torch.stack([rollout(net, given, options, generator, first) for _ in range(4)])
+        together = gen(3)
+        assert torch.equal(rollouts(net, given, options, together, 4, first), each)
+        assert torch.equal(generator.get_state(), together.get_state()) and not torch.equal(each[0], each[1])
 
 
 def test_tokens_are_drawn_among_the_likeliest_as_often_as_they_are_likely():
