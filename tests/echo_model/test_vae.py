@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from dyads.errors import ConfigError
 from dyads.synthetic.coefficients import INDEX, neutral
 from dyads.synthetic.drawing.render import render_frames
 from echo_model.backbones.frames import FrameOptions, FrameSample, head_motion, heavier, sample_frames
 from echo_model.backbones.vae import CHANNELS, GRID, TOKENS, FaceVAE, VAEOptions
-from echo_model.backbones.warping import affine_grid, warp
+from echo_model.backbones.warping import affine_grid, doubled, warp
 from echo_model.commands.train_vae import VAETask, latent_masks, load_vae, main, polished, start_from_shipped, start_of
 from training.errors import MethodError
 from training.options import TrainOptions
@@ -163,3 +164,11 @@ def test_a_start_that_is_not_known_is_one_sentence(tmp_path, monkeypatch):
     assert start_of("vae", {"start": "shipped"}) == "shipped"
     with pytest.raises(ConfigError, match="vae.start is 'mine'; give shipped"):
         main()
+
+
+def test_doubling_repeats_every_cell():
+    x = torch.randn(3, 5, 4, 6, requires_grad=True)
+    twice = doubled(x)
+    assert torch.equal(twice, F.interpolate(x, scale_factor=2.0))
+    twice.sum().backward()
+    assert torch.equal(x.grad, torch.full_like(x, 4.0))
