@@ -21,7 +21,8 @@ from dyads.media.video import read_video
 from dyads.synthetic.coefficients import EXPRESSION, EYES, LIPS
 from echo_model.backbones.frames import FrameOptions, regions
 from echo_model.backbones.phi import steps_of
-from echo_model.backbones.vae import to_frames, to_tensor
+from echo_model.backbones.vae import FaceVAE, to_frames, to_tensor
+from echo_model.backbones.warping import AFFINE
 from echo_model.commands.encode import load_inputs
 from echo_model.commands.train_phi import emotion_labels, load_phi, memory_labels
 from echo_model.commands.train_vae import load_vae
@@ -74,6 +75,35 @@ def measured(network: torch.nn.Module, videos: list[np.ndarray], motion: MotionP
     return found | {"fid_small": round(frechet_distance(*features), 2)}, made
 
 
+def fitted(vae: FaceVAE, videos: list[np.ndarray], steps: int = 40) -> dict[str, float]:
+    """PSNR of frames (every 15th) by the encoder's codes, and by codes fitted to each frame through the frozen decoder:
+    roll, shift and size alone, the whole pose token, the whole code. What is gained is what the encoder overlooks."""
+    frames = torch.cat([to_tensor(video[::15]) for video in videos])
+    references = torch.cat([to_tensor(video[:1]).expand(len(video[::15]), -1, -1, -1) for video in videos])
+    with torch.no_grad():
+        codes = vae.encode_raw(frames, references)
+    free = {"encoded": codes.new_zeros(codes.shape)}
+    free |= {name: free["encoded"].clone() for name in ("roll_shift_size", "pose_token", "whole_code")}
+    free["roll_shift_size"][:, -1, :AFFINE] = free["pose_token"][:, -1] = free["whole_code"][:] = 1
+    step = torch.full_like(codes, 0.02)
+    step[:, -1, :AFFINE] = 0.002  # radians and half-frames
+    found = {}
+    for name, mask in free.items():
+        change = torch.zeros_like(codes).requires_grad_()
+        optimiser = torch.optim.Adam([change], lr=1.0)
+        for _ in range(steps if name != "encoded" else 0):
+            for part in torch.arange(len(frames)).split(AT_ONCE):
+                made = vae.decode_raw(codes[part] + (change * mask * step)[part], references[part])
+                (made - frames[part]).square().mean((1, 2, 3)).sum().backward()
+            optimiser.step()
+            optimiser.zero_grad()
+        with torch.no_grad():
+            parts = zip((codes + change * mask * step).split(AT_ONCE), references.split(AT_ONCE), strict=True)
+            error = torch.cat([vae.decode_raw(*part).clamp(0, 1) for part in parts]) - frames
+            found[name] = round(float(-10 * error.square().mean((1, 2, 3)).clamp_min(1e-9).log10().mean()), 2)
+    return found
+
+
 @torch.no_grad()
 def seen_motion(image: ImageProbe, videos: list[np.ndarray], truths: list[np.ndarray]) -> dict[str, float]:
     """How well the image reader's features tell the true coefficients (T, 17) of people it never saw."""
@@ -120,6 +150,9 @@ def main() -> None:
     parser.add_argument("--backbones", type=Path, required=True, help="folder of vae, renderer (and phi) .safetensors")
     parser.add_argument("--readers", type=Path, required=True, help="folder of the probes")
     parser.add_argument("--videos", type=int, default=18, help="test videos, at most")
+    parser.add_argument(
+        "--fit", action="store_true", help="fit the autoencoder's codes to frames too: its decoder alone"
+    )
     parser.add_argument("--pictures", type=Path, help="folder for pictures of the round trips")
     parser.add_argument("--out", type=Path, help="JSON to write: name -> what was measured")
     args = parser.parse_args()
@@ -134,6 +167,8 @@ def main() -> None:
         if (args.backbones / f"{name}.safetensors").is_file():
             found[name], own = measured(load(args.backbones / f"{name}.safetensors"), videos, motion, image)
             made.append(own)
+    if args.fit:
+        print("PSNR of fitted codes:", fitted(load_vae(args.backbones / "vae.safetensors"), videos))
     if args.pictures:
         picture(args.pictures / "round_trips", videos, made)
     print(tabulate([{"network": name, **row} for name, row in found.items()], headers="keys"))

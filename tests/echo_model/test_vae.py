@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from benchmarks.backbones import fitted
 from dyads.errors import ConfigError
 from dyads.synthetic.coefficients import INDEX, neutral
 from dyads.synthetic.drawing.render import render_frames
@@ -172,3 +173,11 @@ def test_doubling_repeats_every_cell():
     assert torch.equal(twice, F.interpolate(x, scale_factor=2.0))
     twice.sum().backward()
     assert torch.equal(x.grad, torch.full_like(x, 4.0))
+
+
+def test_fitted_codes_are_nearer_the_more_of_the_code_is_free():
+    torch.manual_seed(0)
+    vae = FaceVAE(VAEOptions(size=32)).eval().requires_grad_(False)
+    videos = [torch.randint(0, 255, (31, 32, 32, 3), dtype=torch.uint8).numpy()]
+    found = fitted(vae, videos, steps=5)
+    assert found["encoded"] < found["roll_shift_size"] <= found["pose_token"] < found["whole_code"]
