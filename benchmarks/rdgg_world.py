@@ -25,7 +25,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from benchmarks.report import show
-from dyads.contract import Dyad, read_manifest, read_wav
+from dyads.contract import Dyad, data_folders, read_manifest, read_wav
 from dyads.errors import ConfigError, run_cli
 from dyads.synthetic.coefficients import COEFFICIENTS, EMOTIONS, EXPRESSION
 from dyads.synthetic.world import generate_dialogue
@@ -135,10 +135,10 @@ def together(seeds: list[Energies]) -> Energies:
 
 def study(folder: Path, speaker: str) -> dict[str, Energies]:
     """Energies of a study's rows; a still one has none. ConfigError: it is no finished study of the world."""
-    data = sorted((folder / "data").glob("*/manifest.csv"))
+    data = data_folders(folder)
     if len(data) != 1 or not (folder / "metrics").is_dir():
         raise ConfigError(f"{folder} is no finished study of the synthetic world; give its results folder.")
-    met = meetings([heard(dyad) for dyad in read_manifest(data[0].parent)], speaker)
+    met = meetings([heard(dyad) for dyad in read_manifest(data[0])], speaker)
     operator, found = fit_operator(met, OPTIONS), {}
 
     def energy(row: str, seeds: list[Motions], side: str) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from benchmarks.report import show
+from dyads.contract import data_folders
 from dyads.errors import ConfigError, run_cli
 from dyads.files import write_text
 from echo_model.plan import merged
@@ -60,7 +61,7 @@ def train(study: Path, out: Path, cls: str, options: dict, backbones: dict[str, 
 
 def data_of(study: Path) -> Path:
     """The study's only data set."""
-    found = sorted(path.parent for path in (study / "data").glob("*/manifest.csv"))
+    found = data_folders(study)
     if len(found) != 1:
         raise ConfigError(f"{study / 'data'} holds {len(found)} data sets, but one is needed; give --study a study.")
     return found[0]

@@ -5,6 +5,7 @@
 `load_arrays` checks what it decodes, `python -m dyads.check` checks everything.
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +29,15 @@ from dyads.records import (
 from dyads.shards import WHOLE, Shard
 
 __all__ = ["COLUMNS", "FPS", "ROLES", "SAMPLE_RATE", "SAMPLES_PER_FRAME", "SPLITS"]
-__all__ += ["Dyad", "DyadArrays", "Scan", "Side", "Turn", "scan", "read_manifest", "load_arrays"]
+__all__ += ["Dyad", "DyadArrays", "Scan", "Side", "Turn", "scan", "data_folders", "read_manifest", "load_arrays"]
 __all__ += ["read_turns", "write_turns", "write_manifest", "file_sha256"]
+
+
+def data_folders(results: Path | str) -> list[Path]:
+    """A run's data folders, `<results>/data/*` with a manifest; a replicate's are its study's, one folder above."""
+    results = Path(results)
+    found = sorted(path.parent for path in results.glob("data/*/manifest.csv"))
+    return found or (data_folders(results.parent) if re.fullmatch(r"replicate\d+", results.name) else [])
 
 
 def read_manifest(data: Path | str, split: str | None = None, shard: Shard = WHOLE) -> list[Dyad]:

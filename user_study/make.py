@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dyads.contract import file_sha256
+from dyads.contract import data_folders, file_sha256
 from dyads.errors import ConfigError, DataError
 from dyads.files import atomic_path, write_json, write_text
 from training.options import options_hash
@@ -30,7 +30,7 @@ class Source:
 
 def data_folder(results: Path) -> Path:
     """The one data folder of a profile; DataError if there is none, or more than one."""
-    found = sorted(path.parent for path in results.glob("data/*/manifest.csv"))
+    found = data_folders(results)
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "none"
         raise DataError(f"{results}/data should hold one data set, not {names}; name it by --data.")

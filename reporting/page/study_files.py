@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.controls_check import ALIASES
 from analysis.summary import seed_values
 from dyads.coefficients.store import is_coefficients
-from dyads.contract import FPS, Dyad, Turn, read_manifest
+from dyads.contract import FPS, Dyad, Turn, data_folders, read_manifest
 from dyads.errors import DataError
 from evaluation.cards import OK, STATUSES
 from evaluation.clips import read_truth
@@ -187,20 +187,20 @@ def _clip_faults(measured: pd.DataFrame) -> list[str]:
 
 def _dialogues(results: Path, methods: list[Method], problems: list[str]) -> tuple[Path | None, dict[str, Dyad]]:
     """The data folder and its dyads of the measured split."""
-    found = sorted((results / "data").glob("*/manifest.csv"))
+    found = data_folders(results)
     if not found:
         problems.append(f"{results}/data holds no manifest.csv: the gallery lacks the user and the true avatar.")
         return None, {}
-    if is_coefficients(found[0].parent):
+    if is_coefficients(found[0]):
         problems.append("The data are motion coefficients: there is no video of anyone to show.")
-        return found[0].parent, {}
+        return found[0], {}
     splits = [run.measured["split"].iloc[0] for run in _measured(methods) if len(run.measured)]
     try:
-        dyads = read_manifest(found[0].parent, splits[0] if splits else "test")
+        dyads = read_manifest(found[0], splits[0] if splits else "test")
     except DataError as error:
         problems.append(str(error))
-        return found[0].parent, {}
-    return found[0].parent, {dyad.dyad_id: dyad for dyad in dyads}
+        return found[0], {}
+    return found[0], {dyad.dyad_id: dyad for dyad in dyads}
 
 
 def seed_summary(study: Study) -> dict[str, dict[str, tuple[float, int, int, str]]]:

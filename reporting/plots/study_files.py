@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dyads.contract import data_folders
 from dyads.errors import DataError
 from dyads.files import atomic_path
 
@@ -161,13 +162,13 @@ def read_study(results: Path) -> Study:
     if not tables:
         raise DataError(f"{results}/tables holds no table; make the tables first.")
     rows = pd.concat([pd.read_csv(table)[["method", "label", "group", "status"]] for table in tables])
-    data = sorted((results / "data").glob("*/manifest.csv"))
+    data = data_folders(results)
     if not data:
         raise DataError(f"{results}/data holds no manifest.csv; make the data first.")
     rows = rows.drop_duplicates("method")
     order = rows["group"].map({group: place for place, group in enumerate(GROUP_COLOURS)}).fillna(len(GROUP_COLOURS))
     rows = rows.iloc[order.argsort(kind="stable")].reset_index(drop=True)
-    return Study(results, data[0].parent, rows)
+    return Study(results, data[0], rows)
 
 
 def save(figure: Figure, path: Path, dpi: int = 160) -> None:

@@ -14,6 +14,7 @@ from clip_factory import make_data, noise, numbered, numbers, smooth, write_any
 from dyads.contract import (
     COLUMNS,
     Turn,
+    data_folders,
     load_arrays,
     read_manifest,
     read_turns,
@@ -264,3 +265,12 @@ def test_turns_are_written_sorted_and_come_back(tmp_path: Path):
     assert read_turns(tmp_path / "turns.jsonl") == (turns[1], turns[0])
     write_turns(tmp_path / "empty.jsonl", [])
     assert read_turns(tmp_path / "empty.jsonl") == ()
+
+
+def test_a_replicate_is_on_the_data_of_its_study(tmp_path):
+    study = tmp_path / "default"
+    for folder in ("data/made", "data/without_manifest", "replicate1/tables", "on/replicate2/tables", "other/tables"):
+        (study / folder).mkdir(parents=True)
+    (study / "data/made/manifest.csv").touch()
+    assert data_folders(study) == data_folders(study / "replicate1") == [study / "data/made"]
+    assert data_folders(study / "on/replicate2") == data_folders(study / "other") == []

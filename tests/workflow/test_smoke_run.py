@@ -97,6 +97,19 @@ def test_running_again_does_nothing(smoke):
     assert "Nothing to be done" in again.text
 
 
+def test_a_replicate_runs_to_its_report_on_the_same_data(smoke):
+    """Everything anew by seeds of its own; only the data are there already, and nothing of the study is touched."""
+    study = smoke.folder / "results/smoke"
+    before = {path: path.stat().st_mtime_ns for path in (study / "tables").iterdir()}
+    result = smoke.snakemake("--cores", "all", *PROFILE, "--config", "replicate=1", timeout=3000)
+    assert result.code == 0 and "make_world" not in result.jobs, result.text[-20_000:]
+    made = study / "replicate1"
+    assert {row["seed"] for row in rows(made / "tables/values.csv")} == {"100"}
+    page = BeautifulSoup((made / "report/index.html").read_text(), "html.parser")
+    assert page.find("video") and "holds no manifest.csv" not in page.text
+    assert {path: path.stat().st_mtime_ns for path in (study / "tables").iterdir()} == before
+
+
 def test_snakemake_bundles_its_report(smoke):
     result = smoke.snakemake("--report", "report.html", *PROFILE)
     assert result.code == 0, result.text
