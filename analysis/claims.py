@@ -2,7 +2,7 @@
 
 A claim compares two methods on one metric, paired by dialogue and seed (`pairing.compare`), by the value that the
 tables print. Its test treats people and seeds as samples (`stats.mean_crossed`); `about` says over what each verdict
-generalises. Several folders of metrics are replicates: studies that trained everything anew, backbones too.
+generalises. Folders given as `--replicates` are studies that trained everything anew, backbones too.
 """
 
 import argparse
@@ -297,7 +297,8 @@ def arguments_of(prog: str, description: str, arguments: list[str] | None, epilo
         type=Path,
         default=[],
         metavar="FOLDER",
-        help="metrics of replicates (--config replicate=<k>), judged with --metrics as trainings of everything",
+        help="metrics of replicates (--config backbones=train replicate=<k>), judged with --metrics as trainings of "
+        "everything; those on the same shipped backbones count as one training",
     )
     return parser.parse_args(arguments)
 

@@ -16,6 +16,7 @@ from evaluation.readings.set_level import METRICS, SetMetric, set_metrics
 from evaluation.readings.stored import LARGE, each_clip, read_meta, seen_only
 from evaluation.registry import cards
 from evaluation.rows import WHOLE_SET
+from training.shipped import shipped_set
 
 BASES = {
     "clips": "values per dialogue; seeds and people are samples",
@@ -118,14 +119,19 @@ class Compared:
 def trainings_of(replicates: Sequence[Sequence[Path]], per_seed: bool) -> dict[int, int]:
     """Seed -> its set of backbones: the replicate (a list of result files) it is from, or itself if `per_seed`.
 
-    DataError where two replicates have a seed in common: those are no independent trainings.
+    Replicates that took the same shipped backbones, by the record that a run keeps of them, share one set. DataError
+    where two replicates have a seed in common: those are no independent trainings.
     """
     found: dict[int, int] = {}
+    owner: dict[int, int] = {}
+    sets: dict[str, int] = {}
     for number, files in enumerate(replicates):
+        record = files[0].parent.parent.parent / "backbones/vae.json" if files else None
+        backbones = sets.setdefault(shipped_set(record) or f"trained {number}", number) if record else number
         for seed in {int(path.stem.removeprefix("seed")) for path in files if path.stem.removeprefix("seed").isdigit()}:
-            if found.get(seed, number) != number:
+            if owner.setdefault(seed, number) != number:
                 raise DataError(f"two replicates have seed {seed}; make each with `--config replicate=<k>` of its own.")
-            found[seed] = number
+            found[seed] = backbones
     return {seed: seed for seed in found} if per_seed else found
 
 
@@ -183,7 +189,10 @@ def compare(
     table = grids[0] - grids[1]
     if truth is not None:
         table = table.where(truth.reindex_like(table).notna())
-    table = table.dropna(how="all").dropna(axis=1)  # a seed, then a dialogue, that one of them lacks
+    table = table.loc[grids[0].index.intersection(grids[1].index)]  # a seed that one of them was not run with
+    if card.per == "set":
+        table = table.dropna()
+    table = table.dropna(axis=1)  # a dialogue that one of them lacks, in any seed: one that failed whole is no way out
     seeds = list(table.index)
     if card.per == "clip":
         total = rows.loc[(rows["part"] == part) & rows["value"].notna(), "clip"].nunique()

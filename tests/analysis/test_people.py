@@ -241,6 +241,17 @@ def test_one_dialogue_supports_nothing():
     assert (found.verdict, found.status) == ("inconclusive", "too_few_pairs") and math.isnan(found.p)
 
 
+def test_a_seed_that_failed_whole_is_missing_and_one_that_was_not_run_is_not():
+    """One rule for table and claim: a method without any value of one seed was 'supported' over the other two."""
+    rows = rows_of({"a": noisy(2.0), "b": noisy(1.0)})
+    failed = rows.assign(value=rows["value"].where((rows["method"] != "a") | (rows["seed"] != 2)))
+    one = judge(failed, [GREATER])[0]
+    assert (one.verdict, one.seeds, one.dropped) == ("inconclusive", 3, 32)
+    assert people.lacking(failed, "psnr", "frame")["a"] == 1
+    fewer = judge(failed[failed["value"].notna()], [GREATER])[0]
+    assert (fewer.verdict, fewer.seeds, fewer.dropped) == ("supported", 2, 0)
+
+
 @pytest.mark.parametrize(("gone", "status"), [(3, "ok"), (4, "too_few_values"), (28, "too_few_pairs")])
 def test_more_than_a_tenth_missing_is_no_verdict_no_rank_and_no_bold(gone, status):
     """All by one rule: of the 32 dialogues that some row has, 29 are enough and 28 are not."""

@@ -32,6 +32,15 @@ def card_of(name: str) -> dict[str, Any]:
         raise DataError(f"{path}: the card cannot be read ({error}); install the package again.") from error
 
 
+def shipped_set(record: Path) -> str:
+    """The set of shipped files that a study took its backbones from, by its record (vae.json); '' if from none."""
+    try:
+        said = json.loads(record.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(said["set"]) if isinstance(said, dict) and said.get("shipped") else ""
+
+
 def given(record: Path) -> str:
     """Which backbones a study stands on, in words, from the record beside one of them (vae.json); '' where unknown."""
     try:
