@@ -155,7 +155,8 @@ def readings_of(
             rows = rows[rows["role"] == "avatar"]
             subjects = dict(zip(rows["dyad_id"], rows["subject_id"], strict=True))
         except (OSError, KeyError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-            raise DataError(f"{manifest} is no manifest ({error}); name the data's manifest.csv.") from error
+            why = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
+            raise DataError(f"{manifest} is no manifest ({why}); name the data's manifest.csv.") from error
     return Readings(found, subjects, trainings or {}, frozenset(given))
 
 

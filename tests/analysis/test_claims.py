@@ -322,6 +322,19 @@ def test_files_that_do_not_fit_give_one_sentence(tmp_path):
         main(["--metrics", str(tmp_path / "nowhere"), *arguments])
     with pytest.raises(DataError, match="measure first"):
         main(["--metrics", str(tmp_path), *arguments])
+    planted(tmp_path / "metrics", "a", 0.8)
+    (tmp_path / "empty").mkdir()
+    for name, said in (("nowhere", "does not exist"), ("empty", "holds no")):
+        with pytest.raises((ConfigError, DataError), match=rf"^--replicates \S*{name} {said}"):
+            main(["--metrics", str(tmp_path / "metrics"), "--replicates", str(tmp_path / name), *arguments])
+    broken = tmp_path / "broken.csv"
+    broken.write_text("a\nb\nc,d\n")
+    for path in (broken, tmp_path / "nowhere.csv"):
+        with pytest.raises(DataError, match=r"is no manifest \([^\[\n]*\); name") as error:
+            main(["--metrics", str(tmp_path / "metrics"), "--manifest", str(path), *arguments])
+    with pytest.raises(DataError, match="is not a result file") as error:
+        main(["--metrics", str(broken), *arguments])
+    assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
 
 
