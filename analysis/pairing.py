@@ -232,12 +232,12 @@ def _by_clip(
         pairs = [tuple(_mean_distance(clips, value[k], true[k]) for value, true in sides) for k in range(len(seeds))]
         one, other = (np.abs(people.means(value - true, who)) for value, true in sides)
         rank = stats.compare(stats.nested(one - other, trainings).mean(axis=0), flips=flips)
-        boot = resampling.bootstrap(pairs, who, given=given) if resample else boot
+        boot = resampling.bootstrap(pairs, who, given=given, trainings=trainings) if resample else boot
         return Compared(OK, "clips", resampling.crossed(pairs, who, trainings, given), rank, boot, **known)
     cells = table.to_numpy(float)
     mean = stats.mean_people(stats.nested(people.by_person(cells, who), trainings), given)
     rank = stats.compare(stats.nested(people.means(cells, who), trainings).mean(axis=0), flips=flips)
-    boot = hierarchical_bootstrap(cells, who, given=given) if resample else boot
+    boot = hierarchical_bootstrap(stats.nested(cells, trainings), who, given=given) if resample else boot
     return Compared(OK, "clips", mean, rank, boot, **known)
 
 
@@ -295,7 +295,7 @@ def _by_set(
     mean = stats.Mean(len(seeds), len(set(who)), lack) if lack else resampling.crossed(pairs, who, trainings, given)
     rank, boot = stats.Paired(mean.people, mean.status), Interval(lack or "not_asked")
     if resample and not lack:
-        boot = resampling.bootstrap(pairs, who, given=given)
+        boot = resampling.bootstrap(pairs, who, given=given, trainings=trainings)
         rank = stats.Paired(mean.people, mean.status, flip_p=resampling.exchange(pairs, who))
     return Compared(OK, "set", mean, rank, boot, **known)
 

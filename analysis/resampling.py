@@ -104,17 +104,19 @@ def bootstrap(
     draws: int = 1000,
     seed: int = 0,
     given: bool = False,
+    trainings: Sequence[int] | None = None,
 ) -> Interval:
     """Percentile interval of the difference, drawing seeds, people and their dialogues with replacement; of one seed
-    only where it is `given`."""
+    only where it is `given`. Seeds that share their backbones (`trainings`) are drawn together, as one."""
     if not pairs or len(pairs[0][0].clips) < 2:
         return Interval("too_few_pairs")
     if len(pairs) == 1 and not given:
         return Interval("one_seed")
     clips = pairs[0][0].clips
-    of_seed, of_clip = draw_counts(len(pairs), list(clips) if people is None else people, draws, seed)
-    values = np.array([difference(pair, of_clip) for pair in pairs])  # (seeds, draws)
-    means = (of_seed.T * values).sum(0) / len(pairs)
+    apart = len(stats.nested(np.zeros((len(pairs), 1)), trainings))
+    of_seed, of_clip = draw_counts(apart, list(clips) if people is None else people, draws, seed)
+    values = stats.nested(np.array([difference(pair, of_clip) for pair in pairs]), trainings)  # (seeds, draws)
+    means = (of_seed.T * values).sum(0) / apart
     means = means[np.isfinite(means)]
     if len(means) < LEAST_DEFINED * draws:
         return Interval("undefined_draws")
