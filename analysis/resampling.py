@@ -113,15 +113,15 @@ def bootstrap(
     if len(pairs) == 1 and not given:
         return Interval("one_seed")
     clips = pairs[0][0].clips
-    apart = len(stats.nested(np.zeros((len(pairs), 1)), trainings))
-    of_seed, of_clip = draw_counts(apart, list(clips) if people is None else people, draws, seed)
+    whole = stats.nested(whole_set(pairs)[:, None], trainings)
+    of_seed, of_clip = draw_counts(len(whole), list(clips) if people is None else people, draws, seed)
     values = stats.nested(np.array([difference(pair, of_clip) for pair in pairs]), trainings)  # (seeds, draws)
-    means = (of_seed.T * values).sum(0) / apart
+    means = (of_seed.T * values).sum(0) / len(whole)
     means = means[np.isfinite(means)]
     if len(means) < LEAST_DEFINED * draws:
         return Interval("undefined_draws")
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(stats.OK, plain(pairs), float(low), float(high))
+    return Interval(stats.OK, float(whole.mean()), float(low), float(high))
 
 
 def exchange(pairs: list[Pair], people: Sequence[str] | None = None, flips: int = 999, seed: int = 0) -> float:
