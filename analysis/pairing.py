@@ -191,13 +191,14 @@ def compare(
     if truth is not None:
         table = table.where(truth.reindex_like(table).notna())
     table = table.loc[grids[0].index.intersection(grids[1].index)]  # a seed that one of them was not run with
-    if card.per == "set":
-        table = table.dropna()
+    seeds, whole = list(table.index), not table.isna().any(axis=None)
     table = table.dropna(axis=1)  # a dialogue that one of them lacks, in any seed: one that failed whole is no way out
-    seeds = list(table.index)
     if card.per == "clip":
         total = rows.loc[(rows["part"] == part) & rows["value"].notna(), "clip"].nunique()
         return _by_clip(table, grids, truth, total, readings, resample, readings.are_given(methods))
+    if not whole:
+        lack = stats.Mean(len(seeds), 1, "too_few_values")
+        return Compared(OK, "seeds", lack, stats.Paired(1, lack.status), Interval(lack.status), total=1)
     pairs = [tuple(readings.set_metric(method, seed, metric, part) for method in methods) for seed in seeds]
     if pairs and all(None not in pair for pair in pairs):
         return _by_set(pairs, seeds, readings, resample, readings.are_given(methods))

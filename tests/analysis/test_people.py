@@ -14,7 +14,7 @@ from analysis.pairing import Readings, compare, trainings_of
 from analysis.ranking import rank_table
 from analysis.replicates import held
 from dyads.errors import DataError
-from evaluation.cards import truth_part
+from evaluation.cards import count_part, truth_part
 from evaluation.metrics.motion import rpcc
 from evaluation.readings.set_level import SetMetric, frechet
 from evaluation.registry import cards
@@ -192,6 +192,22 @@ def test_the_bootstrap_draws_seeds_that_share_backbones_together():
             boot = compare(own, metric, part, ("a", "b"), Readings(trainings=trainings)).boot
             widths.append(boot.high - boot.low)
         assert widths[1] > 1.4 * widths[0], metric
+
+
+def test_a_set_metric_that_some_seed_lacks_makes_no_winner():
+    """One seed of three without a value: the other two were compared, marked and bold."""
+    rows = rows_of({"a": noisy(2.0), "b": noisy(1.0), "c": noisy(3.0)}, "fid_small", "frame")
+    rows = rows[rows["clip"] == CLIPS[0]].assign(clip=WHOLE_SET)
+    counts = rows.assign(part=count_part("frame"), value=300.0)
+    for gone, status in ((False, "ok"), (True, "too_few_values")):
+        here = rows.assign(value=rows["value"].where((not gone) | (rows["method"] != "b") | (rows["seed"] != 2)))
+        here = pd.concat([here, counts]).assign(status=lambda own: np.where(own["value"].notna(), "ok", "not_finite"))
+        claim = Claim("b", "", "fid_small", "frame", ("b", "a"), "less", "f")
+        one = judge(here, [claim])[0]
+        assert (one.status, one.verdict) == (status, "inconclusive" if gone else "supported")
+        undefined = [0, int(gone), 0]
+        table = {"group": "main", "fid_small/frame_mean": [2.0, 1.0, 3.0], "fid_small/frame_undefined": undefined}
+        assert ranks(pd.DataFrame(table), cards()["fid_small"], "frame", math.nan)[int(not gone)] == 1
 
 
 def test_a_verdict_says_over_what_it_generalises():
