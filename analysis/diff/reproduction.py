@@ -23,7 +23,7 @@ LEVELS = (0.05, 0.01)
 SAME = 1e-5  # relative; values.csv of a reference has six digits
 CHANCE = 0.05  # below it, more cells moved than chance moves
 APART = 0.2  # share of fixed cells far apart that is another world; of rows with one seed a side a seventh may be
-PART = 0.05  # share of a side's cells that the other may lack before a verdict says so
+PART = 0.01  # share of a side's cells that the other may lack before a verdict says so
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,13 @@ def reproduction(a: pd.DataFrame, b: pd.DataFrame, draws: int = 999, seed: int =
     """How the values of `b` (see `read_values`) stand to those of `a`."""
     sides = [side.set_index([*CELL, "seed"])["value"].unstack("seed") for side in (a, b)]
     own = [len(one.index.difference(other.index)) for one, other in (sides, sides[::-1])]
-    only = tuple(f"{name} has {number} cells of its own" for name, number in zip("AB", own, strict=True) if number)
+    rows = [list(dict.fromkeys(side.index.get_level_values("method"))) for side in sides]
+    alone = [", ".join(row for row in one if row not in other) for one, other in (rows, rows[::-1])]
+    only = tuple(
+        f"{name} has {number} cells of its own" + (f", all of {names} among them" if names else "")
+        for name, number, names in zip("AB", own, alone, strict=True)
+        if number
+    )
     partly = any(number > PART * len(side) for number, side in zip(own, sides, strict=True))
     shared = sides[0].index.intersection(sides[1].index)
     x, y = (side.loc[shared].to_numpy(float) for side in sides)

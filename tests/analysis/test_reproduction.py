@@ -70,7 +70,7 @@ def test_what_no_seed_changes_is_told_apart():
     assert (found.fixed, found.fixed_moved, found.fixed_far) == (1, 1, 1)
     assert found.cells["moved"].isna().sum() == 1 and found.cells.iloc[-1]["method"] == "truth"
     gone = reproduction(one, other[other["method"] != "m0"], draws=9)
-    assert gone.only == ("A has 6 cells of its own",)
+    assert gone.only == ("A has 6 cells of its own, all of m0 among them",)
 
 
 def test_the_study_on_another_processor_is_no_reproduction(tmp_path, capsys):
