@@ -253,13 +253,14 @@ def compare_swaps(
     """What changes when an input is exchanged: two rows, each against the row `of` which it has the weights.
 
     `metric`: of the readings of a row and of its own (`swap_table.change_metric`). A row with one seed, which learns
-    nothing, stands against every seed of the other.
+    nothing, stands against every seed of the other; where rows are `given`, only one of them.
     """
     pairs, owned = [], [sorted(seed for name, seed in readings.files if name == method) for method in methods]
     for method, seeds in zip((*methods, *of), (*owned, *owned), strict=True):
         if not any(name == method and path.exists() for (name, _), path in readings.files.items()):
             return Compared(f"{'not_run' if not seeds else 'no_readings'}: {method}", "set")
-    single = [len(seeds) == 1 for seeds in owned]
+    fixed = readings.given or set(methods)  # who says which rows no seed changes means no others by it
+    single = [len(seeds) == 1 and method in fixed for method, seeds in zip(methods, owned, strict=True)]
     common = owned[single[0]] if any(single) else sorted(set(owned[0]) & set(owned[1]))
     for seed in common:
         own = [seeds[0] if alone else seed for seeds, alone in zip(owned, single, strict=True)]
