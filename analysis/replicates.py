@@ -19,6 +19,7 @@ from analysis.diff.reproduction import CELL, SAME, read_values
 from dyads.errors import ConfigError, run_cli
 
 LEVEL = 0.95
+SHOULD = (0.93, 0.98)
 SHARED = 0.5  # of the values that trainings change: with more of them alike, two replicates are one training
 
 
@@ -78,7 +79,10 @@ def main(arguments: list[str] | None = None) -> None:
         raise ConfigError("the replicates share no cell that a training changes; give runs of one profile.")
     by_metric = found.groupby("metric")["inside"].agg(["mean", "size"]).sort_values("mean")
     print(by_metric.rename(columns={"mean": "inside", "size": "intervals"}).round(3).to_markdown())
-    print(f"\n{found['inside'].mean():.1%} of {len(found)} intervals ({LEVEL:.0%}) hold the replicate left out.")
+    share = f"{found['inside'].mean():.1%} of {len(found)} intervals ({LEVEL:.0%}) hold the replicate left out"
+    print(f"\n{share}; {SHOULD[0]:.0%} to {SHOULD[1]:.0%} should.")
+    if len({len(one.groupby("seed")) for one in replicates}) > 1:
+        print("The replicates have unequal numbers of seeds, so their means vary unequally: give each as many.")
     most = max(one.groupby(CELL).ngroups for one in replicates)
     cells = len(found) // len(replicates)
     print(f"{cells} of {most} cells: the others are not in every replicate, or no training changes them.")

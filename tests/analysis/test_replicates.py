@@ -40,7 +40,11 @@ def test_the_same_trainings_twice_are_no_replicates(tmp_path, capsys):
         replicate(rng).to_csv(folder / "values.csv", index=False)
     a, b, c, d = map(str, folders)
     replicates([a, b, c])
-    assert "20 of 20 cells" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "20 of 20 cells" in text and "93% to 98% should" in text and "unequal" not in text
+    replicate(rng, seeds=1).to_csv(folders[3] / "values.csv", index=False)
+    replicates([a, b, d])
+    assert "unequal numbers of seeds" in capsys.readouterr().out
     for same in ([a, a, a], [a, b, a]):
         with pytest.raises(ConfigError, match="hold the same trainings"):
             replicates(same)
