@@ -16,7 +16,7 @@ from evaluation.readings.set_level import METRICS, SetMetric, set_metrics
 from evaluation.readings.stored import LARGE, each_clip, read_meta, seen_only
 from evaluation.registry import cards
 from evaluation.rows import WHOLE_SET
-from training.shipped import shipped_set
+from training.shipped import RECORD, require_one_kind, shipped_set
 
 BASES = {
     "clips": "values per dialogue; seeds and people are samples",
@@ -120,14 +120,15 @@ def trainings_of(replicates: Sequence[Sequence[Path]], per_seed: bool) -> dict[i
     """Seed -> its set of backbones: the replicate (a list of result files) it is from, or itself if `per_seed`.
 
     Replicates that took the same shipped backbones, by the record that a run keeps of them, share one set. DataError
-    where two replicates have a seed in common: those are no independent trainings.
+    where two have a seed in common, which are no independent trainings, or where only some took shipped ones.
     """
     found: dict[int, int] = {}
     owner: dict[int, int] = {}
     sets: dict[str, int] = {}
-    for number, files in enumerate(replicates):
-        record = files[0].parent.parent.parent / "backbones/vae.json" if files else None
-        backbones = sets.setdefault(shipped_set(record) or f"trained {number}", number) if record else number
+    runs = [(files[0] if files else Path()).parent.parent.parent for files in replicates]
+    require_one_kind(runs)
+    for number, (run, files) in enumerate(zip(runs, replicates, strict=True)):
+        backbones = sets.setdefault(shipped_set(run / RECORD) or f"trained {number}", number)
         for seed in {int(path.stem.removeprefix("seed")) for path in files if path.stem.removeprefix("seed").isdigit()}:
             if owner.setdefault(seed, number) != number:
                 raise DataError(f"two replicates have seed {seed}; make each with `--config replicate=<k>` of its own.")

@@ -17,6 +17,7 @@ from scipy import special
 
 from analysis.diff.reproduction import CELL, SAME, read_values
 from dyads.errors import ConfigError, run_cli
+from training.shipped import RECORD, require_one_kind, shipped_set
 
 LEVEL = 0.95
 SHOULD = (0.93, 0.98)
@@ -74,6 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise ConfigError(f"{len(args.replicates)} replicates leave no spread to predict from; give at least 3.")
     replicates = [read_values(folder) for folder in args.replicates]
     refuse_copies(replicates, args.replicates)
+    require_one_kind(args.replicates)
     found = held(replicates)
     if found.empty:
         raise ConfigError("the replicates share no cell that a training changes; give runs of one profile.")
@@ -81,6 +83,8 @@ def main(arguments: list[str] | None = None) -> None:
     print(by_metric.rename(columns={"mean": "inside", "size": "intervals"}).round(3).to_markdown())
     share = f"{found['inside'].mean():.1%} of {len(found)} intervals ({LEVEL:.0%}) hold the replicate left out"
     print(f"\n{share}; {SHOULD[0]:.0%} to {SHOULD[1]:.0%} should.")
+    if any(shipped_set(folder / RECORD) for folder in args.replicates):
+        print("All stand on the shipped backbones: this is how far other seeds go, not other trainings of everything.")
     if len({len(one.groupby("seed")) for one in replicates}) > 1:
         print("The replicates have unequal numbers of seeds, so their means vary unequally: give each as many.")
     most = max(one.groupby(CELL).ngroups for one in replicates)

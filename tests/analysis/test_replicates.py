@@ -20,7 +20,10 @@ def test_replicates_on_the_same_shipped_backbones_are_no_trainings_of_everything
         record = {"shipped": "vae", "set": "abc"} if number < 2 else {"seed": 200}
         (tmp_path / name / "backbones/vae.json").write_text(json.dumps(record))
         studies.append([tmp_path / name / f"metrics/echo/seed{100 * number}.csv"])
-    assert trainings_of(studies, False) == {0: 0, 100: 0, 200: 2}
+    assert trainings_of(studies[:2], False) == {0: 0, 100: 0}
+    assert trainings_of([studies[2]], False) == {200: 0} and trainings_of([[]], False) == {}
+    with pytest.raises(DataError, match="study stands on the shipped backbones and .*replicate2 on ones of its own"):
+        trainings_of(studies, False)  # other people, other steps, other readers
     with pytest.raises(DataError, match="two replicates have seed 100"):
         trainings_of([studies[0], studies[1], studies[1]], False)
     assert trainings_of([[Path("echo/seed0.csv")], [Path("echo/seed1.csv")]], False) == {0: 0, 1: 1}
@@ -42,6 +45,15 @@ def test_the_same_trainings_twice_are_no_replicates(tmp_path, capsys):
     replicates([a, b, c])
     text = capsys.readouterr().out
     assert "20 of 20 cells" in text and "93% to 98% should" in text and "unequal" not in text
+    for folder in folders[:3]:
+        (folder / "backbones").mkdir()
+        (folder / "backbones/vae.json").write_text(json.dumps({"shipped": "vae", "set": "abc"}))
+    replicates([a, b, c])
+    assert "not other trainings of everything" in capsys.readouterr().out
+    (folders[0] / "backbones/vae.json").write_text("{}")
+    with pytest.raises(DataError, match="no replicates of each other"):
+        replicates([a, b, c])
+    (folders[0] / "backbones/vae.json").write_text((folders[1] / "backbones/vae.json").read_text())
     replicate(rng, seeds=1).to_csv(folders[3] / "values.csv", index=False)
     replicates([a, b, d])
     assert "unequal numbers of seeds" in capsys.readouterr().out
