@@ -205,6 +205,9 @@ def test_a_set_metric_that_some_seed_lacks_makes_no_winner():
         claim = Claim("b", "", "fid_small", "frame", ("b", "a"), "less", "f")
         one = judge(here, [claim])[0]
         assert (one.status, one.verdict) == (status, "inconclusive" if gone else "supported")
+        lone = compare(here, "fid_small", "frame", ("b", "a"), Readings())
+        assert (lone.basis, lone.mean.people, lone.total) == ("seeds", 1, 1) and lone.rank.pairs == int(gone)
+        assert compare(here, "fid_small", "frame", ("b", "nobody"), Readings()).basis == "seeds"
         undefined = [0, int(gone), 0]
         table = {"group": "main", "fid_small/frame_mean": [2.0, 1.0, 3.0], "fid_small/frame_undefined": undefined}
         assert ranks(pd.DataFrame(table), cards()["fid_small"], "frame", math.nan)[int(not gone)] == 1
@@ -303,6 +306,7 @@ def test_more_than_a_tenth_missing_is_no_verdict_no_rank_and_no_bold(gone, statu
 
 
 def test_a_method_without_any_value_lacks_all():
+    assert compare(rows_of({"a": noisy(1.0)}), "psnr", "frame", ("a", "nobody"), Readings()).basis == "clips"
     rows = rows_of({"a": noisy(2.0, CLIPS), "b": noisy(1.0)})
     assert people.lacking(rows, "psnr", "frame").to_dict() == {"a": 1.0, "b": 0.0}
 
