@@ -2,7 +2,7 @@
 
 A claim compares two methods on one metric, paired by dialogue and seed (`pairing.compare`), by the value that the
 tables print. Its test treats people and seeds as samples (`stats.mean_crossed`); `about` says over what each verdict
-generalises. Several folders of metrics are replicates: studies that trained everything anew, backbones too.
+generalises. Folders given as `--replicates` are studies that trained everything anew, backbones too.
 """
 
 import argparse
@@ -297,7 +297,8 @@ def arguments_of(prog: str, description: str, arguments: list[str] | None, epilo
         type=Path,
         default=[],
         metavar="FOLDER",
-        help="metrics of replicates (--config replicate=<k>), judged with --metrics as trainings of everything",
+        help="metrics of replicates (--config backbones=train replicate=<k>), judged with --metrics as trainings of "
+        "everything; those on the same shipped backbones count as one training",
     )
     return parser.parse_args(arguments)
 
@@ -305,13 +306,18 @@ def arguments_of(prog: str, description: str, arguments: list[str] | None, epilo
 def judged(args: argparse.Namespace) -> pd.DataFrame:
     """The lines of `as_table` from files; ConfigError or DataError where there is nothing to judge."""
     claims = read_claims(args.claims)
-    for path in (*args.metrics, *args.replicates):
-        if not path.exists():
-            raise ConfigError(f"--metrics {path} does not exist; measure first (python -m evaluation.run).")
-    studies = [result_files(args.metrics), *(result_files([folder]) for folder in args.replicates)]
-    if not all(studies):
-        named = ", ".join(map(str, (*args.metrics, *args.replicates)))
-        raise DataError(f"{named} holds no <method>/seed<k>.csv; measure first (python -m evaluation.run).")
+    given = [("--metrics", args.metrics), *(("--replicates", [folder]) for folder in args.replicates)]
+    for option, paths in given:
+        for path in paths:
+            if not path.exists():
+                raise ConfigError(f"{option} {path} does not exist; measure first (python -m evaluation.run).")
+    studies = [result_files(paths) for _, paths in given]
+    for (option, paths), files in zip(given, studies, strict=True):
+        if not files:
+            named = ", ".join(map(str, paths))
+            raise DataError(
+                f"{option} {named} holds no <method>/seed<k>.csv; measure first (python -m evaluation.run)."
+            )
     files = [path for own in studies for path in own]
     readings = readings_of(files, args.manifest, trainings_of(studies, args.backbones_per_seed), args.given)
     return as_table(claims, judge(read_rows(files), claims, readings))

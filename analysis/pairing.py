@@ -16,6 +16,7 @@ from evaluation.readings.set_level import METRICS, SetMetric, set_metrics
 from evaluation.readings.stored import LARGE, each_clip, read_meta, seen_only
 from evaluation.registry import cards
 from evaluation.rows import WHOLE_SET
+from training.shipped import RECORD, require_one_kind, shipped_set
 
 BASES = {
     "clips": "values per dialogue; seeds and people are samples",
@@ -118,14 +119,20 @@ class Compared:
 def trainings_of(replicates: Sequence[Sequence[Path]], per_seed: bool) -> dict[int, int]:
     """Seed -> its set of backbones: the replicate (a list of result files) it is from, or itself if `per_seed`.
 
-    DataError where two replicates have a seed in common: those are no independent trainings.
+    Replicates that took the same shipped backbones, by the record that a run keeps of them, share one set. DataError
+    where two have a seed in common, which are no independent trainings, or where only some took shipped ones.
     """
     found: dict[int, int] = {}
-    for number, files in enumerate(replicates):
+    owner: dict[int, int] = {}
+    sets: dict[str, int] = {}
+    runs = [(files[0] if files else Path()).parent.parent.parent for files in replicates]
+    require_one_kind(runs)
+    for number, (run, files) in enumerate(zip(runs, replicates, strict=True)):
+        backbones = sets.setdefault(shipped_set(run / RECORD) or f"trained {number}", number)
         for seed in {int(path.stem.removeprefix("seed")) for path in files if path.stem.removeprefix("seed").isdigit()}:
-            if found.get(seed, number) != number:
+            if owner.setdefault(seed, number) != number:
                 raise DataError(f"two replicates have seed {seed}; make each with `--config replicate=<k>` of its own.")
-            found[seed] = number
+            found[seed] = backbones
     return {seed: seed for seed in found} if per_seed else found
 
 
@@ -149,7 +156,8 @@ def readings_of(
             rows = rows[rows["role"] == "avatar"]
             subjects = dict(zip(rows["dyad_id"], rows["subject_id"], strict=True))
         except (OSError, KeyError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-            raise DataError(f"{manifest} is no manifest ({error}); name the data's manifest.csv.") from error
+            why = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
+            raise DataError(f"{manifest} is no manifest ({why}); name the data's manifest.csv.") from error
     return Readings(found, subjects, trainings or {}, frozenset(given))
 
 
@@ -183,11 +191,15 @@ def compare(
     table = grids[0] - grids[1]
     if truth is not None:
         table = table.where(truth.reindex_like(table).notna())
-    table = table.dropna(how="all").dropna(axis=1)  # a seed, then a dialogue, that one of them lacks
-    seeds = list(table.index)
+    table = table.loc[grids[0].index.intersection(grids[1].index)]  # a seed that one of them was not run with
+    seeds, whole = list(table.index), not table.isna().any(axis=None)
+    table = table.dropna(axis=1)  # a dialogue that one of them lacks, in any seed: one that failed whole is no way out
     if card.per == "clip":
         total = rows.loc[(rows["part"] == part) & rows["value"].notna(), "clip"].nunique()
         return _by_clip(table, grids, truth, total, readings, resample, readings.are_given(methods))
+    if not whole:
+        lack = stats.Mean(len(seeds), 1, "too_few_values")
+        return Compared(OK, "seeds", lack, stats.Paired(1, lack.status), Interval(lack.status), total=1)
     pairs = [tuple(readings.set_metric(method, seed, metric, part) for method in methods) for seed in seeds]
     if pairs and all(None not in pair for pair in pairs):
         return _by_set(pairs, seeds, readings, resample, readings.are_given(methods))
@@ -222,12 +234,12 @@ def _by_clip(
         pairs = [tuple(_mean_distance(clips, value[k], true[k]) for value, true in sides) for k in range(len(seeds))]
         one, other = (np.abs(people.means(value - true, who)) for value, true in sides)
         rank = stats.compare(stats.nested(one - other, trainings).mean(axis=0), flips=flips)
-        boot = resampling.bootstrap(pairs, who, given=given) if resample else boot
+        boot = resampling.bootstrap(pairs, who, given=given, trainings=trainings) if resample else boot
         return Compared(OK, "clips", resampling.crossed(pairs, who, trainings, given), rank, boot, **known)
     cells = table.to_numpy(float)
     mean = stats.mean_people(stats.nested(people.by_person(cells, who), trainings), given)
     rank = stats.compare(stats.nested(people.means(cells, who), trainings).mean(axis=0), flips=flips)
-    boot = hierarchical_bootstrap(cells, who, given=given) if resample else boot
+    boot = hierarchical_bootstrap(stats.nested(cells, trainings), who, given=given) if resample else boot
     return Compared(OK, "clips", mean, rank, boot, **known)
 
 
@@ -242,13 +254,14 @@ def compare_swaps(
     """What changes when an input is exchanged: two rows, each against the row `of` which it has the weights.
 
     `metric`: of the readings of a row and of its own (`swap_table.change_metric`). A row with one seed, which learns
-    nothing, stands against every seed of the other.
+    nothing, stands against every seed of the other; where rows are `given`, only one of them.
     """
     pairs, owned = [], [sorted(seed for name, seed in readings.files if name == method) for method in methods]
     for method, seeds in zip((*methods, *of), (*owned, *owned), strict=True):
         if not any(name == method and path.exists() for (name, _), path in readings.files.items()):
             return Compared(f"{'not_run' if not seeds else 'no_readings'}: {method}", "set")
-    single = [len(seeds) == 1 for seeds in owned]
+    fixed = readings.given or set(methods)  # who says which rows no seed changes means no others by it
+    single = [len(seeds) == 1 and method in fixed for method, seeds in zip(methods, owned, strict=True)]
     common = owned[single[0]] if any(single) else sorted(set(owned[0]) & set(owned[1]))
     for seed in common:
         own = [seeds[0] if alone else seed for seeds, alone in zip(owned, single, strict=True)]
@@ -285,7 +298,7 @@ def _by_set(
     mean = stats.Mean(len(seeds), len(set(who)), lack) if lack else resampling.crossed(pairs, who, trainings, given)
     rank, boot = stats.Paired(mean.people, mean.status), Interval(lack or "not_asked")
     if resample and not lack:
-        boot = resampling.bootstrap(pairs, who, given=given)
+        boot = resampling.bootstrap(pairs, who, given=given, trainings=trainings)
         rank = stats.Paired(mean.people, mean.status, flip_p=resampling.exchange(pairs, who))
     return Compared(OK, "set", mean, rank, boot, **known)
 

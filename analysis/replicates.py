@@ -2,11 +2,13 @@
 
 Each side is a replicate: a finished run (`--config replicate=<k>`), a reference, or a folder with values.csv. Of each
 cell (row, metric, part) and replicate, the 95 % interval for one more replicate is made from the others and asked
-whether it holds the one left out. Between 93 and 98 % of them should.
+whether it holds the one left out. Between 93 and 98 % of them should. Cells that some replicate lacks, or that no
+training changes, are left out.
 """
 
 import argparse
 import math
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +17,11 @@ from scipy import special
 
 from analysis.diff.reproduction import CELL, SAME, read_values
 from dyads.errors import ConfigError, run_cli
+from training.shipped import RECORD, require_one_kind, shipped_set
 
 LEVEL = 0.95
+SHOULD = (0.93, 0.98)
+SHARED = 0.5  # of the values that trainings change: with more of them alike, two replicates are one training
 
 
 def prediction(values: np.ndarray, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
@@ -44,6 +49,22 @@ def held(replicates: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(lines).reset_index()
 
 
+def refuse_copies(replicates: list[pd.DataFrame], names: list[Path]) -> None:
+    """ConfigError where two replicates hold the same trainings: their agreement says nothing of another one."""
+    tables = [one.set_index([*CELL, "seed"])["value"] for one in replicates]
+    spread = pd.concat(tables).groupby(CELL).agg(lambda values: np.ptp(values) > SAME * np.abs(values).max())
+    varies = spread.index[spread]
+    for (one, other), (first, second) in zip(combinations(tables, 2), combinations(names, 2), strict=True):
+        both = pd.concat([one, other], axis=1, join="inner")
+        both = both[both.index.droplevel("seed").isin(varies)]
+        alike = (both.iloc[:, 0] == both.iloc[:, 1]).mean() if len(both) else 0.0
+        if alike > SHARED or one.equals(other):
+            raise ConfigError(
+                f"{first} and {second} hold the same trainings ({alike:.0%} of their values are equal); a replicate is "
+                "trained anew: --config backbones=train replicate=<k>."
+            )
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m analysis.replicates", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -52,10 +73,23 @@ def main(arguments: list[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     if len(args.replicates) < 3:
         raise ConfigError(f"{len(args.replicates)} replicates leave no spread to predict from; give at least 3.")
-    found = held([read_values(folder) for folder in args.replicates])
+    replicates = [read_values(folder) for folder in args.replicates]
+    refuse_copies(replicates, args.replicates)
+    require_one_kind(args.replicates)
+    found = held(replicates)
+    if found.empty:
+        raise ConfigError("the replicates share no cell that a training changes; give runs of one profile.")
     by_metric = found.groupby("metric")["inside"].agg(["mean", "size"]).sort_values("mean")
     print(by_metric.rename(columns={"mean": "inside", "size": "intervals"}).round(3).to_markdown())
-    print(f"\n{found['inside'].mean():.1%} of {len(found)} intervals ({LEVEL:.0%}) hold the replicate left out.")
+    share = f"{found['inside'].mean():.1%} of {len(found)} intervals ({LEVEL:.0%}) hold the replicate left out"
+    print(f"\n{share}; {SHOULD[0]:.0%} to {SHOULD[1]:.0%} should.")
+    if any(shipped_set(folder / RECORD) for folder in args.replicates):
+        print("All stand on the shipped backbones: this is how far other seeds go, not other trainings of everything.")
+    if len({len(one.groupby("seed")) for one in replicates}) > 1:
+        print("The replicates have unequal numbers of seeds, so their means vary unequally: give each as many.")
+    most = max(one.groupby(CELL).ngroups for one in replicates)
+    cells = len(found) // len(replicates)
+    print(f"{cells} of {most} cells: the others are not in every replicate, or no training changes them.")
 
 
 if __name__ == "__main__":

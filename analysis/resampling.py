@@ -104,22 +104,24 @@ def bootstrap(
     draws: int = 1000,
     seed: int = 0,
     given: bool = False,
+    trainings: Sequence[int] | None = None,
 ) -> Interval:
     """Percentile interval of the difference, drawing seeds, people and their dialogues with replacement; of one seed
-    only where it is `given`."""
+    only where it is `given`. Seeds that share their backbones (`trainings`) are drawn together, as one."""
     if not pairs or len(pairs[0][0].clips) < 2:
         return Interval("too_few_pairs")
     if len(pairs) == 1 and not given:
         return Interval("one_seed")
     clips = pairs[0][0].clips
-    of_seed, of_clip = draw_counts(len(pairs), list(clips) if people is None else people, draws, seed)
-    values = np.array([difference(pair, of_clip) for pair in pairs])  # (seeds, draws)
-    means = (of_seed.T * values).sum(0) / len(pairs)
+    whole = stats.nested(whole_set(pairs)[:, None], trainings)
+    of_seed, of_clip = draw_counts(len(whole), list(clips) if people is None else people, draws, seed)
+    values = stats.nested(np.array([difference(pair, of_clip) for pair in pairs]), trainings)  # (seeds, draws)
+    means = (of_seed.T * values).sum(0) / len(whole)
     means = means[np.isfinite(means)]
     if len(means) < LEAST_DEFINED * draws:
         return Interval("undefined_draws")
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(stats.OK, plain(pairs), float(low), float(high))
+    return Interval(stats.OK, float(whole.mean()), float(low), float(high))
 
 
 def exchange(pairs: list[Pair], people: Sequence[str] | None = None, flips: int = 999, seed: int = 0) -> float:

@@ -22,7 +22,7 @@ STATUSES = {
     "too_few_pairs": "fewer people with a complete pair than an interval of this level needs",
     "one_seed": "one training cannot say how far another would differ",
     "too_few_methods": "ranks of fewer than three methods; compare the two directly",
-    "too_few_values": "no value in more than a tenth of the dialogues, and what is left may be the easy ones",
+    "too_few_values": "no value in more than a tenth of the dialogues (of a set: in a seed); what is left may be easy",
     "all_zero": "every difference is zero",
     "unequal_counts": "the two were computed from different numbers of samples, which bias them differently",
     "undefined_draws": "the metric is undefined on more than a tenth of the resampled test sets",

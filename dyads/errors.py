@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 _ROOM = "free some room, or name a folder on another disk"
 _OTHER = "name a folder that this user may write to"
+_FREE = "name another place"
 DISK = {  # of a system call on a file: what is wrong, and the remedy
     errno.ENOSPC: ("the disk is full", _ROOM),
     errno.EDQUOT: ("the quota on this disk is used up", _ROOM),
@@ -14,6 +15,9 @@ DISK = {  # of a system call on a file: what is wrong, and the remedy
     errno.EROFS: ("the file system is read-only", _OTHER),
     errno.EACCES: ("permission is denied", _OTHER),
     errno.EPERM: ("the operation is not permitted", _OTHER),
+    errno.EISDIR: ("a folder stands there, where a file is to be", _FREE),
+    errno.EEXIST: ("a file stands there, where a folder is to be", _FREE),
+    errno.ENOTDIR: ("a part of this path is a file and no folder", _FREE),
 }
 
 
@@ -52,7 +56,8 @@ def disk_problem(error: BaseException) -> str | None:
 
     Libraries written in Rust (safetensors) tell the system's number in their text alone.
     """
-    number, place = getattr(error, "errno", None), getattr(error, "filename", None)
+    number = getattr(error, "errno", None)
+    place = getattr(error, "filename2", None) or getattr(error, "filename", None)  # of a move: what it was to become
     if not isinstance(number, int):
         match = re.search(r"\(os error (\d+)\)", str(error))
         number = int(match[1]) if match else None

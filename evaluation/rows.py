@@ -33,7 +33,8 @@ def read_rows(files: Iterable[Path]) -> pd.DataFrame:
         try:
             frame = pd.read_csv(path, dtype=str, keep_default_na=False)
         except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-            raise DataError(f"{path} is not a result file ({error}); measure this row again.") from error
+            why = " ".join(str(error).split())
+            raise DataError(f"{path} is not a result file ({why}); measure this row again.") from error
         if tuple(frame.columns) != COLUMNS:
             raise DataError(f"{path} has the columns {list(frame.columns)}, not {list(COLUMNS)}; measure it again.")
         try:

@@ -31,9 +31,11 @@ def decimals(values: pd.Series) -> int:
 
 
 def competing(table: pd.DataFrame, card: MetricCard, part: str) -> pd.DataFrame:
-    """The lines that can be best: no controls, with a value, and lacking at most a tenth of the dialogues."""
+    """The lines that can be best: no controls, with a value of every seed and of nine tenths of the dialogues."""
     name = f"{card.name}/{part}"
     own = table[(table["group"] != "control") & table[f"{name}_mean"].notna()]
+    if card.per == "set" and f"{name}_undefined" in own:
+        own = own[own[f"{name}_undefined"] == 0]  # a seed without a value makes no winner of the others
     return own[own[f"{name}_lacking"] <= 1 - LEAST_SHARE + 1e-9] if f"{name}_lacking" in own else own
 
 

@@ -35,6 +35,7 @@ from reporting.table_cells import latex, markdown, tex
 from training.options import from_dict, parse_json
 
 T = TypeVar("T")
+GROUPS = (*ROWS, "swap", "none")  # of the last two no table shows a row
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,19 @@ def write_tables(
     write_full_table(found, summary, out)
     names = {row.method: control_name(row.method, given.get(row.method, {}).get("class", "")) for row in found}
     write_controls(check_controls(summary, names), out)
+
+
+def checked_rows(given: dict) -> dict:
+    """The same; ConfigError where a row is no object, or its group or seeds are none that a table has a place for."""
+    for name, row in given.items():
+        if not isinstance(row, dict):
+            raise ConfigError(f'--rows: {name} is {row!r}, but must be an object such as {{"label": "ECHO"}}.')
+        if row.get("group", "main") not in GROUPS:
+            raise ConfigError(f"--rows: {name}.group is {row['group']!r}, but must be one of {', '.join(GROUPS)}.")
+        seeds = row.get("seeds") or []
+        if not isinstance(seeds, list) or not all(isinstance(seed, int) for seed in seeds):
+            raise ConfigError(f"--rows: {name}.seeds is {seeds!r}, but must be a list of whole numbers.")
+    return given
 
 
 def _by_workers(write: Callable[[str], T], readings: Mapping[tuple[str, int], Path], workers: int) -> list[T]:
@@ -159,7 +173,9 @@ def main(arguments: list[str] | None = None) -> None:
         raise ConfigError("--metrics and --out are both needed (or --print FILE); see --help.")
     options = from_dict(TableOptions, parse_json(args.options, "--options"), "tables")
     files = result_files(args.metrics)
-    given = parse_json(args.rows, "--rows")
+    given = checked_rows(parse_json(args.rows, "--rows"))
+    if args.threads < 1:
+        raise ConfigError(f"--threads is {args.threads}, but must be at least 1.")
     write_tables(files, given, options, args.out, args.results, args.manifest, args.backbones_per_seed, args.threads)
     print(f"tables of {len(files)} result files -> {args.out}", flush=True)
 

@@ -2,7 +2,8 @@
 
 Did it come out the same? Each side may be a finished run, a committed reference (results/reference/default) or a folder
 that holds values.csv alone: how far every cell moved in units of its seeds' spread, whether as many moved as chance
-moves, which verdicts changed and why. Exit code 0: a reproduction, 1: not one, 2: an error.
+moves, which verdicts changed and why. Exit code 0: a reproduction, 1: not one, or too few trainings to tell, 2: an
+error.
 
 Of two finished runs it says instead whether they are equal: every measured value, every cell of the tables, and in each
 row's provenance the options, code, versions, hardware and the hashes of weights and data; `--cells FILE` asks them too
@@ -29,13 +30,12 @@ from analysis.diff import (
     files_of,
     machines_differ,
 )
-from analysis.diff.reproduction import LEVELS, Reproduction, read_values, reproduction, values_of
+from analysis.diff.reproduction import CHANCE, LEVELS, Reproduction, read_values, reproduction, values_of
 from analysis.diff.verdicts import Change, compared
 from dyads.errors import ConfigError, run_cli
 from dyads.files import write_text
 
 WIDTH = 44
-FEW = 0.05  # share of cells that no seed changes which may lie far apart where only rounding differs
 
 
 def grouped(found: list[Difference]) -> list[tuple[Difference, int]]:
@@ -138,10 +138,12 @@ def reproduced(args: argparse.Namespace) -> int:
     if args.cells:
         write_text(args.cells, found.cells.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
     if args.json:
-        facts = {"a": str(args.a), "b": str(args.b), "reproduction": found.same, "shared_cells": len(found.cells)}
-        facts |= {"cells_with_spread": found.spread, "moved": dict(zip(map(str, LEVELS), found.moved, strict=True))}
+        moved = dict(zip(map(str, LEVELS), found.moved if found.spread else (None, None), strict=True))
+        facts = {"a": str(args.a), "b": str(args.b), "reproduction": found.same, "told": found.told}
+        facts |= {"shared_cells": len(found.cells), "cells_with_spread": found.spread, "moved": moved}
         facts |= {
-            "chance": found.chance,
+            "chance": found.chance if found.spread else None,
+            "least": found.least,
             "fixed": found.fixed,
             "fixed_moved": found.fixed_moved,
             "fixed_far": found.fixed_far,
@@ -172,30 +174,46 @@ def as_report(found: Reproduction, changes: list[Change], how: str, names: tuple
         lines = [{"claim": one.text, "A": one.a, "B": one.b, "why": one.why} for one in changes]
         text += ["", pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True), ""]
     text += [f"{how}; {len(changes)} changed.", *(f"{one}." for one in found.only)]
-    if found.fixed_moved:
+    if found.fixed_moved and found.spread:
         told = f"{found.fixed_moved} of {found.fixed} cells that no seed changes differ, {found.fixed_far} of them by "
         told += "more than trainings do in that metric: "
-        if found.fixed_far > FEW * found.fixed:
+        if found.apart:
             told += "the world, the probes or the backbones are not the same, so values do not share a scale."
         else:
-            told += "another machine's rounding."
+            far = found.fixed_far > 0.01 * found.fixed
+            told += "another machine's rounding" + (", or rows with one seed a side." if far else ".")
         text += [told]
     return "\n".join([*text, "", verdict(found)])
 
 
 def verdict(found: Reproduction) -> str:
-    """One sentence: a reproduction or not."""
+    """One sentence: a reproduction or not, or that nobody can tell."""
     if not len(found.cells):
         return "Not a reproduction: the two share no cell."
+    both = f" of the {len(found.cells)} cells that both have" if found.partly else ""
+    if not found.told:
+        if found.spread:
+            why = (
+                f"{found.moved[0]:.1%} of {found.spread} cells with a spread are below {LEVELS[0]:g}, but with so few "
+            )
+            why += f"trainings p is {found.least:.2g} at best, where {CHANCE:g} is asked; run more seeds or rows"
+        else:
+            why = (
+                f"{found.fixed_moved} of {found.fixed} cells differ, and one seed a side does not say how far another "
+            )
+            why += "training lies; run more seeds"
+        return f"Nobody can tell whether this is a reproduction{both}: {why}."
     if not found.spread:
-        return (
-            f"{'The same' if found.same else 'Not a reproduction'}: {found.fixed_moved} of {found.fixed} cells differ."
-        )
+        return f"The same{both}: {found.fixed_moved} of {found.fixed} cells differ."
     shares = ", ".join(f"{share:.1%} below {level:g}" for share, level in zip(found.moved, LEVELS, strict=True))
     chance = f"p = {found.chance:.2g} if trainings changed sides by lot"
+    moved = f"of {found.spread} cells with a spread {shares}"
     if found.same:
-        return f"A reproduction: of {found.spread} cells with a spread {shares}, no more than chance moves ({chance})."
-    return f"Not a reproduction: of {found.spread} cells with a spread {shares}, more than chance moves ({chance})."
+        return f"A reproduction{both}: {moved}, no more than chance moves ({chance})."
+    if not found.chance < CHANCE:
+        fixed = f"{found.fixed_far} of {found.fixed} cells that no seed changes lie farther apart than trainings do"
+        return f"Not a reproduction: {fixed}; {moved} ({chance})."
+    return f"Not a reproduction: {moved}, more than chance moves ({chance})."
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -229,8 +247,15 @@ def main(arguments: list[str] | None = None) -> int:
     if args.videos and "videos" not in args.only:
         raise ConfigError("--videos needs the stage videos; name it in --only, or leave --only out.")
     tolerance, skipped = Tolerance(args.absolute, args.relative), {*args.ignore, "ignored", "machine"}
-    bare = [folder for folder in (args.a, args.b) if not is_run(folder) and values_of(folder)]
+    sides = (args.a, args.b)
+    bare = [folder for folder in sides if folder.is_file() or (not is_run(folder) and values_of(folder))]
     if bare or args.cells:
+        exact = {"--absolute": args.absolute, "--relative": args.relative, "--ignore": args.ignore}
+        exact |= {"--only": tuple(args.only) != tuple(PATTERNS)}
+        exact |= {"--videos": args.videos, "--show-ignored": args.show_ignored}
+        if given := [name for name, value in exact.items() if value]:
+            why = f"{bare[0]} is not one" if bare else "--cells asks whether they reproduce each other"
+            raise ConfigError(f"{given[0]} is of two finished runs compared exactly, and {why}; leave it out.")
         return reproduced(args)
     if tolerance == Tolerance() and machines_differ(args.a, args.b, tuple(args.only)):
         tolerance = ACROSS_MACHINES

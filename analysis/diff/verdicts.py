@@ -10,7 +10,9 @@ import pandas as pd
 from analysis import stats
 from analysis.claims import Claim, decide, read_claims
 from analysis.controls_check import control_name, out_of_order
+from analysis.people import LEAST_SHARE
 from analysis.summary import summarise
+from dyads.errors import DataError
 from evaluation.cards import OK, truth_part
 from evaluation.registry import cards
 
@@ -50,35 +52,49 @@ def _why(row) -> str:
     said = f"{row.estimate_a:.3g} [{row.low_a:.3g}, {row.high_a:.3g}] and {row.estimate_b:.3g} "
     said += f"[{row.low_b:.3g}, {row.high_b:.3g}]"
     if not all(map(math.isfinite, (shift, error))):
-        return "one side has no interval"
+        lacks = "A" if not math.isfinite(row.low_a) else "B"
+        return f"{lacks} has no interval (one seed, or too many values missing)"
     if abs(shift) > ERRORS * error:
         return f"the difference itself moved: {said}"
     wider = max(errors) > 1.5 * min(errors)
     reason = "within error, but one interval is much wider" if wider else "within error; p after Holm crossed 0.05"
-    return f"{reason} ({row.p_holm_a:.2g}, {row.p_holm_b:.2g}): {said}"
+    return f"{reason} (Holm's p {row.p_holm_a:.2g} and {row.p_holm_b:.2g}): {said}"
 
 
 def read_verdicts(folder: Path) -> pd.DataFrame | None:
     """The side's claims.csv; None where it has none."""
     path = next((path for path in (folder / "tables/claims.csv", folder / "claims.csv") if path.is_file()), None)
-    return None if path is None else pd.read_csv(path)
+    if path is None:
+        return None
+    try:
+        return pd.read_csv(path)[[*KEY, "verdict", "estimate", "low", "high", "p_holm"]]
+    except (KeyError, ValueError) as error:
+        why = " ".join(str(error).split())
+        raise DataError(f"{path} is no table of judged claims ({why}); judge them again, or take it away.") from error
 
 
 def of_seeds(values: pd.DataFrame, claims: list[Claim]) -> pd.DataFrame:
     """Verdicts over seeds alone, from a value per row and seed: the test set is taken as it is.
 
-    Claims of one state of the avatar have no values of their own there, and are left out; those on a metric that does
-    not order the controls are not measured, as in `claims.judge`.
+    Claims of one state of the avatar and of exchanged users have no values of their own there, and are left out, but
+    count in their family; those on a metric that does not order the controls are not measured, as in `claims.judge`,
+    and those with too many values missing are inconclusive.
     """
-    claims = [claim for claim in claims if not claim.state and claim.metric in cards()]
-    tables = [_differences(values, claim) for claim in claims]
+    of_all = [not claim.state and claim.metric in cards() for claim in claims]
+    tables = [
+        _differences(values, claim) if here else np.empty((0, 1)) for claim, here in zip(claims, of_all, strict=True)
+    ]
     summary = summarise(values.assign(count=1, undefined=0, status=OK, reason=""))
     names = {method: control_name(method) for method in values["method"].unique()}
-    broken = out_of_order({claim.metric for claim in claims}, summary, names)
+    asked = {claim.metric for claim, here in zip(claims, of_all, strict=True) if here}
+    broken = out_of_order(asked, summary, names)
     tables = [table[:0] if claim.metric in broken else table for claim, table in zip(claims, tables, strict=True)]
-    means = [stats.mean_crossed(table) if len(table) else stats.Mean(0, 0, "too_few_pairs") for table in tables]
+    means = [_mean(table, _lacks(values, claim)) for claim, table in zip(claims, tables, strict=True)]
     lines = []
-    for claim, table, mean, (verdict, p, holm) in zip(claims, tables, means, decide(claims, means), strict=True):
+    decided = decide(claims, means)  # families are those of the file
+    for claim, here, table, mean, (verdict, p, holm) in zip(claims, of_all, tables, means, decided, strict=True):
+        if not here:
+            continue
         low, high = stats.limits(mean)
         better, worse = claim.methods
         lines.append(
@@ -89,6 +105,21 @@ def of_seeds(values: pd.DataFrame, claims: list[Claim]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(lines)
+
+
+def _mean(table: np.ndarray, lacks: bool) -> stats.Mean:
+    if lacks and len(table):
+        return stats.Mean(len(table), 1, "too_few_values")
+    return stats.mean_crossed(table) if len(table) else stats.Mean(0, 0, "too_few_pairs")
+
+
+def _lacks(values: pd.DataFrame, claim: Claim) -> bool:
+    """Whether a method has no value in more than a tenth of the dialogues that any row has, as `people.enough` asks."""
+    own = values[(values["metric"] == claim.metric) & (values["part"] == claim.part)]
+    if "known" not in own:
+        return False
+    fewest = own.loc[own["method"].isin(claim.methods), "known"].min()
+    return bool(fewest < LEAST_SHARE * own["known"].max() - 1e-9)  # NaN where the side does not say: nothing to ask
 
 
 def _differences(values: pd.DataFrame, claim: Claim) -> np.ndarray:

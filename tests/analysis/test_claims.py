@@ -267,6 +267,12 @@ def test_lips_under_exchange_are_seen_by_their_change_and_not_by_correlation(tmp
     assert [one.verdict for one in found] == ["contradicted", "supported", "contradicted", "not_measured"]
     assert found[0].estimate == pytest.approx(0.3, abs=0.02) and found[0].seeds == found[2].seeds == 3
     assert found[3].status == "not_run: nobody"
+    # A trained row that has one seed so far is no control: one training would count for three.
+    half = [path for path in files if path.parent.name not in rows[:1] or path.stem == "seed0"]
+    for fixed, seeds in (([], 3), (["lips_other_expression"], 1)):
+        one, other = judge(read_rows(files), claims[:3:2], readings_of(half, given=fixed))
+        assert one.seeds == seeds and other.seeds == 1
+    assert judge(read_rows(files), claims[2:3], readings_of(files, given=["lips_other_expression"]))[0].seeds == 3
 
 
 def test_from_the_command_line_twice_the_same_files(tmp_path, capsys):
@@ -322,6 +328,19 @@ def test_files_that_do_not_fit_give_one_sentence(tmp_path):
         main(["--metrics", str(tmp_path / "nowhere"), *arguments])
     with pytest.raises(DataError, match="measure first"):
         main(["--metrics", str(tmp_path), *arguments])
+    planted(tmp_path / "metrics", "a", 0.8)
+    (tmp_path / "empty").mkdir()
+    for name, said in (("nowhere", "does not exist"), ("empty", "holds no")):
+        with pytest.raises((ConfigError, DataError), match=rf"^--replicates \S*{name} {said}"):
+            main(["--metrics", str(tmp_path / "metrics"), "--replicates", str(tmp_path / name), *arguments])
+    broken = tmp_path / "broken.csv"
+    broken.write_text("a\nb\nc,d\n")
+    for path in (broken, tmp_path / "nowhere.csv"):
+        with pytest.raises(DataError, match=r"is no manifest \([^\[\n]*\); name") as error:
+            main(["--metrics", str(tmp_path / "metrics"), "--manifest", str(path), *arguments])
+    with pytest.raises(DataError, match="is not a result file") as error:
+        main(["--metrics", str(broken), *arguments])
+    assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
 
 

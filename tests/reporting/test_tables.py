@@ -289,3 +289,11 @@ def test_a_mistake_is_one_sentence(tmp_path):
     command = [sys.executable, "-m", "reporting.tables", "--metrics", str(tmp_path), "--out", str(tmp_path / "t")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.startswith("error: no result files") and "Traceback" not in done.stderr
+    result, out = write_result(tmp_path / "m", "a", 0, constant(0.3)), tmp_path / "t"
+    asked = ["--metrics", str(result), "--out", str(out)]
+    for row, said in ((1, "is 1"), ({"group": "foo"}, "group is 'foo'"), ({"seeds": "x"}, "seeds is 'x'")):
+        with pytest.raises(ConfigError, match=f"--rows: a[ .]{said}"):
+            main([*asked, "--rows", json.dumps({"a": row})])
+    with pytest.raises(ConfigError, match="--threads is 0"):
+        main([*asked, "--threads", "0"])
+    assert not out.exists()

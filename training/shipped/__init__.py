@@ -6,11 +6,13 @@ trained on people and dialogues of its own, none of them a study's; `make backbo
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from dyads.errors import DataError
 
+RECORD = Path("backbones/vae.json")  # in a run's folder: where its backbones are from
 HERE = Path(__file__).parent
 BACKBONES = ("vae", "renderer", "phi")
 READERS = ("motion", "image", "identity", "video", "sync")
@@ -30,6 +32,30 @@ def card_of(name: str) -> dict[str, Any]:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: the card cannot be read ({error}); install the package again.") from error
+
+
+def require_one_kind(runs: Sequence[Path]) -> None:
+    """DataError where one run took shipped backbones and another trained its own, by their records.
+
+    Those differ in more than luck: in people, in steps, and in who measured.
+    """
+    known = [run for run in runs if (run / RECORD).is_file()]
+    ready = [run for run in known if shipped_set(run / RECORD)]
+    own = [run for run in known if run not in ready]
+    if ready and own:
+        raise DataError(
+            f"{ready[0]} stands on the shipped backbones and {own[0]} on ones of its own, so they are no replicates of "
+            "each other; make all of them with --config backbones=train replicate=<k>."
+        )
+
+
+def shipped_set(record: Path) -> str:
+    """The set of shipped files that a study took its backbones from, by its record (vae.json); '' if from none."""
+    try:
+        said = json.loads(record.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(said["set"]) if isinstance(said, dict) and said.get("shipped") else ""
 
 
 def given(record: Path) -> str:
