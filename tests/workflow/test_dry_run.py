@@ -66,12 +66,29 @@ def test_backbones_per_seed_and_replicates_train_everything_anew(checkout):
 
 
 @pytest.mark.parametrize(
+    ("changes", "trains"),
+    [
+        (["backbones=train"], False),
+        (["profile=full"], False),
+        (["backbones=train", "readers=train"], True),
+        (["probes={test_videos: 3}"], True),
+        (["backbones=train", "world={size: 128}"], True),
+        (["profile=real_clips"], True),
+    ],
+)
+def test_readers_are_the_shipped_ones_wherever_these_can_read(checkout, changes, trains):
+    result = checkout.snakemake("--dry-run", "--config", *changes)
+    assert result.code == 0, result.text
+    assert (result.jobs["train_probe"], result.jobs["take_readers"]) == ((5, 0) if trains else (0, 1))
+
+
+@pytest.mark.parametrize(
     ("change", "words"),
     [
         ("vae={train: {steps: 3}}", "'vae' says how a training is done, but backbones is shipped"),
         ("backbones_per_seed=true", "backbones_per_seed trains a set for each seed, but backbones is shipped"),
-        ("world={size: 128}", "world.size is 128, but shipped backbones paint faces of 64 pixels"),
-        ("world={seed: 1901}", "world.seed is 1901, whose people the shipped"),
+        ("world={size: 128}", "world.size is 128, but shipped backbones know faces of 64 pixels"),
+        ("world={seed: 1901}", "world.seed is 1901, whose people shipped backbones"),
         (
             "dataset={kind: folder, pairs: workflow/config/real_clips_pairs.csv}",
             "know the synthetic world's faces alone",

@@ -24,25 +24,6 @@ if SHIPPED:
         shell:
             "python -m training.shipped --take {params.names} --out {params.folder:q} > {log:q} 2>&1"
 
-    rule take_readers:
-        input:
-            code=code_of("training.shipped.__main__"),
-            shipped=shipped_files(PROBES),
-        output:
-            expand(f"{STUDY}/probes/{{probe}}.safetensors", probe=PROBES),
-        log:
-            f"{STUDY}/logs/probes/shipped.log",
-        priority: 50
-        conda:
-            "../../environment.yml"
-        resources:
-            **needs("take_readers"),
-        params:
-            folder=subpath(output[0], parent=True),
-            names=PROBES,
-        shell:
-            "python -m training.shipped --take {params.names} --out {params.folder:q} > {log:q} 2>&1"
-
 else:
 
     rule train_vae:
@@ -126,7 +107,31 @@ else:
             f"{TRAIN_SMALL} baselines.motion.train_renderer --data {{params.data:q}}"
             " --options {params.options:q} --checkpoints {params.checkpoints:q} {params.seed} --out {output:q} > {log:q} 2>&1"
 
-    # Measuring networks wait while the chain above has work: nothing but `evaluate` needs them.
+
+# Measuring networks wait while the chain above has work: nothing but `evaluate` needs them.
+if READERS_SHIPPED:
+
+    rule take_readers:
+        input:
+            code=code_of("training.shipped.__main__"),
+            shipped=shipped_files(PROBES),
+        output:
+            expand(f"{STUDY}/probes/{{probe}}.safetensors", probe=PROBES),
+        log:
+            f"{STUDY}/logs/probes/shipped.log",
+        priority: 50
+        conda:
+            "../../environment.yml"
+        resources:
+            **needs("take_readers"),
+        params:
+            folder=subpath(output[0], parent=True),
+            names=PROBES,
+        shell:
+            "python -m training.shipped --take {params.names} --out {params.folder:q} > {log:q} 2>&1"
+
+else:
+
     rule train_probe:
         input:
             code=lambda wildcards: PROBE_CODE[wildcards.probe],

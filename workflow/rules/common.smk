@@ -18,7 +18,7 @@ from on_gpu import visible_gpus
 from checks import needs_problem, options_problem, rows_problem
 from checkpoints import fit_problem, missing_problem
 from plan import count_dialogues, measured, missing_shards, processes_problem, shard_names
-from backbones import shipped_files, shipped_problem
+from backbones import readers_problem, shipped_files, shipped_problem
 from study import PACKAGES, code_files, code_of, config_problem, load_schema, merge, typed
 
 if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method and not shutil.which("conda"):
@@ -161,6 +161,11 @@ SHIPPED = config["backbones"] == "shipped"
 BACKBONES = ["vae", "phi", "renderer"]
 if SHIPPED and (problem := shipped_problem(config, default)):
     raise WorkflowError(problem)
+# Readers of metrics are the shipped ones wherever these can read, whatever is trained, so that values share a scale.
+problem = readers_problem(config, default)
+if config["readers"] == "shipped" and problem and not TEST_SET:
+    raise WorkflowError(problem)
+READERS_SHIPPED = config["readers"] != "train" and not problem and not TEST_SET
 DATASET = config["dataset"]["name"] or config["dataset"]["kind"]
 DATA = f"{STUDY}/data/{DATASET}"
 VAE = f"{RESULTS}/backbones{OF_SEED}/vae.safetensors"

@@ -7,7 +7,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACES = ("training/shipped/backbones", "training/shipped/readers")
-SECTIONS = ("vae", "renderer", "phi", "probes")
+SECTIONS = ("vae", "renderer", "phi")
 TRAIN = "set backbones: train"
 
 
@@ -19,31 +19,38 @@ def shipped_files(names: Iterable[str]) -> list[str]:
 
 
 def shipped_problem(config: Mapping[str, Any], default: Mapping[str, Any]) -> str | None:
-    """Why this study cannot use the shipped ones, in one sentence with the remedy; None where it can.
+    """Why this study cannot use the shipped backbones, in one sentence with the remedy; None where it can.
 
     `default`: the study's own file, whose sections the shipped ones stand for.
     """
-    if config["dataset"]["kind"] != "synthetic":
-        return f"backbones is shipped, but those know the synthetic world's faces alone; {TRAIN} for other recordings."
     if config["backbones_per_seed"]:
         return f"backbones_per_seed trains a set for each seed, but backbones is shipped; {TRAIN}, or leave it out."
-    for section in SECTIONS:
+    return _problem(config, default, "backbones", SECTIONS)
+
+
+def readers_problem(config: Mapping[str, Any], default: Mapping[str, Any]) -> str | None:
+    """The same of the shipped readers of metrics, which measure trained backbones too."""
+    return _problem(config, default, "readers", ("probes",))
+
+
+def _problem(config: Mapping[str, Any], default: Mapping[str, Any], which: str, sections: Iterable[str]) -> str | None:
+    remedy = f"set {which}: train"
+    if config["dataset"]["kind"] != "synthetic":
+        return f"{which} is shipped, but those know the synthetic world's faces alone; {remedy} for other recordings."
+    for section in sections:
         if config[section] != (default.get(section) or {}):
             return (
-                f"'{section}' says how a training is done, but backbones is shipped; {TRAIN}, or leave '{section}' out."
+                f"'{section}' says how a training is done, but {which} is shipped; {remedy}, or leave '{section}' out."
             )
-    cards = [json.loads((ROOT / file).read_text(encoding="utf-8")) for place in PLACES
-             for file in sorted((ROOT / place).glob("*.json"))]  # fmt: skip
     world = {"size": 64, "seed": 0} | config["world"]
-    for card in cards:
+    for file in sorted((ROOT / "training/shipped" / which).glob("*.json")):
+        card = json.loads(file.read_text(encoding="utf-8"))
         if world["size"] != card["data"]["size"]:
             return (
-                f"world.size is {world['size']}, but shipped backbones paint faces of {card['data']['size']} pixels; "
-                f"{TRAIN}, or leave world.size out."
+                f"world.size is {world['size']}, but shipped {which} know faces of {card['data']['size']} pixels; "
+                f"{remedy}, or leave world.size out."
             )
         if world["seed"] in card["data"]["seeds"]:
-            return (
-                f"world.seed is {world['seed']}, whose people the shipped backbones and readers were trained on; "
-                "choose a seed below 1900."
-            )
+            seed = world["seed"]
+            return f"world.seed is {seed}, whose people shipped {which} were trained on; choose a seed below 1900."
     return None
