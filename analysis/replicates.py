@@ -49,6 +49,18 @@ def held(replicates: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(lines).reset_index()
 
 
+def differences(values: pd.DataFrame, row: str) -> pd.DataFrame:
+    """What claims are about: every other row's value minus `row`'s of the same seed, metric and part."""
+    place = ["seed", "metric", "part"]
+    base, rest = values[values["method"] == row].set_index(place)["value"], values[values["method"] != row]
+    if base.empty:
+        raise ConfigError(
+            f"--against {row} is no row of every replicate; there are: {', '.join(rest['method'].unique())}."
+        )
+    other = base.reindex(pd.MultiIndex.from_frame(rest[place])).to_numpy()
+    return rest.assign(value=rest["value"].to_numpy() - other).dropna(subset=["value"])
+
+
 def refuse_copies(replicates: list[pd.DataFrame], names: list[Path]) -> None:
     """ConfigError where two replicates hold the same trainings: their agreement says nothing of another one."""
     tables = [one.set_index([*CELL, "seed"])["value"] for one in replicates]
@@ -70,12 +82,15 @@ def main(arguments: list[str] | None = None) -> None:
         prog="python -m analysis.replicates", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("replicates", type=Path, nargs="+", help="three or more folders")
+    parser.add_argument("--against", metavar="ROW", help="ask it of the other rows' differences to this one")
     args = parser.parse_args(arguments)
     if len(args.replicates) < 3:
         raise ConfigError(f"{len(args.replicates)} replicates leave no spread to predict from; give at least 3.")
     replicates = [read_values(folder) for folder in args.replicates]
     refuse_copies(replicates, args.replicates)
     require_one_kind(args.replicates)
+    if args.against:
+        replicates = [differences(one, args.against) for one in replicates]
     found = held(replicates)
     if found.empty:
         raise ConfigError("the replicates share no cell that a training changes; give runs of one profile.")
@@ -83,6 +98,9 @@ def main(arguments: list[str] | None = None) -> None:
     print(by_metric.rename(columns={"mean": "inside", "size": "intervals"}).round(3).to_markdown())
     share = f"{found['inside'].mean():.1%} of {len(found)} intervals ({LEVEL:.0%}) hold the replicate left out"
     print(f"\n{share}; {SHOULD[0]:.0%} to {SHOULD[1]:.0%} should.")
+    left = found.groupby("replicate")["inside"].mean()
+    each = ", ".join(f"{folder.name} {left[k]:.1%}" for k, folder in enumerate(args.replicates))
+    print(f"By the one left out: {each}.")
     if any(shipped_set(folder / RECORD) for folder in args.replicates):
         print("All stand on the shipped backbones: this is how far other seeds go, not other trainings of everything.")
     if len({len(one.groupby("seed")) for one in replicates}) > 1:

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from analysis.pairing import trainings_of
+from analysis.replicates import differences
 from analysis.replicates import main as replicates
 from dyads.errors import ConfigError, DataError
 
@@ -45,6 +46,7 @@ def test_the_same_trainings_twice_are_no_replicates(tmp_path, capsys):
     replicates([a, b, c])
     text = capsys.readouterr().out
     assert "20 of 20 cells" in text and "93% to 98% should" in text and "unequal" not in text
+    assert "By the one left out: a " in text
     for folder in folders[:3]:
         (folder / "backbones").mkdir()
         (folder / "backbones/vae.json").write_text(json.dumps({"shipped": "vae", "set": "abc"}))
@@ -67,3 +69,16 @@ def test_the_same_trainings_twice_are_no_replicates(tmp_path, capsys):
     replicate(rng).assign(method=lambda v: "other " + v["method"]).to_csv(folders[3] / "values.csv", index=False)
     with pytest.raises(ConfigError, match="share no cell"):
         replicates([a, b, d])
+
+
+def test_differences_to_a_row_are_of_one_seed_and_one_cell():
+    values = replicate(np.random.default_rng(3))
+    row = values["method"].iloc[0]
+    found = differences(values, row)
+    assert row not in set(found["method"]) and len(found) == (values["method"] != row).sum()
+    line = found.iloc[-1]
+    same = (values["seed"] == line["seed"]) & (values["metric"] == line["metric"]) & (values["part"] == line["part"])
+    one, other = (values.loc[same & (values["method"] == name), "value"].item() for name in (line["method"], row))
+    assert line["value"] == one - other
+    with pytest.raises(ConfigError, match="--against nobody is no row"):
+        differences(values, "nobody")
