@@ -1,6 +1,7 @@
 """Replicates: what was trained anew, and what only looks so."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,11 @@ import pandas as pd
 import pytest
 
 from analysis.pairing import trainings_of
-from analysis.replicates import differences
+from analysis.replicates import SHOULD, differences
 from analysis.replicates import main as replicates
 from dyads.errors import ConfigError, DataError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_replicates_on_the_same_shipped_backbones_are_no_trainings_of_everything(tmp_path):
@@ -82,3 +85,12 @@ def test_differences_to_a_row_are_of_one_seed_and_one_cell():
     assert line["value"] == one - other
     with pytest.raises(ConfigError, match="--against nobody is no row"):
         differences(values, "nobody")
+
+
+@pytest.mark.parametrize("against", [[], ["--against", "echo"]])
+def test_intervals_of_the_committed_replicates_hold_the_one_left_out(against, capsys):
+    """Three trainings of the default study from nothing: 93 to 98 % of the intervals made from two hold the third."""
+    folders = sorted((ROOT / "results/reference/default_replicates").iterdir())
+    replicates([*map(str, folders), *against])
+    share = float(re.search(r"([\d.]+)% of \d+ intervals", capsys.readouterr().out)[1]) / 100
+    assert len(folders) == 3 and SHOULD[0] <= share <= SHOULD[1]
