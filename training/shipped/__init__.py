@@ -51,20 +51,24 @@ def require_one_kind(runs: Sequence[Path]) -> None:
 
 def shipped_set(record: Path) -> str:
     """The set of shipped files that a study took its backbones from, by its record (vae.json); '' if from none."""
-    try:
-        said = json.loads(record.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return ""
-    return str(said["set"]) if isinstance(said, dict) and said.get("shipped") else ""
+    said = _said(record) or {}
+    return str(said["set"]) if said.get("shipped") else ""
 
 
 def given(record: Path) -> str:
     """Which backbones a study stands on, in words, from the record beside one of them (vae.json); '' where unknown."""
+    if (said := _said(record)) is None:
+        return ""
+    return f"shipped with the package, set {said['set']}" if said.get("shipped") else "trained in this study"
+
+
+def _said(record: Path) -> dict[str, Any] | None:
+    """A record, which is provenance and no input: None, and nothing said of it, where there is none to read."""
     try:
         said = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return ""
-    return f"shipped with the package, set {said['set']}" if said.get("shipped") else "trained in this study"
+        return None
+    return said if isinstance(said, dict) else None
 
 
 def set_hash() -> str:

@@ -8,7 +8,6 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 PLACES = ("training/shipped/backbones", "training/shipped/readers")
 SECTIONS = ("vae", "renderer", "phi")
-TRAIN = "set backbones: train"
 
 
 def shipped_files(names: Iterable[str]) -> list[str]:
@@ -24,7 +23,8 @@ def shipped_problem(config: Mapping[str, Any], default: Mapping[str, Any]) -> st
     `default`: the study's own file, whose sections the shipped ones stand for.
     """
     if config["backbones_per_seed"]:
-        return f"backbones_per_seed trains a set for each seed, but backbones is shipped; {TRAIN}, or leave it out."
+        why = "backbones_per_seed trains a set for each seed, but backbones is shipped"
+        return f"{why}; set backbones: train, or leave it out."
     return _problem(config, default, "backbones", SECTIONS)
 
 
