@@ -36,7 +36,7 @@ from training.device import limit_threads
 
 AT_ONCE, SHOWN, FRAMES = 16, 6, 125
 STILL = 1e-6  # standard deviation
-EYES_FROM, EYES_TO = 0.31, 0.62  # of the picture's height: brows and eyelids
+EYES_FROM, EYES_TO = FrameOptions.eyes
 
 
 @torch.no_grad()
@@ -145,7 +145,6 @@ def picture(path: Path, videos: list[np.ndarray], columns: list[list[np.ndarray]
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.backbones", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder whose test people none of them saw")
-    parser.add_argument("--understanding", type=Path, help="folder whose test people Phi never saw; default: --data")
     parser.add_argument("--features", type=Path, help="what the autoencoder made of that folder, for Phi")
     parser.add_argument("--backbones", type=Path, required=True, help="folder of vae, renderer (and phi) .safetensors")
     parser.add_argument("--readers", type=Path, required=True, help="folder of the probes")
@@ -173,8 +172,7 @@ def main() -> None:
         picture(args.pictures / "round_trips", videos, made)
     print(tabulate([{"network": name, **row} for name, row in found.items()], headers="keys"))
     if args.features and (args.backbones / "phi.safetensors").is_file():
-        heard = read_manifest(args.understanding, "test") if args.understanding else dyads
-        found["phi"] = understood(args.backbones / "phi.safetensors", args.features, heard)
+        found["phi"] = understood(args.backbones / "phi.safetensors", args.features, dyads)
     for name in PROBES:
         record = args.readers / f"{name}.json"
         if record.is_file():

@@ -38,9 +38,11 @@ COLUMNS = {  # of the table: metric/part
     "words": "expression_correlation/cue_words",
     "mouth": "mouth_opening_correlation/speech",
     "border": "clip_border/picture",
+    "shake": "shake/picture",
+    "shake, truth": "shake/picture_truth",
     "nods": "nod_correlation/due",
 }
-METRICS = ("fid_small", "fvd", "expression", "mouth", "clip_border", "nods")  # files of evaluation/metrics
+METRICS = ("fid_small", "fvd", "expression", "mouth", "clip_border", "shake", "nods")  # files of evaluation/metrics
 
 
 def train(study: Path, out: Path, cls: str, options: dict, backbones: dict[str, Path], seed: int) -> Path:

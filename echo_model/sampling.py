@@ -39,11 +39,16 @@ def sample_clip(
     x_0: Tensor,
     options: SamplingOptions,
 ) -> Tensor:
-    """Latent steps of one clip from noise `x_0` (F_cur, *step); `previous` is (F_prev, *step).
+    """Latent steps of one clip from noise `x_0` (F_cur, *step), each frame's its own; `previous` is (F_prev, *step).
 
     `clip` is of `clips.clip_inputs`, of whose user windows only the clip's own are read; `perceived` has batch 1.
     """
     seen, scales = branches(options, lcu is not None)
+    guides = [scale - 1 for scale in scales]
+    if options.decoupled:  # who does not drop the voice drops the user
+        guides = [
+            g * (generator.m_face if row[2] else generator.m_lip) for g, row in zip(guides, seen[1:], strict=True)
+        ]
     count = len(seen)
     user, felt, heard = seen.to(x_0).unbind(1)
 
@@ -67,9 +72,9 @@ def sample_clip(
 
     def predict(x_t: Tensor, t: float) -> Tensor:
         full, *others = generator(x_t=expand(x_t), t=torch.full((count,), t).to(x_0), **arguments).unbind(0)
-        return full + sum((w - 1) * (full - other) for w, other in zip(scales, others, strict=True))
+        return full + sum(guide * (full - other) for guide, other in zip(guides, others, strict=True))
 
-    made = integrate(predict, x_0, options.steps, options.solver, options.shift)
+    made = integrate(predict, generator.coloured(x_0), options.steps, options.solver, options.shift)
     return led_on(made, previous, generator.m_face, options.lead, generator.options.patch)
 
 

@@ -49,6 +49,10 @@ class ClipTask:
             clips.append(clip | {"image": dialogue.reference_image})
         return stack(clips)
 
+    @property
+    def network(self) -> EchoGenerator:
+        return self.module["generator"] if self.user else self.module
+
     def noised(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[dict[str, Tensor], Tensor]:
         """Arguments of the generator at a random flow time, and that time."""
         x_1 = batch["x_1"]
@@ -58,7 +62,7 @@ class ClipTask:
         heard = keep(len(x_1), self.stage.drop_audio, generator)
         moved = [value.to(x_1) for value in (t, x_0, dropped, heard)]
         arguments = {
-            "x_t": interpolate(x_1, moved[1], moved[0]),
+            "x_t": interpolate(x_1, self.network.coloured(moved[1]), moved[0]),
             "t": moved[0],
             "previous": batch["previous"],
             "keep_previous": moved[2],

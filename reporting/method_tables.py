@@ -22,7 +22,7 @@ DEFAULT_COLUMNS = (
     *("mouth_opening_correlation/speech", "expression_correlation/all", "expression_amplitude/all"),
     *("motion_mse/all", "motion_fd_clip/all", "motion_fd_pooled/all", "rpcc/expression", "sid/expression", "var/all"),
     *("fid_small/frame", "fvd_small/window", "csim_small/frame", "lse_d_small/speech", "lse_c_small/speech"),
-    *("ssim/frame", "psnr/frame", "lpips_small/frame", "clip_border/picture"),
+    *("ssim/frame", "psnr/frame", "lpips_small/frame", "clip_border/picture", "shake/picture"),
     # By reference networks: shown where their weights are given, else named below the table.
     *("fid/frame", "fvd/window", "csim/frame", "lse_d/speech", "lse_c/speech", "lpips/frame"),
 )

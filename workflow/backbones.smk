@@ -7,19 +7,15 @@ configfile: "workflow/backbones.yaml"
 
 
 WORK = config.get("results", "results/shipped")
-GENERATORS, READERS, UNDERSTANDING = (
-    f"{WORK}/data/{world}" for world in ("generators", "readers", "understanding")
-)
+GENERATORS, READERS = (f"{WORK}/data/{world}" for world in ("generators", "readers"))
 PROBES = ["motion", "image", "identity", "video", "sync"]
-WORLD = {"vae": "generators", "renderer": "generators", "phi": "understanding"} | dict.fromkeys(
-    PROBES, "readers"
-)
+WORLD = dict.fromkeys(["vae", "renderer", "phi"], "generators") | dict.fromkeys(PROBES, "readers")
 SHIPPED = {name: "readers" if name in PROBES else "backbones" for name in WORLD}
 
 
 wildcard_constraints:
     network="vae|renderer",
-    world="generators|readers|understanding",
+    world="generators|readers",
     probe="|".join(PROBES),
 
 
@@ -64,19 +60,19 @@ rule train_frames:
 
 rule encode:
     input:
-        f"{UNDERSTANDING}/manifest.csv",
+        f"{GENERATORS}/manifest.csv",
         vae=f"{WORK}/backbones/vae.safetensors",
     output:
         f"{WORK}/features/index.csv",
     params:
         folder=subpath(output[0], parent=True),
     shell:
-        "python -m echo_model.commands.encode --data {UNDERSTANDING:q} --vae {input.vae:q} --out {params.folder:q} --workers 1"
+        "python -m echo_model.commands.encode --data {GENERATORS:q} --vae {input.vae:q} --out {params.folder:q} --workers 1"
 
 
 rule train_phi:
     input:
-        f"{UNDERSTANDING}/manifest.csv",
+        f"{GENERATORS}/manifest.csv",
         features=f"{WORK}/features/index.csv",
     output:
         f"{WORK}/backbones/phi.safetensors",
@@ -86,7 +82,7 @@ rule train_phi:
         checkpoints=f"{WORK}/checkpoints/phi",
         seed=config["seed"],
     shell:
-        "python -m echo_model.commands.train_phi --data {UNDERSTANDING:q} --features {params.features:q}"
+        "python -m echo_model.commands.train_phi --data {GENERATORS:q} --features {params.features:q}"
         " --options {params.options:q} --checkpoints {params.checkpoints:q} --seed {params.seed} --out {output:q}"
 
 
@@ -107,7 +103,6 @@ rule train_probe:
 rule quality:
     input:
         f"{GENERATORS}/manifest.csv",
-        f"{UNDERSTANDING}/manifest.csv",
         f"{WORK}/features/index.csv",
         backbones=expand(f"{WORK}/backbones/{{name}}.safetensors", name=["vae", "renderer", "phi"]),
         readers=expand(f"{WORK}/readers/{{probe}}.safetensors", probe=PROBES),
@@ -115,7 +110,7 @@ rule quality:
         f"{WORK}/quality.json",
     shell:
         "python -m benchmarks.backbones --data {GENERATORS:q} --backbones {WORK}/backbones"
-        " --understanding {UNDERSTANDING:q} --features {WORK}/features"
+        " --features {WORK}/features"
         " --readers {WORK}/readers --pictures {WORK}/pictures --out {output:q}"
 
 

@@ -20,10 +20,13 @@ class RendererOptions:
     width: int = 24
     coefficients: int = 0  # how many motion coefficients a linear head on m must tell; 0 = the data set has none
     noise: float = 0.05  # standard deviation added to m in training, in its raw units
+    looks: int = 3  # steps in which what m paints is laid on the frame, and the head's pose corrected; 0: none
 
     def __post_init__(self) -> None:
         if self.size % WORKING:
             raise ConfigError(f"renderer.size is {self.size}; it must be a multiple of {WORKING}.")
+        if self.looks < 0:
+            raise ConfigError(f"renderer.looks is {self.looks}, but must be at least 0.")
 
 
 class MotionRenderer(ReferenceWarper):
@@ -68,15 +71,19 @@ class MotionRenderer(ReferenceWarper):
         """What raw motion (B, K) says of the head as a whole, (B, 4); see `warping.affine_grid`."""
         return motion[:, :AFFINE]
 
-    def encode_raw(self, frames: Tensor, reference: Tensor) -> Tensor:
-        """(B, 3, S, S) twice -> raw motion (B, K)."""
+    def placed(self, motion: Tensor, pose: Tensor) -> Tensor:
+        """The motion with another pose of the head."""
+        return torch.cat([pose, motion[:, AFFINE:].float()], 1)
+
+    def guess(self, frames: Tensor, reference: Tensor) -> Tensor:
+        """Frames (B, 3, S, S) and references (1 or B, 3, S, S) -> raw motion (B, K) at first sight."""
         return torch.cat(self.compare(frames, reference), 1)
 
-    def decode_raw(self, motion: Tensor, reference: Tensor) -> Tensor:
+    def decode_raw(self, motion: Tensor, reference: Tensor, touched: bool = True) -> Tensor:
         """Raw motion (B, K) and references (B, 3, S, S) -> frames (B, 3, S, S), nearly in [0, 1]."""
         looks = self.reference_features(reference)
         z = self.identity(looks[3]) + motion @ self.basis().to(motion).T
-        return self.paint(looks[3], z, motion[:, :AFFINE], looks, reference)
+        return self.paint(looks[3], z, motion[:, :AFFINE], looks, reference, touched)
 
     def forward(
         self, frames: Tensor, reference: Tensor, generator: torch.Generator | None = None
@@ -85,7 +92,7 @@ class MotionRenderer(ReferenceWarper):
         motion = self.encode_raw(frames, reference)
         noise = torch.randn(motion.shape, generator=generator).to(motion)
         scale = torch.ones(DIRECTIONS).to(motion)
-        scale[:AFFINE] = 0.05  # pose is in radians and half-frames: the same noise would shake the head
+        scale[:AFFINE] = 0.01  # pose is in radians and half-frames: the same noise would shake the head
         noisy = motion + self.options.noise * scale * noise
         told = self.tell(noisy) if self.tell is not None else None
         return self.decode_raw(noisy, reference), motion, told
@@ -94,10 +101,10 @@ class MotionRenderer(ReferenceWarper):
         """Raw motion of the reference seen as a frame: (B, K)."""
         return self.encode_raw(reference, reference)
 
-    def encode(self, frames: Tensor, reference: Tensor) -> Tensor:
+    def encode(self, frames: Tensor, reference: Tensor, origin: Tensor | None = None) -> Tensor:
         """Frames (B, 3, S, S) and one reference (1 or B, 3, S, S) -> whitened motion (B, K)."""
-        raw = self.encode_raw(frames, reference.expand_as(frames)) - self.origin(reference)
-        return (raw - self.mean) / self.scale
+        origin = self.origin(reference) if origin is None else origin
+        return (self.encode_raw(frames, reference) - origin - self.mean) / self.scale
 
     def decode(self, motion: Tensor, reference: Tensor, origin: Tensor | None = None) -> Tensor:
         """Whitened motion (B, K) and one reference (1 or B, 3, S, S) -> frames in [0, 1]."""

@@ -33,6 +33,7 @@ class FrameOptions:
         0.41,
     )  # ellipse x, y, radii, in fractions of the frame
     lips: tuple[float, float, float, float] = (0.5, 0.71, 0.15, 0.095)
+    eyes: tuple[float, float] = (0.31, 0.62)  # brows and eyelids: from and to, in fractions of the frame's height
     tell_weight: float = 0.3  # weight of the coefficients z must tell, where the data set has them
     lip_coefficients: int = 4  # the first ones, of which lip sync is read ...
     lip_coefficient_weight: float = 4.0  # ... and how much heavier they weigh than the others
@@ -111,6 +112,8 @@ def regions(options: FrameOptions, size: int) -> tuple[Tensor, Tensor]:
     return tuple(torch.from_numpy(mask) for mask in region_masks(size, geometry))
 
 
-def heavier(face: Tensor, lip: Tensor) -> Tensor:
-    """Weight of each pixel."""
-    return 1 + 2 * face + 5 * lip
+def heavier(face: Tensor, lip: Tensor, options: FrameOptions) -> Tensor:
+    """Weight of each pixel of M_face and M_lip, (..., S, S): lips, brows and eyelids are few and tell most."""
+    row = (torch.arange(face.shape[-2]) / face.shape[-2])[:, None]
+    eyes = face * ((row >= options.eyes[0]) & (row < options.eyes[1]))
+    return 1 + 2 * face + 5 * lip + 2 * eyes

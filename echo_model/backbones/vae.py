@@ -26,11 +26,14 @@ class VAEOptions:
     size: int = 64
     width: int = 24
     coefficients: int = 0  # how many motion coefficients a linear head on z must tell; 0 = the data set has none
-    noise: float = 0.07
+    noise: float = 0.05
+    looks: int = 3  # steps in which what the code paints is laid on the frame, and the head's pose corrected; 0: none
 
     def __post_init__(self) -> None:
         if self.size % WORKING:
             raise ConfigError(f"vae.size is {self.size}; it must be a multiple of {WORKING}.")
+        if self.looks < 0:
+            raise ConfigError(f"vae.looks is {self.looks}, but must be at least 0.")
 
 
 class FaceVAE(ReferenceWarper):
@@ -57,9 +60,11 @@ class FaceVAE(ReferenceWarper):
         self.encoder = nn.Sequential(
             conv(2 * self.pixels, width),
             conv(width, 48, 2),
-            conv(48, 64, 2),
-            conv(64, 64, 2),
-            nn.Conv2d(64, CHANNELS, 1),
+            conv(48, 64),
+            conv(64, 96, 2),
+            conv(96, 96),
+            conv(96, 96, 2),
+            nn.Conv2d(96, CHANNELS, 1),
         )
         self.see_reference(width)
         self.code = nn.Sequential(nn.Linear(TOKENS * CHANNELS, 128), nn.SiLU())
@@ -76,18 +81,23 @@ class FaceVAE(ReferenceWarper):
         """What raw latents (B, 17, 8) say of the head as a whole, (B, 4); see `warping.affine_grid`."""
         return latents[:, -1, :AFFINE]
 
-    def encode_raw(self, frames: Tensor, reference: Tensor) -> Tensor:
-        """(B, 3, S, S) twice -> raw latents (B, 17, 8)."""
+    def placed(self, latents: Tensor, pose: Tensor) -> Tensor:
+        """The latents with another pose of the head."""
+        token = torch.cat([pose, latents[:, -1, AFFINE:].float()], 1)
+        return torch.cat([latents[:, :-1].float(), token[:, None]], 1)
+
+    def guess(self, frames: Tensor, reference: Tensor) -> Tensor:
+        """Frames (B, 3, S, S) and references (1 or B, 3, S, S) -> raw latents (B, 17, 8) at first sight."""
         pose, grid = self.compare(frames, reference)
         return torch.cat([rearrange(grid, "b c h w -> b (h w) c"), pose[:, None]], 1)
 
-    def decode_raw(self, latents: Tensor, reference: Tensor) -> Tensor:
+    def decode_raw(self, latents: Tensor, reference: Tensor, touched: bool = True) -> Tensor:
         """Raw latents (B, 17, 8) and references (1 or B, 3, S, S) -> frames (B, 3, S, S), nearly in [0, 1]."""
         grid = rearrange(latents[:, :-1], "b (h w) c -> b c h w", h=GRID)
         pose, code = latents[:, -1, :AFFINE], self.code(latents.flatten(1))
         looks = self.reference_features(reference)
         start = torch.cat([grid, looks[3].expand(len(latents), -1, -1, -1)], 1)
-        return self.paint(start, code, pose, looks, reference)
+        return self.paint(start, code, pose, looks, reference, touched)
 
     def forward(
         self, frames: Tensor, reference: Tensor, generator: torch.Generator | None = None
@@ -96,7 +106,7 @@ class FaceVAE(ReferenceWarper):
         latents = self.encode_raw(frames, reference)
         noise = torch.randn(latents.shape, generator=generator).to(latents)
         scale = torch.ones(TOKENS, CHANNELS).to(latents)
-        scale[-1, :AFFINE] = 0.05  # pose is in radians and half-frames: the same noise would shake the head
+        scale[-1, :AFFINE] = 0.01  # pose is in radians and half-frames: the same noise would shake the head
         noisy = latents + self.options.noise * scale * noise
         told = self.tell(noisy.flatten(1)) if self.tell is not None else None
         return self.decode_raw(noisy, reference), latents, told
@@ -105,10 +115,10 @@ class FaceVAE(ReferenceWarper):
         """Raw latent of the reference seen as a frame, E(I_ref, I_ref): (B, 17, 8)."""
         return self.encode_raw(reference, reference)
 
-    def encode(self, frames: Tensor, reference: Tensor) -> Tensor:
+    def encode(self, frames: Tensor, reference: Tensor, origin: Tensor | None = None) -> Tensor:
         """Frames (B, 3, S, S) and one reference (1 or B, 3, S, S) -> whitened latents (B, 17, 8)."""
-        origin = self.origin(reference)
-        raw = self.encode_raw(frames, reference.expand_as(frames)) - origin
+        origin = self.origin(reference) if origin is None else origin
+        raw = self.encode_raw(frames, reference) - origin
         pose = (raw[:, -1:] - self.pose_mean) / self.pose_scale
         return torch.cat([raw[:, :-1] @ self.whiten_grid, pose], 1)
 
@@ -180,5 +190,6 @@ def to_frames(images: Tensor) -> np.ndarray:
 def encode_video(vae: FaceVAE, frames: np.ndarray, reference: np.ndarray, chunk: int = AT_ONCE) -> Tensor:
     """uint8 frames (T, H, W, 3) and their reference (H, W, 3) -> whitened latents (T, 17, 8)."""
     anchor = to_tensor(reference[None])
-    parts = [vae.encode(to_tensor(frames[k : k + chunk]), anchor) for k in range(0, len(frames), chunk)]
+    origin = vae.origin(anchor)
+    parts = [vae.encode(to_tensor(frames[k : k + chunk]), anchor, origin) for k in range(0, len(frames), chunk)]
     return torch.cat(parts)

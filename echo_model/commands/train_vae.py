@@ -17,14 +17,17 @@ from dyads.contract import file_sha256
 from dyads.errors import ConfigError, run_cli
 from dyads.seeding import torch_generator
 from echo_model.backbones.frames import FrameOptions, FrameSample, heavier, regions, sample_frames
-from echo_model.backbones.vae import CHANNELS, TOKENS, FaceVAE, VAEOptions
+from echo_model.backbones.vae import TOKENS, FaceVAE, VAEOptions
+from echo_model.backbones.warping import affine_grid, warp
 from training.device import limit_threads
-from training.engine.checkpoint import fingerprint, sha256_file
+from training.engine.checkpoint import sha256_file
 from training.engine.loop import TrainOptions, read_summary, train
 from training.engine.weights import copy_state, load_weights, read_options, read_tensors, save_weights
 from training.options import from_dict, parse_json
 from training.provenance import write_provenance
 from training.shipped import shipped
+
+POSE_KNOWN = 0.02  # radians and half-frames: how near coefficients tell the head's motion in the picture
 
 
 class VAETask:
@@ -33,7 +36,7 @@ class VAETask:
     def __init__(self, vae: FaceVAE, sample: FrameSample, options: FrameOptions, batch_size: int):
         self.module, self.sample, self.options, self.batch_size = vae, sample, options, batch_size
         face, lip = regions(options, vae.options.size)
-        self.region = heavier(face, lip)
+        self.region = heavier(face, lip, options)
 
     def batch(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         sample = self.sample
@@ -47,7 +50,7 @@ class VAETask:
             return batch | told | ({} if sample.moved is None else {"moved": sample.moved[pick]})
         region = self.region.expand(self.batch_size, 1, -1, -1)
         if sample.masks is not None:
-            region = heavier(*sample.masks[pick].float().div(255).split(1, 1))
+            region = heavier(*sample.masks[pick].float().div(255).split(1, 1), self.options)
         flip = torch.rand(self.batch_size, generator=generator) < 0.5  # coefficients have a handedness
         batch["region"] = torch.where(flip[:, None, None, None], region.flip(-1), region)
         frames[flip], references[flip] = frames[flip].flip(-1), references[flip].flip(-1)
@@ -66,13 +69,14 @@ class VAETask:
         error = output - frames
         gradient = sum((weight * torch.diff(error, dim=d, append=error.narrow(d, -1, 1)).abs()).mean() for d in (2, 3))
         mse = (output.clamp(0, 1) - frames).square().mean()
-        loss = l1 + 0.5 * gradient + 2.0 * mse + 1e-3 * latents[:, :-1].square().mean()
+        loss = l1 + 0.5 * gradient + 8.0 * mse + 1e-3 * latents[:, :-1].square().mean()
         logs = {"psnr": float(-10 * torch.log10(mse.detach()))}
         if told is not None:
             tell = self.coefficient_error(told, batch["coefficients"])
             loss, logs["tell"] = loss + self.options.tell_weight * tell, float(tell.detach())
             if "moved" in batch:
-                pose = (self.module.pose_of(latents)[:, :3] - batch["moved"]).abs().mean()
+                # told for faces of one size: within half a pixel the pictures know better
+                pose = ((self.module.pose_of(latents)[:, :3] - batch["moved"]).abs() - POSE_KNOWN).clamp_min(0).mean()
                 loss, logs["pose"] = loss + self.options.pose_weight * pose, float(pose.detach())
             if self.options.show_weight:
                 show = self.coefficient_error(self.read(output.clamp(0, 1), references), batch["coefficients"])
@@ -93,7 +97,7 @@ class VAETask:
         reader = [p for p in coding_parameters(self.module) if p.requires_grad]
         for parameter in reader:
             parameter.requires_grad_(False)
-        told = self.module.tell(self.module.encode_raw(output, references).flatten(1))
+        told = self.module.tell(self.module.guess(output, references).flatten(1))
         for parameter in reader:
             parameter.requires_grad_(True)
         return told
@@ -119,27 +123,28 @@ def relative_latents(vae: FaceVAE, sample: FrameSample, limit: int = 3000) -> Te
 
 @torch.no_grad()
 def latent_masks(
-    vae: FaceVAE, references: Tensor, options: FrameOptions, masks: Tensor | None = None
+    vae: FaceVAE, sample: FrameSample, options: FrameOptions, videos: int = 32, frames: int = 8
 ) -> tuple[Tensor, Tensor]:
-    """M_lip and M_face on the latent grid: how much of what a token paints lies on the lips, or on the face.
+    """M_lip and M_face on the latent grid, (17,) each: how far a token answers to the lips, or to the rest of the face.
 
-    Each grid token is moved by its own typical change and the decoded difference is summed over the lip and face
-    masks of the picture, its own (V, 2, S, S) where given; a mask is the token's density relative to the densest
-    one. The pose token is face.
+    Frames are brought to their reference's pose, and get the lips, or the rest of the face, of another frame of the
+    same video, by the masks of the picture (the reference's own where it has them). A token's share is how much of what
+    moves it then are lips, relative to the token of the largest share. The pose token is face.
     """
-    face, lip = regions(options, vae.options.size) if masks is None else (masks / 255).unbind(1)
-    references = references / 255.0
-    base = vae.decode(torch.zeros(len(references), TOKENS, CHANNELS), references)
-    inside, around = torch.zeros(TOKENS), torch.zeros(TOKENS)
-    for token in range(TOKENS - 1):
-        for channel in range(CHANNELS):
-            latents = torch.zeros(len(references), TOKENS, CHANNELS)
-            latents[:, token, channel] = 1.0
-            energy = (vae.decode(latents, references) - base).square().mean(1)
-            inside[token] += (energy * lip).sum()
-            around[token] += (energy * face).sum()
-    share = inside / (inside + around).clamp_min(1e-12)
-    m_lip = share / share.max()
+    face, lip = (each[None].expand(len(sample.references), -1, -1) for each in regions(options, vae.options.size))
+    if sample.reference_masks is not None:
+        face, lip = (sample.reference_masks / 255).unbind(1)
+    moved = torch.zeros(2, TOKENS)
+    for video in range(min(videos, len(sample.references))):
+        own, reference = sample.frames[sample.owner == video][:frames] / 255.0, sample.references[video][None] / 255.0
+        pose = vae.pose_of(vae.encode_raw(own, reference))
+        still = warp(own, affine_grid(pose, vae.options.size, inverse=True))
+        latents = vae.encode(still, reference)
+        for total, mask in zip(moved, (lip[video], face[video]), strict=True):
+            other = vae.encode(still + mask * (still.roll(1, 0) - still), reference)
+            total += (other - latents).square().sum((0, 2))
+    share = moved[0] / moved.sum(0).clamp_min(1e-12)
+    m_lip = share / share[:-1].max().clamp_min(1e-12)
     m_lip[-1] = 0.0
     return m_lip, 1 - m_lip
 
@@ -164,7 +169,7 @@ def train_on_frames(
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--options", default="{}", help="JSON: model, frames, train, polish; start: shipped or null")
+    parser.add_argument("--options", default="{}", help="JSON: model, frames, train; start: shipped or null")
     parser.add_argument("--checkpoints", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
@@ -177,7 +182,6 @@ def train_on_frames(
     model = from_dict(options_kind, sizes, f"{name}.model")
     which = from_dict(FrameOptions, options.get("frames", {}), f"{name}.frames")
     schedule = from_dict(TrainOptions, options.get("train", {}), f"{name}.train")
-    polish = from_dict(TrainOptions, options["polish"], f"{name}.polish") if options.get("polish") else None
     sample = sample_frames(arguments.data, which, model.size)
     if sample.coefficients is not None:
         model = replace(model, coefficients=sample.coefficients.shape[1])
@@ -189,19 +193,15 @@ def train_on_frames(
         identity["start"] = sha256_file(shipped(name))
     task = VAETask(network, sample, which, schedule.batch_size)
     train(task, schedule, arguments.checkpoints, seed=arguments.seed, stage=name, identity=identity)
-    summaries = [read_summary(arguments.checkpoints)]
-    if polish is not None:
-        polished(task, polish, arguments.checkpoints / "polish", arguments.seed, f"{name}-polish", identity)
-        summaries.append(read_summary(arguments.checkpoints / "polish"))
+    summary = read_summary(arguments.checkpoints)
     network = network.cpu().eval()
     network.fit_whitening(relative_latents(network, sample))
     if finish is not None:
         finish(network, sample, which)
-    save_weights(arguments.out, network, {"options": asdict(model), "precision": summaries[0]["precision"]})
+    save_weights(arguments.out, network, {"options": asdict(model), "precision": summary["precision"]})
     resolved = {"model": model, "frames": which, "train": schedule}
-    resolved |= ({"polish": polish} if polish else {}) | ({"start": begin} if begin else {})
-    trained = {key: sum(one[key] for one in summaries) for key in ("steps", "samples", "train_seconds", "cpu_seconds")}
-    trained["precision"] = summaries[0]["precision"]
+    resolved |= {"start": begin} if begin else {}
+    trained = {key: summary[key] for key in ("steps", "samples", "train_seconds", "cpu_seconds", "precision")}
     write_provenance(
         arguments.out.with_suffix(".json"), resolved, arguments.seed, {name: arguments.out}, started=started, **trained
     )
@@ -238,19 +238,6 @@ def start_from_shipped(network: nn.Module, name: str) -> None:
     copy_state(given, own, f"{name}.start: the shipped {name}")
 
 
-def polished(
-    task: VAETask, schedule: TrainOptions, folder: Path, seed: int, stage: str, identity: dict[str, Any]
-) -> None:
-    """Train on what paints, while every frame keeps its code: latents made before stay those of the network."""
-    frozen = coding_parameters(task.module)
-    for parameter in frozen:
-        parameter.requires_grad_(False)
-    start = fingerprint(task.module.state_dict())
-    train(task, schedule, folder, seed=seed, stage=stage, identity=identity | {"start": start})
-    for parameter in frozen:
-        parameter.requires_grad_(True)
-
-
 def load_on_frames(path: Path, kind: type[nn.Module], options_kind: type) -> nn.Module:
     """The frozen network that `train_on_frames` saved."""
     network = kind(from_dict(options_kind, read_options(path), str(path)))
@@ -259,8 +246,7 @@ def load_on_frames(path: Path, kind: type[nn.Module], options_kind: type) -> nn.
 
 
 def set_masks(vae: FaceVAE, sample: FrameSample, options: FrameOptions) -> None:
-    own = None if sample.reference_masks is None else sample.reference_masks[:32]
-    m_lip, m_face = latent_masks(vae, sample.references[:32], options, own)
+    m_lip, m_face = latent_masks(vae, sample, options)
     vae.mask_lip.copy_(m_lip)
     vae.mask_face.copy_(m_face)
 

@@ -59,7 +59,7 @@ class EchoGenerator(nn.Module):
     A latent step holds `patch` frames, as a video VAE with temporal compression would; tokens are embedded by a map
     of their own for the face grid and for the pose. The T_prev frames enter clean, ahead of the noisy clip.
     With `precondition` the network reads and answers at unit scale, whatever a token's `spread` and the flow time
-    (`flow.preconditioning`); `fit_spread` measures that before training, and a checkpoint keeps it.
+    (`flow.preconditioning`); `fit_spread` measures that before training, and a checkpoint keeps it; likewise `colour`.
     """
 
     def __init__(self, options: ModelOptions, m_lip: Tensor, m_face: Tensor):
@@ -71,6 +71,8 @@ class EchoGenerator(nn.Module):
         beside = (1 + 2 * options.neighbours) * channels
         self.embed_grid, self.embed_pose = nn.Linear(beside, d), nn.Linear(beside, d)
         self.register_buffer("spread", torch.ones(TOKENS, 1))  # s: root mean square of a token's latents
+        colour = torch.eye(options.clip).repeat(TOKENS, 1, 1) if options.colour else None
+        self.register_buffer("colour", colour)  # of noise over a clip's frames
         self.place = nn.Parameter(0.02 * torch.randn(TOKENS, d))
         self.is_previous = nn.Parameter(0.02 * torch.randn(2, d))  # the T_prev frames: given, or dropped
         self.register_buffer("frame_position", position_embedding(self.previous + self.current, d))
@@ -101,6 +103,8 @@ class EchoGenerator(nn.Module):
         answer = torch.cat([self.grid_out(h[:, :, :-1]), self.pose_out(h[:, :, -1:])], 2)
         if not self.options.precondition:
             return answer
+        if self.options.colour:  # of the pose alone: lips answer a voice that changes faster
+            answer = torch.cat([answer[:, :, :-1], self.coloured(answer)[:, :, -1:]], 2)
         c = self.scales(t)
         return c.skip * x_t + c.out * answer
 
@@ -113,6 +117,21 @@ class EchoGenerator(nn.Module):
         """Set `spread` from true latents, (T, 17, 8) each: about zero, which is the reference image."""
         squares = sum(x.double().square().mean(2).sum(0) for x in latents) / sum(len(x) for x in latents)
         self.spread.copy_(squares.sqrt().clamp_min(1e-3)[:, None])
+        if self.options.colour:
+            self.colour.copy_(colour_of(latents, self.options.clip))
+
+    def coloured(self, noise: Tensor) -> Tensor:
+        """Latents (..., current, 17, patch * 8) whose every frame is its own -> as alike from frame to frame as each
+        token's true ones, of unit variance as before; without `colour`, as they are.
+
+        The face moves evenly. White noise has most of its power where motion has none, a small network takes it away
+        as it does everywhere, by nine tenths, and the rest is a head that trembles.
+        """
+        if not self.options.colour:
+            return noise
+        frames = rearrange(noise, "... f n (k c) -> ... (f k) n c", k=self.options.patch)
+        frames = torch.einsum("nts,...snc->...tnc", self.colour, frames)
+        return rearrange(frames, "... (f k) n c -> ... f n (k c)", k=self.options.patch)
 
     def hidden(
         self,
@@ -153,6 +172,20 @@ class EchoGenerator(nn.Module):
             h = block(h, time, appearance, voice, f_pu, self.m_lip, self.m_face)
             features.append(h)
         return features
+
+
+def colour_of(latents: list[Tensor], clip: int, floor: float = 1e-3) -> Tensor:
+    """The symmetric root (17, clip, clip) of the correlation of true latents, (T, 17, 8) each, over a clip's frames.
+
+    Its rows have unit length. The share `floor` of the variance stays each frame's own.
+    """
+    windows = [x.double().unfold(0, clip, clip // 2) for x in latents if len(x) >= clip]  # (w, 17, 8, clip)
+    total = sum(torch.einsum("wnct,wncs->nts", each, each) for each in windows)
+    total = total + 1e-9 * torch.eye(clip)  # a token that never moves
+    size = total.diagonal(dim1=1, dim2=2).rsqrt()
+    own = floor * torch.eye(clip, dtype=torch.float64)
+    values, vectors = torch.linalg.eigh((1 - floor) * total * size[:, :, None] * size[:, None] + own)
+    return (vectors * values.clamp_min(0).sqrt()[:, None] @ vectors.transpose(1, 2)).float()
 
 
 def beside(x: Tensor, neighbours: int) -> Tensor:

@@ -14,7 +14,7 @@ from echo_model.model.options import ModelOptions
 
 @pytest.fixture
 def options():
-    return ModelOptions(d=32, blocks=2, context=96, precondition=True, mixing=3, neighbours=1)
+    return ModelOptions(d=32, blocks=2, context=96, precondition=True, mixing=3, neighbours=1, colour=True)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from einops import rearrange
 
 from dyads.contract import Turn
 from dyads.errors import ConfigError
@@ -13,7 +14,7 @@ from echo_model.backbones.psi import affect_sentence
 from echo_model.backbones.text import encode_text
 from echo_model.backbones.vae import small_sizes
 from echo_model.clips import clip_inputs, clip_latents, pack, slice_padded, stack, unpack
-from echo_model.model.generator import EchoGenerator
+from echo_model.model.generator import EchoGenerator, colour_of
 from echo_model.model.lcu import HBCU, LCU
 from echo_model.model.options import ModelOptions, SamplingOptions, StageOptions
 from echo_model.model.sdcm import SDCM, EntangledFusion
@@ -100,6 +101,39 @@ def test_estimate_is_preconditioned_by_each_tokens_spread(masks, options):
     assert not torch.allclose(plain(**given)[1], given["x_t"][1], atol=0.1)
 
 
+def smooth_latents(alike, frames=40_000):
+    """Latents (frames, 17, 8) of unit variance, each frame `alike` (17,) to the one before."""
+    fresh, found = torch.randn(frames, 17, 8) * (1 - alike**2).sqrt()[:, None], [torch.randn(17, 8)]
+    for each in fresh:
+        found.append(alike[:, None] * found[-1] + each)
+    return torch.stack(found)
+
+
+def test_coloured_noise_is_as_alike_over_a_clip_as_true_latents_are(masks, options):
+    """Of a first-order process the correlation is alike^|i - j|; the noise has it too, and unit variance."""
+    torch.manual_seed(0)
+    alike = torch.linspace(0.0, 0.95, 17)
+    latents, clip = smooth_latents(alike), options.clip
+    factor = colour_of([3.0 * latents[:20_000], 3.0 * latents[20_000:], latents[:5]], clip)
+    lag = (torch.arange(clip)[:, None] - torch.arange(clip)).abs()
+    due = alike[:, None, None] ** lag
+    torch.testing.assert_close(factor @ factor.transpose(1, 2), due, rtol=0, atol=0.08)
+    torch.testing.assert_close(factor.square().sum(2), torch.ones(17, clip))
+    generator = build(options, masks)[0]
+    generator.fit_spread([latents])
+    white = torch.randn(2000, generator.current, *generator.layout.step)
+    made = rearrange(generator.coloured(white), "b f n (k c) -> (b c) n (f k)", k=options.patch)
+    torch.testing.assert_close(torch.einsum("wnt,wns->nts", made, made) / len(made), due, rtol=0, atol=0.08)
+    plain = build(replace(options, colour=False), masks)[0]
+    assert plain.coloured(white) is white and "colour" not in plain.state_dict()
+
+
+def test_a_token_that_never_moves_has_noise_of_its_own_in_every_frame(options):
+    latents = torch.randn(200, 17, 8)
+    latents[:, 3] = 0
+    torch.testing.assert_close(colour_of([latents], options.clip)[3], torch.eye(options.clip))
+
+
 def test_a_clips_steps_are_mixed_with_their_neighbours_alone(masks, options):
     """One block without attention: a change of one step reaches those that the convolution and the embedding see."""
     generator = build(replace(options, blocks=1, neighbours=1, mixing=3), masks)[0].eval()
@@ -114,6 +148,25 @@ def test_a_clips_steps_are_mixed_with_their_neighbours_alone(masks, options):
         moved = generator(**given | {"x_t": other, "t": torch.zeros(2)}) - generator(**given | {"t": torch.zeros(2)})
     reached = (moved.abs().amax((0, 2, 3)) > 1e-6).tolist()
     assert reached == [abs(k - 3) <= 2 for k in range(generator.current)]
+
+
+@pytest.mark.parametrize("scale, kept", [("guide_audio", "m_face"), ("guide_user", "m_lip")])
+def test_decoupled_guidance_leaves_the_other_mask_alone(options, masks, dialogue, scale, kept):
+    """One step of the flow: tokens that are wholly the face's are as without the voice's guidance, and so on."""
+    binary = (masks[0] > 0.5).float()
+    nets = build(options, (binary, 1 - binary))
+    for net in nets:
+        randomise(net)
+        net.eval()
+    off = {"steps": 1, "guide_user": 1.0, "guide_audio": 1.0}
+    one, plain, own = (
+        sample_dialogue(*nets, dialogue, options, SamplingOptions(**off | more), 0)[:24]
+        for more in ({}, {scale: 3.0}, {scale: 3.0, "decoupled": True})
+    )
+    alone = getattr(nets[0], kept)[:, 0] > 0
+    torch.testing.assert_close(own[:, alone], one[:, alone])
+    torch.testing.assert_close(own[:, ~alone], plain[:, ~alone])
+    assert (plain - one)[:, alone].abs().max() > 1e-3 < (plain - one)[:, ~alone].abs().max()
 
 
 def test_a_clip_is_led_on_from_the_frame_before_it_but_its_lips_are_not():

@@ -13,9 +13,8 @@ from dyads.synthetic.drawing.render import render_frames
 from echo_model.backbones.frames import FrameOptions, FrameSample, head_motion, heavier, sample_frames
 from echo_model.backbones.vae import CHANNELS, GRID, TOKENS, FaceVAE, VAEOptions
 from echo_model.backbones.warping import affine_grid, doubled, warp
-from echo_model.commands.train_vae import VAETask, latent_masks, load_vae, main, polished, start_from_shipped, start_of
+from echo_model.commands.train_vae import VAETask, latent_masks, load_vae, main, start_from_shipped, start_of
 from training.errors import MethodError
-from training.options import TrainOptions
 from training.shipped import shipped
 
 
@@ -50,20 +49,26 @@ def test_whitening_makes_unit_channels_and_is_undone_by_decoding():
     torch.testing.assert_close(white @ vae.unwhiten_grid, raw[:, :-1], atol=1e-3, rtol=1e-3)
 
 
-class Painter(FaceVAE):
-    """A decoder that paints each grid token into its own cell, so where a mask must sit is known."""
+class Reader(FaceVAE):
+    """An encoder whose grid tokens read their own cells and whose head stays, so where a mask must sit is known."""
 
-    def decode(self, latents, reference, origin=None):
-        cells = latents[:, :-1].sum(-1).view(-1, 1, GRID, GRID).expand(-1, 3, -1, -1)
-        return torch.nn.functional.interpolate(cells, size=(64, 64)) + 0.5
+    def encode_raw(self, frames, reference):
+        cells = F.adaptive_avg_pool2d(frames.mean(1, keepdim=True), GRID)
+        return F.pad(cells.flatten(2).transpose(1, 2).expand(-1, -1, CHANNELS), (0, 0, 0, 1))
 
 
-def test_masks_follow_what_the_tokens_paint():
+def pictures(videos=2, frames=4):
+    """Frames that are dark and bright in turn: what one gets of another is all or nothing."""
+    drawn = (200 * (torch.arange(videos * frames) % 2)).view(-1, 1, 1, 1).expand(-1, 3, 64, 64).to(torch.uint8)
+    return FrameSample(drawn, drawn[::frames], torch.arange(videos).repeat_interleave(frames), None)
+
+
+def test_masks_follow_what_the_tokens_answer_to():
     options = FrameOptions(lips=(0.5, 0.625, 0.2, 0.1))  # inside row 2 (0.5 to 0.75), columns 1 and 2
-    m_lip, m_face = latent_masks(Painter(VAEOptions(width=16)), torch.zeros(2, 3, 64, 64), options)
+    m_lip, m_face = latent_masks(Reader(VAEOptions(width=16)), pictures(), options)
     rows = m_lip[:-1].view(GRID, GRID)
-    assert rows[2, 1] == pytest.approx(1, abs=0.05) and rows[2, 2] == pytest.approx(1, abs=0.05)
-    assert rows[0].max() == 0 and rows[1, :].max() < 0.05 and m_lip[-1] == 0
+    assert max(rows[2, 1], rows[2, 2]) == 1 and min(rows[2, 1], rows[2, 2]) > 0.7
+    assert rows[0].max() < 0.01 and rows[1].max() < 0.1 and rows[3].max() < 0.1 and m_lip[-1] == 0
     torch.testing.assert_close(m_lip + m_face, torch.ones(TOKENS))
 
 
@@ -91,7 +96,7 @@ def test_where_nothing_tells_the_motion_each_frame_has_its_own_lips(recorded):
     assert sample.reference_masks.shape == (2, 2, 64, 64) and (sample.masks[:, 1].flatten(1) == 255).any(1).all()
     task = VAETask(FaceVAE(VAEOptions(width=16)), sample, FrameOptions(), 16)
     batch = task.batch(0, torch.Generator().manual_seed(0))
-    whole = heavier(*(sample.masks.float() / 255).split(1, 1))
+    whole = heavier(*(sample.masks.float() / 255).split(1, 1), FrameOptions())
     known = torch.cat([whole, whole.flip(-1)])
     for region in batch["region"]:  # a turned frame has turned weights
         assert (known - region).abs().flatten(1).amax(1).min() < 1e-6
@@ -100,28 +105,13 @@ def test_where_nothing_tells_the_motion_each_frame_has_its_own_lips(recorded):
 
 
 def test_a_mask_of_its_own_moves_the_lips_tokens():
-    vae, references = Painter(VAEOptions(width=16)), torch.zeros(2, 3, 64, 64)
+    sample = pictures()
     masks = torch.zeros(2, 2, 64, 64)
     masks[:, 0], masks[0, 1, 32:48, :16], masks[1, 1, 32:48, 48:] = 255, 255, 255  # row 2, its ends
     masks[:, 0] -= masks[:, 1]
-    rows = latent_masks(vae, references, FrameOptions(), masks)[0][:-1].view(GRID, GRID)
-    assert rows[2, 0] == pytest.approx(1, abs=0.05) and rows[2, 3] == pytest.approx(1, abs=0.05)
-    assert rows[2, 1] < 0.05 and rows[0].max() == 0
-
-
-def test_polishing_changes_what_is_painted_and_no_code(tmp_path):
-    torch.manual_seed(0)
-    frames = torch.randint(0, 255, (8, 3, 64, 64)).to(torch.uint8)
-    sample = FrameSample(frames, frames[:2], torch.tensor([0] * 4 + [1] * 4), torch.randn(8, 17), torch.zeros(8, 3))
-    vae = FaceVAE(VAEOptions(width=16, coefficients=17))
-    task = VAETask(vae, sample, FrameOptions(), 4)
-    codes = vae.encode_raw(frames / 255.0, frames[:1].expand(8, -1, -1, -1) / 255.0).detach()
-    painted = vae.decode_raw(codes, frames[:1] / 255.0).detach()
-    polished(task, TrainOptions(3, 4, 1e-2, tensorboard=False), tmp_path, 0, "vae-polish", {})
-    vae.eval()
-    assert torch.equal(vae.encode_raw(frames / 255.0, frames[:1].expand(8, -1, -1, -1) / 255.0), codes)
-    assert (vae.decode_raw(codes, frames[:1] / 255.0) - painted).abs().max() > 1e-3
-    assert all(parameter.requires_grad for parameter in vae.parameters())
+    sample.reference_masks = masks
+    rows = latent_masks(Reader(VAEOptions(width=16)), sample, FrameOptions())[0][:-1].view(GRID, GRID)
+    assert rows[2, 0] == pytest.approx(1, abs=0.01) == rows[2, 3] and rows[2, 1] < 0.05 and rows[0].max() == 0
 
 
 def test_the_told_head_motion_brings_a_moved_face_back():

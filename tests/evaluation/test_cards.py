@@ -25,7 +25,7 @@ def test_the_metrics_of_the_plan_are_there():
         "lse_offset_small_whole",
         "rpcc_clip", "rpcc_dimension", "sid_40_20", "sid_40_20_normalised", "var_flat", "paired_fd_pooled",
         "paired_fd_clip", "sts", "sts_pooled", "lip_opening_error", "e_consis", "latency", "frames_per_second",
-        "clip_border", "nod_correlation", "nod_delay",
+        "clip_border", "shake", "nod_correlation", "nod_delay",
     }  # fmt: skip
     assert wanted <= set(cards())
 

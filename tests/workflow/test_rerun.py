@@ -78,7 +78,7 @@ def test_an_ablations_option_runs_its_own_jobs_again(finished, tmp_path):
 
 
 def test_sampling_options_train_nothing_again(finished, tmp_path):
-    result = plan(finished, tmp_path, {"sampling": {"guide_user": 1.5}})
+    result = plan(finished, tmp_path, {"sampling": {"guide_user": 1.75}})
     assert not {"fit", "fit_start", "train_vae", "train_probe", "train_phi"} & set(result.jobs)
     methods = {line.split(",")[0].removeprefix("method=") for line in result.wildcards("generate")}
     study = yaml.safe_load((finished.folder / "workflow/config/default.yaml").read_text())["methods"]

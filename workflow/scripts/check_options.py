@@ -51,7 +51,7 @@ def sections(name: str, options: dict[str, Any], **kinds: type) -> None:
         if key not in kinds:
             raise ConfigError(f"{name}: unknown section {key!r}; the allowed ones are {', '.join(sorted(kinds))}.")
     for key, kind in kinds.items():
-        if key not in ("train", "polish") or options.get(key):
+        if key != "train" or options.get(key):
             from_dict(kind, options.get(key, {}), f"{name}.{key}")
 
 
@@ -81,7 +81,7 @@ def on_frames(name: str, options: dict[str, Any], model: type) -> None:
 
     start_of(name, options)
     rest = {key: value for key, value in options.items() if key != "start"}
-    sections(name, rest, model=model, frames=FrameOptions, train=TrainOptions, polish=TrainOptions)
+    sections(name, rest, model=model, frames=FrameOptions, train=TrainOptions)
 
 
 def phi(options: dict[str, Any]) -> None:
