@@ -71,7 +71,7 @@ class EchoGenerator(nn.Module):
         beside = (1 + 2 * options.neighbours) * channels
         self.embed_grid, self.embed_pose = nn.Linear(beside, d), nn.Linear(beside, d)
         self.register_buffer("spread", torch.ones(TOKENS, 1))  # s: root mean square of a token's latents
-        colour = torch.eye(options.clip).repeat(TOKENS, 1, 1) if options.colour else None
+        colour = torch.eye(options.clip).repeat(TOKENS, CHANNELS, 1, 1) if options.colour else None
         self.register_buffer("colour", colour)  # of noise over a clip's frames
         self.place = nn.Parameter(0.02 * torch.randn(TOKENS, d))
         self.is_previous = nn.Parameter(0.02 * torch.randn(2, d))  # the T_prev frames: given, or dropped
@@ -122,7 +122,7 @@ class EchoGenerator(nn.Module):
 
     def coloured(self, noise: Tensor) -> Tensor:
         """Latents (..., current, 17, patch * 8) whose every frame is its own -> as alike from frame to frame as each
-        token's true ones, of unit variance as before; without `colour`, as they are.
+        channel's true ones, of unit variance as before; without `colour`, as they are.
 
         The face moves evenly. White noise has most of its power where motion has none, a small network takes it away
         as it does everywhere, by nine tenths, and the rest is a head that trembles.
@@ -130,7 +130,7 @@ class EchoGenerator(nn.Module):
         if not self.options.colour:
             return noise
         frames = rearrange(noise, "... f n (k c) -> ... (f k) n c", k=self.options.patch)
-        frames = torch.einsum("nts,...snc->...tnc", self.colour, frames)
+        frames = torch.einsum("ncts,...snc->...tnc", self.colour, frames)
         return rearrange(frames, "... (f k) n c -> ... f n (k c)", k=self.options.patch)
 
     def hidden(
@@ -174,18 +174,18 @@ class EchoGenerator(nn.Module):
         return features
 
 
-def colour_of(latents: list[Tensor], clip: int, floor: float = 1e-3) -> Tensor:
-    """The symmetric root (17, clip, clip) of the correlation of true latents, (T, 17, 8) each, over a clip's frames.
+def colour_of(latents: list[Tensor], clip: int) -> Tensor:
+    """Symmetric roots (17, 8, clip, clip) of the correlation of true latents, (T, 17, 8) each, over a clip's frames.
 
-    Its rows have unit length. The share `floor` of the variance stays each frame's own.
+    Rows have unit length: noise keeps its variance. A channel has its own, for a head's size trembles as it is read
+    where its place does not.
     """
     windows = [x.double().unfold(0, clip, clip // 2) for x in latents if len(x) >= clip]  # (w, 17, 8, clip)
-    total = sum(torch.einsum("wnct,wncs->nts", each, each) for each in windows)
-    total = total + 1e-9 * torch.eye(clip)  # a token that never moves
-    size = total.diagonal(dim1=1, dim2=2).rsqrt()
-    own = floor * torch.eye(clip, dtype=torch.float64)
-    values, vectors = torch.linalg.eigh((1 - floor) * total * size[:, :, None] * size[:, None] + own)
-    return (vectors * values.clamp_min(0).sqrt()[:, None] @ vectors.transpose(1, 2)).float()
+    total = sum(torch.einsum("wnct,wncs->ncts", each, each) for each in windows)
+    total = total + 1e-9 * torch.eye(clip)  # a channel that never moves
+    size = total.diagonal(dim1=-2, dim2=-1).rsqrt()
+    values, vectors = torch.linalg.eigh(total * size[..., :, None] * size[..., None, :])
+    return (vectors * values.clamp_min(0).sqrt()[..., None, :] @ vectors.mT).float()
 
 
 def beside(x: Tensor, neighbours: int) -> Tensor:

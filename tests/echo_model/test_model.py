@@ -114,24 +114,27 @@ def test_coloured_noise_is_as_alike_over_a_clip_as_true_latents_are(masks, optio
     torch.manual_seed(0)
     alike = torch.linspace(0.0, 0.95, 17)
     latents, clip = smooth_latents(alike), options.clip
+    latents[:, :, 3] = torch.randn(len(latents), 17)  # one channel of every token is rough
     factor = colour_of([3.0 * latents[:20_000], 3.0 * latents[20_000:], latents[:5]], clip)
     lag = (torch.arange(clip)[:, None] - torch.arange(clip)).abs()
-    due = alike[:, None, None] ** lag
-    torch.testing.assert_close(factor @ factor.transpose(1, 2), due, rtol=0, atol=0.08)
-    torch.testing.assert_close(factor.square().sum(2), torch.ones(17, clip))
+    due = (alike[:, None, None] ** lag)[:, None].repeat(1, 8, 1, 1)
+    due[:, 3] = torch.eye(clip)
+    torch.testing.assert_close(factor @ factor.mT, due, rtol=0, atol=0.2)
+    torch.testing.assert_close(factor, factor.mT)
+    torch.testing.assert_close(factor.square().sum(-1), torch.ones(17, 8, clip))
     generator = build(options, masks)[0]
     generator.fit_spread([latents])
-    white = torch.randn(2000, generator.current, *generator.layout.step)
-    made = rearrange(generator.coloured(white), "b f n (k c) -> (b c) n (f k)", k=options.patch)
-    torch.testing.assert_close(torch.einsum("wnt,wns->nts", made, made) / len(made), due, rtol=0, atol=0.08)
+    white = torch.randn(8000, generator.current, *generator.layout.step)
+    made = rearrange(generator.coloured(white), "b f n (k c) -> b n c (f k)", k=options.patch)
+    torch.testing.assert_close(torch.einsum("bnct,bncs->ncts", made, made) / len(made), due, rtol=0, atol=0.2)
     plain = build(replace(options, colour=False), masks)[0]
     assert plain.coloured(white) is white and "colour" not in plain.state_dict()
 
 
-def test_a_token_that_never_moves_has_noise_of_its_own_in_every_frame(options):
+def test_a_channel_that_never_moves_has_noise_of_its_own_in_every_frame(options):
     latents = torch.randn(200, 17, 8)
-    latents[:, 3] = 0
-    torch.testing.assert_close(colour_of([latents], options.clip)[3], torch.eye(options.clip))
+    latents[:, 3, 5] = 0
+    torch.testing.assert_close(colour_of([latents], options.clip)[3, 5], torch.eye(options.clip))
 
 
 def test_a_clips_steps_are_mixed_with_their_neighbours_alone(masks, options):
