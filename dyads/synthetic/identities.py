@@ -83,15 +83,26 @@ def split_of(identity: int) -> str:
     return next(split for split in SPLITS if identity in identities_of(split))
 
 
-def identities_of(split: str) -> range:
-    """Identity numbers of a split."""
+def circles_of(split: str) -> tuple[range, ...]:
+    """Identity numbers of a split, in the circles that meet among themselves."""
     first, last = PARAMETERS.train_identities, PARAMETERS.identities
+    validated = last + PARAMETERS.validation_identities
     everyone = {
-        "train": range(first),
-        "test": range(first, last),
-        "validation": range(last, last + PARAMETERS.validation_identities),
+        "train": (range(first),),
+        "test": (range(first, last), range(validated, known_people())),
+        "validation": (range(last, validated),),
     }
     return everyone[split]
+
+
+def identities_of(split: str) -> tuple[int, ...]:
+    """Identity numbers of a split."""
+    return tuple(identity for circle in circles_of(split) for identity in circle)
+
+
+def known_people() -> int:
+    """How many identities a world has."""
+    return PARAMETERS.identities + PARAMETERS.validation_identities + PARAMETERS.further_test_identities
 
 
 def _hsv(h: float, s: float, v: float) -> np.ndarray:
@@ -107,7 +118,7 @@ def _rgb(values: np.ndarray) -> tuple[float, float, float]:
 @lru_cache(maxsize=512)
 def person(identity: int, world_seed: int) -> Person:
     """Draw identity `identity` of the world `world_seed`; raises ConfigError for a number that no split has."""
-    known = PARAMETERS.identities + PARAMETERS.validation_identities
+    known = known_people()
     if not 0 <= identity < known:
         raise ConfigError(f"identity {identity} is outside 0..{known - 1}; choose one inside.")
     g = rng(world_seed, "synthetic.identity", identity)

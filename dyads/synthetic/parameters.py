@@ -31,6 +31,7 @@ class WorldParameters:
     identities: int = 72
     train_identities: int = 54
     validation_identities: int = 12  # beyond `identities`: in neither of the other two splits
+    further_test_identities: int = 18  # beyond those: they come after the first two rounds of test dialogues
     f0_male: tuple[float, float] = (95.0, 145.0)  # Hz; Titze 1989, Peterson & Barney 1952
     f0_female: tuple[float, float] = (165.0, 240.0)
     tract_male: tuple[float, float] = (

@@ -19,10 +19,10 @@ from dyads.synthetic.coefficients import COEFFICIENTS, EMOTIONS, STATES
 from dyads.synthetic.conversation import Conversation, phrases, plan, states
 from dyads.synthetic.drawing.render import render_frames
 from dyads.synthetic.expression import Faces, faces
-from dyads.synthetic.identities import identities_of, person
+from dyads.synthetic.identities import circles_of, person
 from dyads.synthetic.voice import mix, speak
 
-VERSION = 2  # raise when the same options give other bytes
+VERSION = 3  # raise when the same options give other bytes
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,12 @@ class Dialogue:
 
 
 def cast(seed: int, split: str, number: int) -> dict[str, int]:
-    """Who meets whom: every identity of the split is avatar, and user, equally often."""
-    people = list(identities_of(split))
+    """Who meets whom: every identity of the split is avatar, and user, equally often.
+
+    A round has everyone of a circle once as each; a circle has two rounds, then comes the next one.
+    """
+    circles = circles_of(split)
+    people = list(circles[number // (2 * len(circles[0])) % len(circles)])
     block, place = divmod(number, len(people))
     g = rng(seed, "synthetic.cast", split, block)
     order, distance = g.permutation(people), int(g.integers(1, len(people)))

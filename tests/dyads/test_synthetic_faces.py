@@ -6,7 +6,7 @@ import pytest
 from dyads.errors import ConfigError, DataError
 from dyads.synthetic.coefficients import COEFFICIENTS, INDEX, neutral
 from dyads.synthetic.drawing.render import face_regions, render_frames
-from dyads.synthetic.identities import PARAMETERS, person
+from dyads.synthetic.identities import PARAMETERS, known_people, person
 
 
 def _frames(size=64, identity=14, **values) -> np.ndarray:
@@ -107,10 +107,10 @@ def test_pose_moves_the_face_the_stated_way():
 
 
 def test_people_differ():
-    frames = np.stack([render_frames(i, neutral(1), 32)[0] for i in range(PARAMETERS.identities)]).astype(int)
+    frames = np.stack([render_frames(i, neutral(1), 32)[0] for i in range(known_people())]).astype(int)
     distance = np.abs(frames[:, None] - frames[None]).mean((2, 3, 4)) + 99 * np.eye(len(frames))
     assert distance.min() > 8
-    assert len({person(i, 0).style for i in range(PARAMETERS.identities)}) >= 9
+    assert len({person(i, 0).style for i in range(known_people())}) >= 9
 
 
 def test_wrong_coefficients_and_people_are_refused():
@@ -119,4 +119,4 @@ def test_wrong_coefficients_and_people_are_refused():
     with pytest.raises(DataError, match="finite"):
         render_frames(0, np.full((1, 17), np.nan, np.float32), 64)
     with pytest.raises(ConfigError, match="outside"):
-        person(PARAMETERS.identities + PARAMETERS.validation_identities, 0)
+        person(known_people(), 0)

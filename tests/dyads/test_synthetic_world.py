@@ -15,7 +15,7 @@ from dyads.features import read_features
 from dyads.media.video import read_audio, read_video
 from dyads.synthetic.__main__ import main
 from dyads.synthetic.coefficients import COEFFICIENTS, EMOTIONS, neutral
-from dyads.synthetic.identities import identities_of, split_of
+from dyads.synthetic.identities import circles_of, identities_of, split_of
 from dyads.synthetic.world import WorldOptions, cast, clear_world, generate_dialogue, read_truth, write_world
 
 OPTIONS = WorldOptions(train=2, test=1, size=32, seed=7, seconds=(6.0, 6.5))
@@ -90,9 +90,17 @@ def test_people_of_the_splits_are_disjoint():
     assert all(split_of(person) == split for split in SPLITS for person in identities_of(split))
     for split in SPLITS:
         people = identities_of(split)
-        met = [cast(3, split, i) for i in range(len(people))]
+        met = [cast(3, split, i) for i in range(2 * len(people))]
         for role in ("user", "avatar"):
-            assert sorted(c[role] for c in met) == list(people)  # everyone once a round
+            assert sorted(c[role] for c in met) == sorted(people * 2)  # everyone twice
+
+
+def test_test_people_come_in_two_circles_and_the_first_has_the_first_dialogues():
+    first, second = (set(circle) for circle in circles_of("test"))
+    met = [{cast(3, "test", i)[role] for role in ("user", "avatar")} for i in range(4 * len(first))]
+    rounds = 2 * len(first)
+    assert set.union(*met[:rounds]) == first and set.union(*met[rounds : 2 * rounds]) == second == set(range(84, 102))
+    assert cast(0, "test", 35) == {"user": 56, "avatar": 57}  # as before there was a second circle
 
 
 def test_validation_dialogues_share_nothing_with_the_others_and_change_nothing_in_them(world, tmp_path):
