@@ -17,7 +17,8 @@ import yaml
 
 from analysis import bootstrap, stats, swap_table
 from analysis.controls_check import control_name, out_of_order
-from analysis.pairing import Compared, Readings, compare, compare_swaps, readings_of, trainings_of
+from analysis.pairing import Compared, compare, compare_swaps
+from analysis.readings import Readings, readings_of, trainings_of
 from analysis.summary import seed_values, summarise
 from dyads.errors import ConfigError, DataError, run_cli
 from dyads.files import write_text

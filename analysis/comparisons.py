@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis import stats
-from analysis.pairing import GIVEN, Readings, compare, for_every_seed, repeated
+from analysis.pairing import compare, repeated
 from analysis.people import LEAST_PEOPLE
+from analysis.readings import GIVEN, Readings, for_every_seed
 from evaluation.cards import OK, STATUSES, MetricCard, count_part, truth_part
 
 LEVEL = 0.05

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from analysis import comparisons, people
-from analysis.pairing import Readings
 from analysis.ranking import rank_table
+from analysis.readings import Readings
 from analysis.study_rows import Row
 from analysis.summary import seed_values, summarise
 from dyads.errors import ConfigError

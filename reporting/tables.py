@@ -20,7 +20,7 @@ from typing import TypeVar
 import pandas as pd
 
 from analysis.controls_check import VIOLATED, check_controls, control_name, counts
-from analysis.pairing import readings_of, trainings_of
+from analysis.readings import readings_of, trainings_of
 from analysis.study_rows import study_rows
 from analysis.summary import seed_values, summarise
 from dyads.errors import ConfigError, DataError, run_cli

@@ -16,7 +16,8 @@ from study_rows import constant, write_result
 
 from analysis.claims import Claim, as_table, chances, decide, judge, read_claims
 from analysis.comparisons import compare_rows, note
-from analysis.pairing import readings_of, values_of
+from analysis.pairing import values_of
+from analysis.readings import readings_of
 from analysis.stats import Mean
 from dyads.errors import ConfigError, DataError
 from evaluation.registry import cards

@@ -9,8 +9,8 @@ import scipy.stats
 
 from analysis import stats
 from analysis.comparisons import compare_rows, marks, note, power_note
-from analysis.pairing import Readings
 from analysis.ranking import rank_table
+from analysis.readings import Readings
 from evaluation.cards import STATUSES
 from evaluation.registry import cards
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from study_rows import ROWS, constant, write_result
 
-from analysis.pairing import Readings, compare
+from analysis.pairing import compare
+from analysis.readings import Readings
 from dyads.synthetic.coefficients import COEFFICIENTS
 from evaluation.cards import OK, count_part, extrapolated_part
 from evaluation.clips import MOTION_PARTS, Clip

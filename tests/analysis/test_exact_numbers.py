@@ -12,7 +12,8 @@ from readings_file import META, readings
 from analysis import comparisons, people, resampling, stats
 from analysis.bootstrap import covers, hierarchical_bootstrap
 from analysis.claims import Claim, chances, judge
-from analysis.pairing import Readings, _by_set, compare
+from analysis.pairing import _by_set, compare
+from analysis.readings import Readings
 from evaluation.frechet import extrapolate
 from evaluation.metrics._estimate import estimate
 from evaluation.metrics._series import Undefined, follows, frechet, slope

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from analysis import people, resampling, stats
 from analysis.claims import Claim, chances, judge
-from analysis.pairing import Readings, compare, trainings_of
+from analysis.pairing import compare
 from analysis.ranking import rank_table
+from analysis.readings import Readings, trainings_of
 from analysis.replicates import held
 from dyads.errors import DataError
 from evaluation.cards import count_part, truth_part

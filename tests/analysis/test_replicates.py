@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.pairing import trainings_of
+from analysis.readings import trainings_of
 from analysis.replicates import SHOULD, differences
 from analysis.replicates import main as replicates
 from dyads.errors import ConfigError, DataError

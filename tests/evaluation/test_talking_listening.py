@@ -6,7 +6,8 @@ import pytest
 from readings_file import META, readings, write_readings
 from study_rows import constant, write_result
 
-from analysis.pairing import Readings, compare
+from analysis.pairing import compare
+from analysis.readings import Readings
 from evaluation.cards import STATUSES
 from evaluation.clips import GROUPS, columns
 from evaluation.readings.set_level import set_metric
@@ -134,9 +135,9 @@ def test_large_readings_give_the_same_row_by_row(run, monkeypatch):
     files = run[2]
     wanted = Readings(files)
     kept = {name: wanted.set_metric("a", 0, name, "expression") for name in ("sid", "motion_fd_pooled")}
-    monkeypatch.setattr("analysis.pairing.LARGE", 0)
+    monkeypatch.setattr("analysis.readings.LARGE", 0)
     reads = []
-    monkeypatch.setattr("analysis.pairing.each_clip", lambda path: reads.append(path) or each_clip(path))
+    monkeypatch.setattr("analysis.readings.each_clip", lambda path: reads.append(path) or each_clip(path))
     large = Readings(files, asked=[("sid", "expression"), ("sid", "pose")])
     for name, sums in kept.items():
         for _ in range(2):
