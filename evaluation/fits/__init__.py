@@ -11,13 +11,19 @@ from typing import Any
 from torch import nn
 
 from dyads.contract import Dyad, file_sha256, read_manifest
+from dyads.errors import ConfigError
 from dyads.manifest import datasets_of
 from evaluation.probes.frames import FrameSet, sample_frames
 from evaluation.probes.store import save_probe
 from training.device import pick_device
 from training.engine.loop import Task, train
+from training.engine.weights import copy_state, read_meta, read_tensors
 from training.options import TrainOptions
 from training.provenance import write_provenance
+from training.shipped import shipped
+
+HEADS = ("subject", "motion.")  # of a probe: they tell the people and coefficients of the data it was trained on
+OF_DATA = ("subjects", "targets")  # their sizes
 
 
 def schedule(steps: int, **changes: Any) -> TrainOptions:
@@ -31,6 +37,7 @@ class Job:
     """One probe to train: its name, where the data is, where states and result go, the seed.
 
     `test_videos`: how many videos of test identities may be read to say how good the probe is.
+    `start`: shipped to train on from the package's reader of that name, or None.
     """
 
     name: str
@@ -40,6 +47,7 @@ class Job:
     seed: int
     test_videos: int
     started: float
+    start: str | None = None
 
     def dyads(self, split: str = "train") -> list[Dyad]:
         return read_manifest(self.data, split)
@@ -52,6 +60,9 @@ class Job:
         """The task's module after training, on the CPU; a finished training is loaded and not repeated."""
         task.module.to(pick_device())
         identity = {"data": file_sha256(self.data / "manifest.csv"), "build": build, "samples": len(task.data)}
+        if self.start:
+            start_from_shipped(task.module, self.name, build)
+            identity["start"] = file_sha256(shipped(self.name))
         stage = f"{self.name}-probe"
         return train(task, options, self.checkpoints, seed=self.seed, stage=stage, identity=identity).cpu()
 
@@ -59,6 +70,7 @@ class Job:
         """The probe's file and provenance; `said` goes into both: what it was trained on, how good it is."""
         manifest = self.data / "manifest.csv"
         meta = {"data_manifest_sha256": file_sha256(manifest), "datasets": list(datasets_of(self.data)), **said}
+        meta |= {"start": file_sha256(shipped(self.name))} if self.start else {}
         save_probe(self.out, probe, kind, build, meta)
         parameters = sum(p.numel() for p in probe.parameters())
         all_options = {self.name: options, "seed": self.seed, "test_videos": self.test_videos}
@@ -67,3 +79,23 @@ class Job:
             kind=kind, parameters=parameters, cpu_seconds=round(time.process_time(), 1), **meta,
         )  # fmt: skip
         print(f"{kind} probe: {time.monotonic() - self.started:.0f} s -> {self.out}", flush=True)
+
+
+def start_from_shipped(probe: nn.Module, name: str, build: dict[str, Any]) -> None:
+    """Give `probe` the weights of the shipped reader `name`, but for its heads, which are another data set's.
+
+    Raises:
+        ConfigError: `build` has other sizes than the shipped reader.
+    """
+    sizes = read_meta(shipped(name))["build"]
+    for key, wanted in build.items():
+        if key not in OF_DATA and wanted != sizes.get(key):
+            raise ConfigError(
+                f"probes.{name}.{key} is {wanted!r}, but the shipped reader, which probes.start names, has "
+                f"{sizes.get(key)!r}; leave it out, or give probes.start: null."
+            )
+    given, own = (
+        {key: value for key, value in state.items() if not key.startswith(HEADS)}
+        for state in (read_tensors(shipped(name)), probe.state_dict())
+    )
+    copy_state(given, own, f"probes.start: the shipped {name}")

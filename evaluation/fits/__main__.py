@@ -9,7 +9,7 @@ import pkgutil
 import time
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import evaluation.fits
 from dyads.errors import ConfigError, run_cli
@@ -22,10 +22,14 @@ PROBES = tuple(sorted(info.name for info in pkgutil.iter_modules(evaluation.fits
 
 @dataclass(frozen=True)
 class Shared:
-    """What every probe is given; `test_videos` videos of test identities are read to say how good it is."""
+    """What every probe is given; `test_videos` videos of test identities are read to say how good it is.
+
+    `start`: shipped, to train on from the package's readers, where a data set has few people.
+    """
 
     test_videos: int = 24
     seed: int = 0
+    start: Literal["shipped"] | None = None
 
 
 def options_of(given: dict[str, Any], probe: str) -> tuple[Any, Shared]:
@@ -60,7 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
     limit_threads(1)
     started = time.monotonic()
     options, shared = options_of(parse_json(args.options, "--options"), args.probe)
-    job = Job(args.probe, args.data, args.checkpoints, args.out, shared.seed, shared.test_videos, started)
+    job = Job(args.probe, args.data, args.checkpoints, args.out, shared.seed, shared.test_videos, started, shared.start)
     importlib.import_module(f"evaluation.fits.{args.probe}").fit(job, options)
 
 

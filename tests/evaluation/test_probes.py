@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dyads.contract import read_manifest
+from dyads.contract import file_sha256, read_manifest
 from dyads.errors import ConfigError, DataError
 from dyads.synthetic.coefficients import COEFFICIENTS, neutral
 from evaluation.fits import __main__ as train_probes
@@ -18,6 +18,7 @@ from evaluation.probes.image import FEATURES, ImageProbe
 from evaluation.probes.motion import MotionProbe, MotionTask, _composed, _sample, r_squared, warp_grid
 from evaluation.probes.pca import PcaProbe
 from evaluation.probes.store import PROBES, load_probe, probe_files, save_probe
+from training.shipped import shipped
 
 generator = torch.Generator().manual_seed
 
@@ -227,6 +228,27 @@ def test_command_trains_the_other_probes_on_any_data(world, recorded, tmp_path, 
         assert meta["kind"] == probe and said in meta and meta["options"][probe]["train"]["steps"] == 3
     loaded, meta = load_probe(tmp_path / recorded.parent.name / f"{probe}.safetensors", (probe,))
     assert not loaded.training
+
+
+@pytest.mark.parametrize("probe", ["image", "identity", "video", "sync"])
+def test_a_probe_trains_on_from_the_shipped_reader_but_for_its_heads(recorded, tmp_path, probe):
+    still = {"steps": 1, "warmup_steps": 0, "batch_size": 2, "learning_rate": 1e-12}
+    sampled = {"videos": 4, "train": still} | ({} if probe == "sync" else {"per_video": 2})
+    train(recorded, tmp_path, {"start": "shipped", "test_videos": 1, probe: sampled}, probe)
+    found, given = (load_probe(path, (probe,)) for path in (tmp_path / f"{probe}.safetensors", shipped(probe)))
+    assert found[1]["start"] == file_sha256(shipped(probe))
+    assert (
+        found[1]["data_manifest_sha256"] == file_sha256(recorded / "manifest.csv") != given[1]["data_manifest_sha256"]
+    )
+    own, theirs = found[0].state_dict(), given[0].state_dict()
+    heads = {name for name in own if name.startswith(("subject", "motion."))}
+    assert {name.split(".")[0] for name in heads} == {"image": {"subject"}, "identity": {"subjects"}}.get(probe, set())
+    for name in own.keys() - heads:
+        if "running_" not in name and "num_batches" not in name:  # of the one batch
+            torch.testing.assert_close(own[name], theirs[name], rtol=0, atol=1e-6)
+    if probe == "video":
+        with pytest.raises(ConfigError, match=r"probes\.video\.width is 2, but the shipped reader, .* has 16"):
+            train(recorded, tmp_path / "other", {"start": "shipped", probe: {**sampled, "width": 2}}, probe)
 
 
 def test_videos_too_short_for_a_window_are_refused(world, tmp_path, monkeypatch):
