@@ -201,6 +201,52 @@ def test_a_metric_that_does_not_order_the_controls_is_no_evidence(random_clip, v
     assert math.isnan(one.p) == bool(broken) and ("it is no evidence" in one.missing) == bool(broken)
 
 
+@pytest.mark.parametrize(
+    ("shift", "spread", "people", "judged"),
+    [
+        (0.002, 0.01, 18, True),  # an autoencoder that keeps what the metric sees
+        (0.02, 0.01, 18, False),  # people tell that it is ahead of the truth
+        (0.002, 0.01, 5, False),  # too few people to tell
+    ],
+)
+def test_an_autoencoder_may_be_level_with_the_truth(shift, spread, people, judged):
+    rng, lines = np.random.default_rng(3), []
+    levels = {
+        "truth": 0.5,
+        "vae": 0.5 - shift,
+        "frozen": 0.64,
+        "shuffled": 0.63,
+        "time_shifted": 0.6,
+        "a": 0.5,
+        "b": 0.55,
+    }
+    for method, level in levels.items():
+        for seed in range(3 if method in "ab" else 1):
+            for clip, noise in enumerate(rng.permutation(np.linspace(-spread, spread, people))):
+                lines.append(
+                    (
+                        method,
+                        seed,
+                        f"c{clip}",
+                        "lse_d_small",
+                        "speech",
+                        level + noise + 1e-3 * seed * (method == "a"),
+                        "ok",
+                    )
+                )
+    rows = pd.DataFrame(lines, columns=["method", "seed", "clip", "metric", "part", "value", "status"])
+    one = judge(rows, [replace(GREATER, metric="lse_d_small", part="speech", kind="less")])[0]
+    broken = "controls: ground_truth below vae_round_trip, speech"
+    if people < 6:
+        assert (one.verdict, one.status) == ("not_measured", broken)
+    else:
+        assert (one.verdict, one.status) == (("supported", "ok") if judged else ("not_measured", broken))
+    worse = rows.assign(value=rows["value"].where(rows["method"] != "frozen", 0.45))  # another order stays asked for
+    assert (
+        judge(worse, [replace(GREATER, metric="lse_d_small", part="speech", kind="less")])[0].verdict == "not_measured"
+    )
+
+
 def test_a_lucky_seed_does_not_support_a_claim(tmp_path):
     """Every one of 36 pairs favours a, yet its seeds differ too much to speak of other trainings."""
     planted(tmp_path, "a", 0.65, per_seed=0.3), planted(tmp_path, "b", 0.6)
