@@ -18,13 +18,13 @@ import yaml
 from analysis import bootstrap, stats, swap_table
 from analysis.controls_check import NEAREST, control_name, out_of_order
 from analysis.pairing import Compared, compare, compare_swaps
-from analysis.readings import Readings, readings_of, trainings_of
 from analysis.summary import seed_values, summarise
 from dyads.errors import ConfigError, DataError, run_cli
 from dyads.files import write_text
 from evaluation.cards import OK
 from evaluation.cards import STATUSES as METRIC_STATUSES
 from evaluation.readings import talking_listening
+from evaluation.readings.by_row import Readings, readings_of, trainings_of
 from evaluation.registry import cards
 from evaluation.rows import read_rows, result_files
 from training.options import from_dict

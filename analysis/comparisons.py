@@ -8,8 +8,8 @@ import pandas as pd
 from analysis import stats
 from analysis.pairing import compare, repeated
 from analysis.people import LEAST_PEOPLE
-from analysis.readings import GIVEN, Readings, for_every_seed
 from evaluation.cards import OK, STATUSES, MetricCard, count_part, truth_part
+from evaluation.readings.by_row import GIVEN, Readings, for_every_seed
 
 LEVEL = 0.05
 COLUMNS = (

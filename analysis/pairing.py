@@ -10,8 +10,8 @@ import pandas as pd
 
 from analysis import people, resampling, stats
 from analysis.bootstrap import Interval, hierarchical_bootstrap
-from analysis.readings import Readings, for_every_seed
 from evaluation.cards import OK, count_part, truth_part
+from evaluation.readings.by_row import Readings, for_every_seed
 from evaluation.readings.set_level import SetMetric
 from evaluation.registry import cards
 from evaluation.rows import WHOLE_SET

@@ -8,13 +8,13 @@ import pandas as pd
 
 from analysis import comparisons, people
 from analysis.ranking import rank_table
-from analysis.readings import Readings
 from analysis.study_rows import Row
 from analysis.summary import seed_values, summarise
 from dyads.errors import ConfigError
 from dyads.files import write_text
 from evaluation.cards import STATUSES, MetricCard, count_part
 from evaluation.readings import talking_listening
+from evaluation.readings.by_row import Readings
 from evaluation.registry import cards
 from reporting.table_cells import BUDGET, cells_of, estimates, latex, markdown, notes, own_truths, shown_table, tex
 

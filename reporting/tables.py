@@ -20,12 +20,12 @@ from typing import TypeVar
 import pandas as pd
 
 from analysis.controls_check import VIOLATED, check_controls, control_name, counts
-from analysis.readings import readings_of, trainings_of
 from analysis.study_rows import study_rows
 from analysis.summary import seed_values, summarise
 from dyads.errors import ConfigError, DataError, run_cli
 from dyads.files import write_text
 from evaluation import efficiency
+from evaluation.readings.by_row import readings_of, trainings_of
 from evaluation.readings.stored import LARGE
 from evaluation.registry import cards
 from evaluation.rows import read_rows, result_files

@@ -17,9 +17,9 @@ from study_rows import constant, write_result
 from analysis.claims import Claim, as_table, chances, decide, judge, read_claims
 from analysis.comparisons import compare_rows, note
 from analysis.pairing import values_of
-from analysis.readings import readings_of
 from analysis.stats import Mean
 from dyads.errors import ConfigError, DataError
+from evaluation.readings.by_row import readings_of
 from evaluation.registry import cards
 from evaluation.rows import read_rows, result_files
 from reporting.claims import main, shown, shown_tex

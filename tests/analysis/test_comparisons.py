@@ -10,8 +10,8 @@ import scipy.stats
 from analysis import stats
 from analysis.comparisons import compare_rows, marks, note, power_note
 from analysis.ranking import rank_table
-from analysis.readings import Readings
 from evaluation.cards import STATUSES
+from evaluation.readings.by_row import Readings
 from evaluation.registry import cards
 
 UP, DOWN = (cards()["psnr"], "frame"), (cards()["motion_mse"], "all")

@@ -7,7 +7,6 @@ import pytest
 from study_rows import ROWS, constant, write_result
 
 from analysis.pairing import compare
-from analysis.readings import Readings
 from dyads.synthetic.coefficients import COEFFICIENTS
 from evaluation.cards import OK, count_part, extrapolated_part
 from evaluation.clips import MOTION_PARTS, Clip
@@ -15,6 +14,7 @@ from evaluation.frechet import MINIMUM_UNITS
 from evaluation.metrics._estimate import estimate
 from evaluation.metrics.motion import motion_fd, paired_fd
 from evaluation.metrics.pictures import fid_small
+from evaluation.readings.by_row import Readings
 from evaluation.registry import cards
 from evaluation.rows import read_rows
 from reporting.tables import TableOptions, write_tables

@@ -13,13 +13,13 @@ from analysis import comparisons, people, resampling, stats
 from analysis.bootstrap import covers, hierarchical_bootstrap
 from analysis.claims import Claim, chances, judge
 from analysis.pairing import _by_set, compare
-from analysis.readings import Readings
 from evaluation.frechet import extrapolate
 from evaluation.metrics._estimate import estimate
 from evaluation.metrics._series import Undefined, follows, frechet, slope
 from evaluation.metrics.expression.expression import expression_amplitude
 from evaluation.metrics.motion import rpcc
 from evaluation.readings import set_level
+from evaluation.readings.by_row import Readings
 from evaluation.readings.set_level import SetMetric, set_metric
 from evaluation.readings.talking_listening import masked
 from evaluation.registry import cards

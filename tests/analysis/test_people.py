@@ -12,11 +12,11 @@ from analysis import people, resampling, stats
 from analysis.claims import Claim, chances, judge
 from analysis.pairing import compare
 from analysis.ranking import rank_table
-from analysis.readings import Readings, trainings_of
 from analysis.replicates import held
 from dyads.errors import DataError
 from evaluation.cards import count_part, truth_part
 from evaluation.metrics.motion import rpcc
+from evaluation.readings.by_row import Readings, trainings_of
 from evaluation.readings.set_level import SetMetric, frechet
 from evaluation.registry import cards
 from evaluation.rows import WHOLE_SET

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.readings import trainings_of
 from analysis.replicates import SHOULD, differences
 from analysis.replicates import main as replicates
 from dyads.errors import ConfigError, DataError
+from evaluation.readings.by_row import trainings_of
 
 ROOT = Path(__file__).resolve().parents[2]
 

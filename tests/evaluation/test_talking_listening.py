@@ -7,9 +7,9 @@ from readings_file import META, readings, write_readings
 from study_rows import constant, write_result
 
 from analysis.pairing import compare
-from analysis.readings import Readings
 from evaluation.cards import STATUSES
 from evaluation.clips import GROUPS, columns
+from evaluation.readings.by_row import Readings
 from evaluation.readings.set_level import set_metric
 from evaluation.readings.stored import each_clip
 from evaluation.readings.talking_listening import masked, note, state_rows
@@ -135,9 +135,9 @@ def test_large_readings_give_the_same_row_by_row(run, monkeypatch):
     files = run[2]
     wanted = Readings(files)
     kept = {name: wanted.set_metric("a", 0, name, "expression") for name in ("sid", "motion_fd_pooled")}
-    monkeypatch.setattr("analysis.readings.LARGE", 0)
+    monkeypatch.setattr("evaluation.readings.by_row.LARGE", 0)
     reads = []
-    monkeypatch.setattr("analysis.readings.each_clip", lambda path: reads.append(path) or each_clip(path))
+    monkeypatch.setattr("evaluation.readings.by_row.each_clip", lambda path: reads.append(path) or each_clip(path))
     large = Readings(files, asked=[("sid", "expression"), ("sid", "pose")])
     for name, sums in kept.items():
         for _ in range(2):
