@@ -44,6 +44,13 @@ def test_arig():
     assert min(found[name] for name in ("frames_per_second", "rendered_frames_per_second", "longest_over_shortest")) > 0
 
 
+def test_nod_limit():
+    small = ("--dialogues", "4", "--test", "4", "--steps", "2", "--targets", "quick", "oracle")
+    found = last_line("benchmarks.nod_limit", *small)["rows"]
+    assert [row["learned from"] for row in found] == ["truth", "quick", "oracle"]
+    assert found[0]["nods"] > 0.5 > max(row["nods"] for row in found[1:])
+
+
 def test_frechet():
     found = last_line("benchmarks.frechet", "--samples", "40", "--dimensions", "16", "--repeats", "1")
     assert found["ratio"] > 0 and found["relative_difference"] < 1e-4
