@@ -16,7 +16,7 @@ import pandas as pd
 import yaml
 
 from analysis import bootstrap, stats, swap_table
-from analysis.controls_check import NEAREST, control_name, out_of_order
+from analysis.controls_check import control_name, out_of_order
 from analysis.pairing import Compared, compare, compare_swaps
 from analysis.summary import seed_values, summarise
 from dyads.errors import ConfigError, DataError, run_cli
@@ -169,12 +169,11 @@ def judge(rows: pd.DataFrame, claims: list[Claim], readings: Readings | None = N
     So is one on a metric that does not order this study's controls as its card promises or needs: it is no evidence.
     """
     readings = readings or Readings()
-    names = {method: control_name(method) for method in rows["method"].unique()}
     broken = out_of_order(
         {claim.metric for claim in claims if not claim.of},
         summarise(seed_values(rows[rows["metric"].isin({claim.metric for claim in claims})])),
-        names,
-        lambda metric, part: _level(rows, names, readings, metric, part),
+        {method: control_name(method) for method in rows["method"].unique()},
+        lambda metric, part, pair: _level(rows, readings, metric, part, pair),
     )
     known = {state: _of_state(rows, claims, readings, state) for state in {claim.state for claim in claims}}
     compared = []
@@ -194,15 +193,10 @@ def judge(rows: pd.DataFrame, claims: list[Claim], readings: Readings | None = N
     return [_finding(*each) for each in zip(claims, compared, decided, strict=True)]
 
 
-def _level(rows: pd.DataFrame, names: dict[str, str], readings: Readings, metric: str, part: str) -> bool:
-    """Whether people cannot tell the two of `NEAREST` apart: 0 lies in the interval of their difference.
-
-    Too few people tell nothing.
-    """
-    methods = {control: method for method, control in reversed(names.items())}
-    first, second = (methods[control] for control in NEAREST)
-    given = replace(readings, given=readings.given | {first, second})
-    found = compare(rows, metric, part, (first, second), given, resample=False)
+def _level(rows: pd.DataFrame, readings: Readings, metric: str, part: str, pair: tuple[str, str]) -> bool:
+    """Whether people cannot tell two controls apart: 0 lies in the interval of their difference. Too few never do."""
+    given = replace(readings, given=readings.given | set(pair))
+    found = compare(rows, metric, part, pair, given, resample=False)
     if found.status != OK or found.mean.status != OK:
         return False
     low, high = stats.limits(found.mean, 1 - ALPHA)

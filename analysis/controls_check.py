@@ -110,12 +110,12 @@ def out_of_order(
     metrics: set[str],
     summary: pd.DataFrame,
     names: dict[str, str],
-    level: Callable[[str, str], bool] = lambda metric, part: False,
+    level: Callable[[str, str, tuple[str, str]], bool] = lambda metric, part, rows: False,
 ) -> dict[str, str]:
     """Metric -> the first order that its card promises or needs and this study violates; absent where none is.
 
     An order of which a control is absent is not asked for. Arguments as in `check_controls`, and `level`: whether
-    (metric, part) is known not to tell the two of `NEAREST` apart, in which case their order is not violated.
+    (metric, part) is known not to tell the rows of `NEAREST` apart, in which case their order is not violated.
     """
     methods = {control: method for method, control in reversed(names.items())}
     found = {}
@@ -123,7 +123,9 @@ def out_of_order(
         for part in card.separates_parts or card.parts:
             for better, worse in card.separates + card.needs:
                 line = dict(zip(COLUMNS, _line(card, part, better, worse, summary, methods), strict=True))
-                if line["verdict"] == VIOLATED and not ((better, worse) == NEAREST and level(card.name, part)):
+                if line["verdict"] != VIOLATED:
+                    continue
+                if (better, worse) != NEAREST or not level(card.name, part, (methods[better], methods[worse])):
                     found.setdefault(card.name, f"{better} {line['relation']} {worse}, {part}")
     return found
 
