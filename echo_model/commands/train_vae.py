@@ -22,10 +22,11 @@ from echo_model.backbones.warping import affine_grid, warp
 from training.device import limit_threads
 from training.engine.checkpoint import sha256_file
 from training.engine.loop import TrainOptions, read_summary, train
-from training.engine.weights import copy_state, load_weights, read_options, read_tensors, save_weights
+from training.engine.weights import load_weights, read_options, save_weights
 from training.options import from_dict, parse_json
 from training.provenance import write_provenance
 from training.shipped import shipped
+from training.shipped.start import require_sizes, start_from_shipped
 
 POSE_KNOWN = 0.02  # radians and half-frames: how near coefficients tell the head's motion in the picture
 
@@ -189,7 +190,7 @@ def train_on_frames(
     identity = {name: model, "frames": which, "data": file_sha256(arguments.data / "manifest.csv")}
     network = kind(model)
     if begin:
-        start_from_shipped(network, name)
+        start_from_shipped(network, name, ("tell.",), f"{name}.start")
         identity["start"] = sha256_file(shipped(name))
     task = VAETask(network, sample, which, schedule.batch_size)
     train(task, schedule, arguments.checkpoints, seed=arguments.seed, stage=name, identity=identity)
@@ -215,27 +216,8 @@ def start_of(name: str, options: dict[str, Any]) -> str | None:
     if start not in (None, "shipped"):
         raise ConfigError(f"{name}.start is {start!r}; give shipped, to train on from the shipped {name}, or null.")
     if start:
-        sizes = read_options(shipped(name))
-        for key, wanted in options.get("model", {}).items():
-            if key in sizes and wanted != sizes[key]:
-                raise ConfigError(
-                    f"{name}.model.{key} is {wanted!r}, but the shipped {name}, which {name}.start names, has "
-                    f"{sizes[key]!r}; leave it out, or give {name}.start: null."
-                )
+        require_sizes(options.get("model", {}), read_options(shipped(name)), f"{name}.model", name, f"{name}.start")
     return start
-
-
-def start_from_shipped(network: nn.Module, name: str) -> None:
-    """Give `network` the shipped weights of `name`, but for what tells coefficients, which are another data set's.
-
-    Raises:
-        MethodError: sizes differ from the shipped ones.
-    """
-    given, own = (
-        {key: value for key, value in state.items() if not key.startswith("tell.")}
-        for state in (read_tensors(shipped(name)), network.state_dict())
-    )
-    copy_state(given, own, f"{name}.start: the shipped {name}")
 
 
 def load_on_frames(path: Path, kind: type[nn.Module], options_kind: type) -> nn.Module:

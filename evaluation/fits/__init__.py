@@ -11,16 +11,16 @@ from typing import Any
 from torch import nn
 
 from dyads.contract import Dyad, file_sha256, read_manifest
-from dyads.errors import ConfigError
 from dyads.manifest import datasets_of
 from evaluation.probes.frames import FrameSet, sample_frames
 from evaluation.probes.store import save_probe
 from training.device import pick_device
 from training.engine.loop import Task, train
-from training.engine.weights import copy_state, read_meta, read_tensors
+from training.engine.weights import read_meta
 from training.options import TrainOptions
 from training.provenance import write_provenance
 from training.shipped import shipped
+from training.shipped.start import require_sizes, start_from_shipped
 
 HEADS = ("subject", "motion.")  # of a probe: they tell the people and coefficients of the data it was trained on
 OF_DATA = ("subjects", "targets")  # their sizes
@@ -61,7 +61,9 @@ class Job:
         task.module.to(pick_device())
         identity = {"data": file_sha256(self.data / "manifest.csv"), "build": build, "samples": len(task.data)}
         if self.start:
-            start_from_shipped(task.module, self.name, build)
+            sizes = {key: size for key, size in read_meta(shipped(self.name))["build"].items() if key not in OF_DATA}
+            require_sizes(build, sizes, f"probes.{self.name}", self.name, "probes.start")
+            start_from_shipped(task.module, self.name, HEADS, "probes.start")
             identity["start"] = file_sha256(shipped(self.name))
         stage = f"{self.name}-probe"
         return train(task, options, self.checkpoints, seed=self.seed, stage=stage, identity=identity).cpu()
@@ -79,23 +81,3 @@ class Job:
             kind=kind, parameters=parameters, cpu_seconds=round(time.process_time(), 1), **meta,
         )  # fmt: skip
         print(f"{kind} probe: {time.monotonic() - self.started:.0f} s -> {self.out}", flush=True)
-
-
-def start_from_shipped(probe: nn.Module, name: str, build: dict[str, Any]) -> None:
-    """Give `probe` the weights of the shipped reader `name`, but for its heads, which are another data set's.
-
-    Raises:
-        ConfigError: `build` has other sizes than the shipped reader.
-    """
-    sizes = read_meta(shipped(name))["build"]
-    for key, wanted in build.items():
-        if key not in OF_DATA and wanted != sizes.get(key):
-            raise ConfigError(
-                f"probes.{name}.{key} is {wanted!r}, but the shipped reader, which probes.start names, has "
-                f"{sizes.get(key)!r}; leave it out, or give probes.start: null."
-            )
-    given, own = (
-        {key: value for key, value in state.items() if not key.startswith(HEADS)}
-        for state in (read_tensors(shipped(name)), probe.state_dict())
-    )
-    copy_state(given, own, f"probes.start: the shipped {name}")

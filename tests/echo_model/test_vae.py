@@ -13,9 +13,10 @@ from dyads.synthetic.drawing.render import render_frames
 from echo_model.backbones.frames import FrameOptions, FrameSample, head_motion, heavier, sample_frames
 from echo_model.backbones.vae import CHANNELS, GRID, TOKENS, FaceVAE, VAEOptions
 from echo_model.backbones.warping import affine_grid, doubled, warp
-from echo_model.commands.train_vae import VAETask, latent_masks, load_vae, main, start_from_shipped, start_of
+from echo_model.commands.train_vae import VAETask, latent_masks, load_vae, main, start_of
 from training.errors import MethodError
 from training.shipped import shipped
+from training.shipped.start import start_from_shipped
 
 
 def test_posing_undoes_unposing():
@@ -136,7 +137,7 @@ def test_a_training_on_other_people_goes_on_from_the_shipped_weights_but_for_wha
     given = load_vae(shipped("vae"))
     own = FaceVAE(replace(given.options, coefficients=3))
     told = own.tell.weight.clone()
-    start_from_shipped(own, "vae")
+    start_from_shipped(own, "vae", ("tell.",), "vae.start")
     assert torch.equal(own.tell.weight, told)
     frames, reference = torch.rand(2, 3, 64, 64), torch.rand(1, 3, 64, 64)
     raw = own.eval().encode_raw(frames, reference.expand_as(frames))
@@ -144,7 +145,7 @@ def test_a_training_on_other_people_goes_on_from_the_shipped_weights_but_for_wha
     torch.testing.assert_close(own.decode(torch.zeros(1, TOKENS, CHANNELS), reference), given.decode(
         torch.zeros(1, TOKENS, CHANNELS), reference))  # fmt: skip
     with pytest.raises(MethodError, match="vae.start: the shipped vae: tensor .* has shape"):
-        start_from_shipped(FaceVAE(VAEOptions(width=16)), "vae")
+        start_from_shipped(FaceVAE(VAEOptions(width=16)), "vae", ("tell.",), "vae.start")
 
 
 def test_a_start_that_is_not_known_is_one_sentence(tmp_path, monkeypatch):

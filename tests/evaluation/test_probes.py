@@ -247,7 +247,7 @@ def test_a_probe_trains_on_from_the_shipped_reader_but_for_its_heads(recorded, t
         if "running_" not in name and "num_batches" not in name:  # of the one batch
             torch.testing.assert_close(own[name], theirs[name], rtol=0, atol=1e-6)
     if probe == "video":
-        with pytest.raises(ConfigError, match=r"probes\.video\.width is 2, but the shipped reader, .* has 16"):
+        with pytest.raises(ConfigError, match=r"probes\.video\.width is 2, but the shipped video, .* has 16"):
             train(recorded, tmp_path / "other", {"start": "shipped", probe: {**sampled, "width": 2}}, probe)
 
 
