@@ -74,7 +74,10 @@ def sample_clip(
         full, *others = generator(x_t=expand(x_t), t=torch.full((count,), t).to(x_0), **arguments).unbind(0)
         return full + sum(guide * (full - other) for guide, other in zip(guides, others, strict=True))
 
-    made = integrate(predict, generator.coloured(x_0), options.steps, options.solver, options.shift)
+    x_0 = generator.coloured(x_0)
+    if options.lip_noise != 1.0:
+        x_0 = x_0 * (1 - (1 - options.lip_noise) * generator.m_lip)
+    made = integrate(predict, x_0, options.steps, options.solver, options.shift)
     return led_on(made, previous, generator.m_face, options.lead, generator.options.patch)
 
 

@@ -26,16 +26,16 @@ class Preconditioning(NamedTuple):
     out: Tensor
 
 
-def preconditioning(t: Tensor, spread: Tensor) -> Preconditioning:
-    """EDM's scales (Karras et al. 2022) for the straight path, of flow times `t` and data of scale `spread`.
+def preconditioning(t: Tensor, spread: Tensor, noise: Tensor) -> Preconditioning:
+    """EDM's scales (Karras et al. 2022) for the straight path, of flow times `t`, data of scale s and noise of scale n.
 
-        c_in = 1 / sqrt(t^2 s^2 + (1 - t)^2)     c_skip = t s^2 c_in^2     c_out = s (1 - t) c_in
+        c_in = 1 / sqrt(t^2 s^2 + (1 - t)^2 n^2)     c_skip = t s^2 c_in^2     c_out = s n (1 - t) c_in
 
     What the network reads, c_in x_t, and what it is asked for, (x_1 - c_skip x_t) / c_out, have unit variance at every
     t, and for Gaussian data of that scale F = 0 is the optimum. t = 0 reads pure noise, t = 1 keeps x_t as it is.
     """
-    within = (t.square() * spread.square() + (1 - t).square()).rsqrt()
-    return Preconditioning(within, t * spread.square() * within.square(), spread * (1 - t) * within)
+    within = (t.square() * spread.square() + (1 - t).square() * noise.square()).rsqrt()
+    return Preconditioning(within, t * spread.square() * within.square(), spread * noise * (1 - t) * within)
 
 
 def velocity(x_hat: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:

@@ -9,6 +9,7 @@ from echo_model.backbones.audio import AUDIO_DIM
 from echo_model.backbones.vae import CHANNELS, TOKENS, small_layout
 from echo_model.model.flow import Preconditioning, preconditioning
 from echo_model.model.layers import FFN, Attention, TemporalMixing, modulate, position_embedding, time_embedding
+from echo_model.model.noise import MotionNoise
 from echo_model.model.options import ModelOptions
 from echo_model.model.sdcm import SDCM, EntangledFusion
 
@@ -71,8 +72,7 @@ class EchoGenerator(nn.Module):
         beside = (1 + 2 * options.neighbours) * channels
         self.embed_grid, self.embed_pose = nn.Linear(beside, d), nn.Linear(beside, d)
         self.register_buffer("spread", torch.ones(TOKENS, 1))  # s: root mean square of a token's latents
-        colour = torch.eye(options.clip).repeat(TOKENS, CHANNELS, 1, 1) if options.colour else None
-        self.register_buffer("colour", colour)  # of noise over a clip's frames
+        self.colour = MotionNoise(TOKENS, CHANNELS, options.clip) if options.colour else None
         self.place = nn.Parameter(0.02 * torch.randn(TOKENS, d))
         self.is_previous = nn.Parameter(0.02 * torch.randn(2, d))  # the T_prev frames: given, or dropped
         self.register_buffer("frame_position", position_embedding(self.previous + self.current, d))
@@ -103,34 +103,32 @@ class EchoGenerator(nn.Module):
         answer = torch.cat([self.grid_out(h[:, :, :-1]), self.pose_out(h[:, :, -1:])], 2)
         if not self.options.precondition:
             return answer
-        if self.options.colour:  # of the pose alone: lips answer a voice that changes faster
-            answer = torch.cat([answer[:, :, :-1], self.coloured(answer)[:, :, -1:]], 2)
+        if self.colour is not None:  # of the pose alone: lips answer a voice that changes faster
+            pose = self.colour.even_pose(rearrange(answer[:, :, -1], "b f (k c) -> b (f k) c", c=CHANNELS))
+            pose = rearrange(pose, "b (f k) c -> b f 1 (k c)", k=self.options.patch)
+            answer = torch.cat([answer[:, :, :-1], pose], 2)
         c = self.scales(t)
         return c.skip * x_t + c.out * answer
 
     def scales(self, t: Tensor) -> Preconditioning:
         """c_in, c_skip and c_out of flow times (b,): (b, 1, 17, 1) each."""
-        return preconditioning(t.view(-1, 1, 1, 1), self.spread)
+        noise = torch.ones_like(self.spread) if self.colour is None else self.spread
+        return preconditioning(t.view(-1, 1, 1, 1), self.spread, noise)
 
     @torch.no_grad()
     def fit_spread(self, latents: list[Tensor]) -> None:
         """Set `spread` from true latents, (T, 17, 8) each: about zero, which is the reference image."""
         squares = sum(x.double().square().mean(2).sum(0) for x in latents) / sum(len(x) for x in latents)
         self.spread.copy_(squares.sqrt().clamp_min(1e-3)[:, None])
-        if self.options.colour:
-            self.colour.copy_(colour_of(latents, self.options.clip))
+        if self.colour is not None:
+            self.colour.fit(latents)
 
     def coloured(self, noise: Tensor) -> Tensor:
-        """Latents (..., current, 17, patch * 8) whose every frame is its own -> as alike from frame to frame as each
-        channel's true ones, of unit variance as before; without `colour`, as they are.
-
-        The face moves evenly. White noise has most of its power where motion has none, a small network takes it away
-        as it does everywhere, by nine tenths, and the rest is a head that trembles.
-        """
-        if not self.options.colour:
+        """White noise (..., current, 17, patch * 8) -> noise that moves as true latents do (`noise.MotionNoise`), each
+        token at its spread; without `colour`, as it is."""
+        if self.colour is None:
             return noise
-        frames = rearrange(noise, "... f n (k c) -> ... (f k) n c", k=self.options.patch)
-        frames = torch.einsum("ncts,...snc->...tnc", self.colour, frames)
+        frames = self.colour(rearrange(noise, "... f n (k c) -> ... (f k) n c", c=CHANNELS))
         return rearrange(frames, "... (f k) n c -> ... f n (k c)", k=self.options.patch)
 
     def hidden(
@@ -172,20 +170,6 @@ class EchoGenerator(nn.Module):
             h = block(h, time, appearance, voice, f_pu, self.m_lip, self.m_face)
             features.append(h)
         return features
-
-
-def colour_of(latents: list[Tensor], clip: int) -> Tensor:
-    """Symmetric roots (17, 8, clip, clip) of the correlation of true latents, (T, 17, 8) each, over a clip's frames.
-
-    Rows have unit length: noise keeps its variance. A channel has its own, for a head's size trembles as it is read
-    where its place does not.
-    """
-    windows = [x.double().unfold(0, clip, clip // 2) for x in latents if len(x) >= clip]  # (w, 17, 8, clip)
-    total = sum(torch.einsum("wnct,wncs->ncts", each, each) for each in windows)
-    total = total + 1e-9 * torch.eye(clip)  # a channel that never moves
-    size = total.diagonal(dim1=-2, dim2=-1).rsqrt()
-    values, vectors = torch.linalg.eigh(total * size[..., :, None] * size[..., None, :])
-    return (vectors * values.clamp_min(0).sqrt()[..., None, :] @ vectors.mT).float()
 
 
 def beside(x: Tensor, neighbours: int) -> Tensor:

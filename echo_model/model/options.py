@@ -30,7 +30,7 @@ class ModelOptions:
     # Of the small generator; wan has its own.
     precondition: bool = False  # x_hat = c_skip x_t + c_out F(c_in x_t), by each token's spread; off: x_hat = F(x_t)
     mixing: int = 0  # latent steps under a block's depthwise convolution over time; odd, 0: none
-    colour: bool = False  # x_0, and F's answer for the pose, as even from frame to frame as true latents; off: white
+    colour: bool = False  # x_0 moves as true latents do, F's answer for the pose is as even; off: white noise
     neighbours: int = 0  # latent steps on each side that are embedded beside each step of x_t
     # Ablations, under the paper's names.
     use_lcu: bool = True  # off: only the current clip of the user's audio; no history of any kind
@@ -101,4 +101,5 @@ class SamplingOptions:
     guide_emotion: float = 1.0  # on c_emo alone
     guide_audio: float = 2.0  # on the avatar's voice
     decoupled: bool = False  # the voice guides by M_lip, user and emotion by M_face; off: all tokens; small alone
+    lip_noise: float = 1.0  # share of x_0 left where M_lip is 1, lips are told by the voice; 1: all of it; small alone
     lead: int = 0  # frames over which a clip is led on from the frame before it, lips apart; 0: none; small alone

@@ -26,21 +26,21 @@ def test_loss_is_the_squared_velocity_error():
     torch.testing.assert_close(flow_loss(x_hat, x_1, t), (x_hat - x_1).square().mean(1))
 
 
-@given(spread=SPREADS)
-def test_preconditioning_reads_pure_noise_and_keeps_the_data(spread):
-    s = torch.tensor(spread, dtype=torch.float64)
-    start, end = (preconditioning(torch.tensor(t, dtype=torch.float64), s) for t in (0.0, 1.0))
-    torch.testing.assert_close(torch.stack(start), torch.stack([torch.ones_like(s), torch.zeros_like(s), s]))
+@given(spread=SPREADS, noise=SPREADS)
+def test_preconditioning_reads_pure_noise_and_keeps_the_data(spread, noise):
+    s, n = (torch.tensor(x, dtype=torch.float64) for x in (spread, noise))
+    start, end = (preconditioning(torch.tensor(t, dtype=torch.float64), s, n) for t in (0.0, 1.0))
+    torch.testing.assert_close(torch.stack(start), torch.stack([1 / n, torch.zeros_like(s), s]))
     torch.testing.assert_close(torch.stack(end), torch.stack([1 / s, torch.ones_like(s), torch.zeros_like(s)]))
 
 
-@given(spread=SPREADS, t=st.floats(0.0, 0.99))
-def test_preconditioned_input_and_target_have_unit_variance_and_nothing_in_common(spread, t):
-    """In closed form, of x_1 ~ N(0, s^2), x_0 ~ N(0, 1): nothing is left to answer but what x_t does not tell."""
-    s, t = torch.tensor(spread, dtype=torch.float64), torch.tensor(t, dtype=torch.float64)
-    c = preconditioning(t, s)
-    of_input = torch.stack([c.within * t * s, c.within * (1 - t)])  # weights of x_1 / s and x_0
-    of_target = torch.stack([(1 - c.skip * t) * s, -c.skip * (1 - t)]) / c.out
+@given(spread=SPREADS, noise=SPREADS, t=st.floats(0.0, 0.99))
+def test_preconditioned_input_and_target_have_unit_variance_and_nothing_in_common(spread, noise, t):
+    """In closed form, of x_1 ~ N(0, s^2), x_0 ~ N(0, n^2): nothing is left to answer but what x_t does not tell."""
+    s, n, t = (torch.tensor(x, dtype=torch.float64) for x in (spread, noise, t))
+    c = preconditioning(t, s, n)
+    of_input = torch.stack([c.within * t * s, c.within * (1 - t) * n])  # weights of x_1 / s and x_0 / n
+    of_target = torch.stack([(1 - c.skip * t) * s, -c.skip * (1 - t) * n]) / c.out
     one = torch.ones((), dtype=torch.float64)
     torch.testing.assert_close(of_input.square().sum(), one)
     torch.testing.assert_close(of_target.square().sum(), one)
@@ -51,10 +51,11 @@ def test_a_silent_network_is_the_optimum_of_gaussian_data():
     """F = 0 is the best linear estimate of x_1 from x_t, as least squares finds it in samples."""
     torch.manual_seed(0)
     s, t = torch.tensor([0.3, 1.0, 2.5]), torch.tensor(0.4)
-    x_1, x_0 = s * torch.randn(200_000, 3), torch.randn(200_000, 3)
+    n = torch.tensor([1.0, 0.5, 2.5])
+    x_1, x_0 = s * torch.randn(200_000, 3), n * torch.randn(200_000, 3)
     x_t = t * x_1 + (1 - t) * x_0
     slope = (x_t * x_1).mean(0) / x_t.square().mean(0)
-    torch.testing.assert_close(preconditioning(t, s).skip, slope, rtol=0.01, atol=0.005)
+    torch.testing.assert_close(preconditioning(t, s, n).skip, slope, rtol=0.01, atol=0.005)
 
 
 @pytest.mark.parametrize("solver", ["euler", "midpoint", "heun"])

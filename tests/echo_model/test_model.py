@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from einops import rearrange
 
 from dyads.contract import Turn
 from dyads.errors import ConfigError
@@ -14,7 +13,7 @@ from echo_model.backbones.psi import affect_sentence
 from echo_model.backbones.text import encode_text
 from echo_model.backbones.vae import small_sizes
 from echo_model.clips import clip_inputs, clip_latents, pack, slice_padded, stack, unpack
-from echo_model.model.generator import EchoGenerator, colour_of
+from echo_model.model.generator import EchoGenerator
 from echo_model.model.lcu import HBCU, LCU
 from echo_model.model.options import ModelOptions, SamplingOptions, StageOptions
 from echo_model.model.sdcm import SDCM, EntangledFusion
@@ -81,8 +80,10 @@ def inputs_of(generator, batch=2):
     }
 
 
-def test_estimate_is_preconditioned_by_each_tokens_spread(masks, options):
+@pytest.mark.parametrize("colour", [True, False])
+def test_estimate_is_preconditioned_by_each_tokens_spread(masks, options, colour):
     """x_hat is x_t at t = 1 and s F at t = 0; a token read at unit scale gives the same answer at its own."""
+    options = replace(options, colour=colour)
     generator = build(options, masks)[0].eval()
     randomise(generator)
     latents = torch.randn(500, 17, 8) * torch.linspace(0.2, 3.0, 17)[:, None]
@@ -94,47 +95,12 @@ def test_estimate_is_preconditioned_by_each_tokens_spread(masks, options):
         torch.testing.assert_close(estimate[1], given["x_t"][1])
         unit = build(options, masks)[0].eval()
         unit.load_state_dict(generator.state_dict() | {"spread": torch.ones(17, 1)})
-        read = unit(**given | {"previous": given["previous"] / generator.spread})
+        noise = given["x_t"] / generator.spread if colour else given["x_t"]  # of the latents' own scale, or of unit
+        read = unit(**given | {"previous": given["previous"] / generator.spread, "x_t": noise})
     torch.testing.assert_close(estimate[0], generator.spread * read[0], rtol=1e-4, atol=1e-5)
     plain = build(replace(options, precondition=False), masks)[0]
     plain.load_state_dict(generator.state_dict())
     assert not torch.allclose(plain(**given)[1], given["x_t"][1], atol=0.1)
-
-
-def smooth_latents(alike, frames=40_000):
-    """Latents (frames, 17, 8) of unit variance, each frame `alike` (17,) to the one before."""
-    fresh, found = torch.randn(frames, 17, 8) * (1 - alike**2).sqrt()[:, None], [torch.randn(17, 8)]
-    for each in fresh:
-        found.append(alike[:, None] * found[-1] + each)
-    return torch.stack(found)
-
-
-def test_coloured_noise_is_as_alike_over_a_clip_as_true_latents_are(masks, options):
-    """Of a first-order process the correlation is alike^|i - j|; the noise has it too, and unit variance."""
-    torch.manual_seed(0)
-    alike = torch.linspace(0.0, 0.95, 17)
-    latents, clip = smooth_latents(alike), options.clip
-    latents[:, :, 3] = torch.randn(len(latents), 17)  # one channel of every token is rough
-    factor = colour_of([3.0 * latents[:20_000], 3.0 * latents[20_000:], latents[:5]], clip)
-    lag = (torch.arange(clip)[:, None] - torch.arange(clip)).abs()
-    due = (alike[:, None, None] ** lag)[:, None].repeat(1, 8, 1, 1)
-    due[:, 3] = torch.eye(clip)
-    torch.testing.assert_close(factor @ factor.mT, due, rtol=0, atol=0.2)
-    torch.testing.assert_close(factor, factor.mT)
-    torch.testing.assert_close(factor.square().sum(-1), torch.ones(17, 8, clip))
-    generator = build(options, masks)[0]
-    generator.fit_spread([latents])
-    white = torch.randn(8000, generator.current, *generator.layout.step)
-    made = rearrange(generator.coloured(white), "b f n (k c) -> b n c (f k)", k=options.patch)
-    torch.testing.assert_close(torch.einsum("bnct,bncs->ncts", made, made) / len(made), due, rtol=0, atol=0.2)
-    plain = build(replace(options, colour=False), masks)[0]
-    assert plain.coloured(white) is white and "colour" not in plain.state_dict()
-
-
-def test_a_channel_that_never_moves_has_noise_of_its_own_in_every_frame(options):
-    latents = torch.randn(200, 17, 8)
-    latents[:, 3, 5] = 0
-    torch.testing.assert_close(colour_of([latents], options.clip)[3, 5], torch.eye(options.clip))
 
 
 def test_a_clips_steps_are_mixed_with_their_neighbours_alone(masks, options):
@@ -170,6 +136,23 @@ def test_decoupled_guidance_leaves_the_other_mask_alone(options, masks, dialogue
     torch.testing.assert_close(own[:, alone], one[:, alone])
     torch.testing.assert_close(own[:, ~alone], plain[:, ~alone])
     assert (plain - one)[:, alone].abs().max() > 1e-3 < (plain - one)[:, ~alone].abs().max()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_the_lips_noise_is_a_share_of_what_is_drawn(options, masks, dialogue, share, monkeypatch):
+    """Every clip begins from its noise, less what the lips' mask takes of it."""
+    nets, began = build(options, masks), []
+
+    def begin(predict, x_0, *rest):
+        began.append(x_0)
+        return x_0
+
+    monkeypatch.setattr("echo_model.sampling.integrate", begin)
+    for each in (1.0, share):
+        sample_dialogue(*nets, dialogue, options, SamplingOptions(steps=1, lip_noise=each), 0)
+    whole, less = torch.stack(began).chunk(2)
+    m_lip = nets[0].m_lip
+    torch.testing.assert_close(less, whole * (1 - m_lip + share * m_lip))
 
 
 def test_a_clip_is_led_on_from_the_frame_before_it_but_its_lips_are_not():
