@@ -87,6 +87,12 @@ def test_the_study_on_another_processor_is_no_reproduction(tmp_path, capsys):
     assert len(pd.read_csv(cells)) == facts["shared_cells"] == len(facts["cells"])
 
 
+def test_one_seed_of_todays_study_trained_on_another_processor_reproduces_it(capsys):
+    today = STUDY.with_name("default"), STUDY.with_name("default_avx2")
+    assert main([*map(str, today), "--claims", str(ROOT / "workflow/claims.yaml")]) == 0
+    assert capsys.readouterr().out.rstrip().splitlines()[-1].startswith("A reproduction of the 2")
+
+
 def test_one_seed_trained_on_another_processor_reproduces_the_study(capsys):
     """Backbones and readers are those shipped at 746b97e, so that values share a scale."""
     assert main([str(STUDY), str(OTHER), "--claims", str(ROOT / "workflow/claims.yaml")]) == 0
