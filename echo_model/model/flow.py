@@ -1,4 +1,4 @@
-"""Flow matching with a straight path and an x-predicting network: x_t = t x_1 + (1 - t) x_0, x_0 ~ N(0, I)."""
+"""Flow matching with a straight path and an x-predicting network: x_t = t x_1 + (1 - t) x_0, x_0 noise."""
 
 from collections.abc import Callable
 from typing import NamedTuple
