@@ -9,6 +9,7 @@ from echo_model.model.flow import integrate
 from echo_model.model.generator import EchoGenerator
 from echo_model.model.latent import LatentLayout
 from echo_model.model.lcu import LCU, Perceived
+from echo_model.model.noise import Span
 from echo_model.model.options import ModelOptions, SamplingOptions
 
 
@@ -38,10 +39,12 @@ def sample_clip(
     previous: Tensor,
     x_0: Tensor,
     options: SamplingOptions,
+    span: Span | None = None,
 ) -> Tensor:
     """Latent steps of one clip from noise `x_0` (F_cur, *step), each frame's its own; `previous` is (F_prev, *step).
 
     `clip` is of `clips.clip_inputs`, of whose user windows only the clip's own are read; `perceived` has batch 1.
+    `span` is of `generator.span`: what few steps and a small network leave outside of it, no true clip has.
     """
     seen, scales = branches(options, lcu is not None)
     guides = [scale - 1 for scale in scales]
@@ -78,6 +81,8 @@ def sample_clip(
     if options.lip_noise != 1.0:
         x_0 = x_0 * (1 - (1 - options.lip_noise) * generator.m_lip)
     made = integrate(predict, x_0, options.steps, options.solver, options.shift)
+    if span is not None:
+        made = pack(span(unpack(made, generator.options.patch)), generator.options.patch)
     return led_on(made, previous, generator.m_face, options.lead, generator.options.patch)
 
 
@@ -129,6 +134,7 @@ def sample_dialogue(
     """The whole dialogue's latents (T, 17, 8)."""
     device = next(generator.parameters()).device
     previous = before_the_first(model, generator.layout).to(device)
+    span = generator.span(options.span, options.span_time)
     everything = perceive(lcu, dialogue, model) if lcu is not None and model.carry else None
     clips = []
     for start in range(0, dialogue.frames, model.clip):
@@ -139,7 +145,7 @@ def sample_dialogue(
         elif lcu is not None:
             perceived = lcu.lpe.scan(clip["user_audio"][None], clip["user_video"][None])[0]
         x_0 = clip_noise(model, generator.layout, seed, dialogue.dyad.dyad_id, start).to(device)
-        steps = sample_clip(generator, lcu, clip, perceived, previous, x_0, options)
+        steps = sample_clip(generator, lcu, clip, perceived, previous, x_0, options, span)
         clips.append(unpack(steps, model.patch))
         previous = pack(clips[-1][-model.previous :], model.patch)
     return torch.cat(clips)[: dialogue.frames]

@@ -101,6 +101,7 @@ class EchoStream:
         self.shown = (np.zeros((0, *reference.shape), np.uint8), np.zeros(0, np.float32))  # the same, of a ClipPhi
         self.turns: list[Turn] = []
         self.previous = before_the_first(model, networks.generator.layout).to(self.device)
+        self.span = networks.generator.span(sampling.span, sampling.span_time)
         self.perceived, self.state = Perceived(), PerceptionState()
         if model.carry and model.context > model.clip:  # as in training, silence came before the dialogue
             self._look(user_steps(self.user, 0, model.context - model.clip, model))
@@ -131,8 +132,8 @@ class EchoStream:
         conditions["audio"] = self._speak(avatar_audio)
         conditions["reference"] = self.reference
         x_0 = clip_noise(self.model, self.networks.generator.layout, self.seed, self.name, self.start).to(self.device)
-        nets = self.networks
-        steps = sample_clip(nets.generator, nets.lcu, conditions, self.perceived, self.previous, x_0, self.sampling)
+        nets, given = self.networks, (conditions, self.perceived, self.previous, x_0)
+        steps = sample_clip(nets.generator, nets.lcu, *given, self.sampling, self.span)
         latents = unpack(steps, self.model.patch)
         self.previous = pack(latents[-self.model.previous :], self.model.patch)
         self.start, self.ended = self.start + self.model.clip, count < self.model.clip

@@ -1,4 +1,6 @@
-"""Noise that moves as faces do: as alike from frame to frame, and from token to token, as true latents are."""
+"""Noise that moves as faces do, and where faces lie: what true latents have in common over the face and over time."""
+
+from typing import NamedTuple
 
 import torch
 from einops import rearrange
@@ -40,9 +42,37 @@ class MotionNoise(nn.Module):
         parts = torch.einsum("kts,...sk->...tk", self.over_time, rearrange(noise, "... t n c -> ... t (n c)"))
         return rearrange(parts @ self.components, "... t (n c) -> ... t n c", c=noise.shape[-1])
 
+    @torch.no_grad()
+    def span(self, face: float, time: float) -> "Span":
+        """Where true clips lie: the directions that hold the share `face` of the latents' variance over the face, and
+        those that hold the share `time` of each component's over a clip's frames."""
+        rows, roots = self.components.double(), self.over_time.double()
+        back = rows @ principal(rows.T @ rows, face)
+        return Span(torch.linalg.inv(rows).float(), principal(roots @ roots.mT, time).float(), back.float())
+
     def even_pose(self, pose: Tensor) -> Tensor:
         """Values of the pose token (..., clip, c), each frame's its own -> as alike over time as its true ones are."""
         return torch.einsum("cts,...sc->...tc", self.pose_over_time, pose)
+
+
+class Span(NamedTuple):
+    """Directions over the face and over time; calling it leaves of a clip (clip, n, c) what lies in them."""
+
+    apart: Tensor  # (width, width): latents -> components
+    over_time: Tensor  # (width, clip, clip): projection of each component
+    back: Tensor  # (width, width): components -> latents, projected
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        parts = torch.einsum("kts,sk->tk", self.over_time, rearrange(frames, "t n c -> t (n c)") @ self.apart)
+        return rearrange(parts @ self.back, "t (n c) -> t n c", c=frames.shape[-1])
+
+
+def principal(covariance: Tensor, share: float) -> Tensor:
+    """Projections (..., n, n) on the fewest principal directions that hold `share` (0 to 1) of the variance."""
+    values, vectors = torch.linalg.eigh(covariance)
+    above = values.flip(-1).cumsum(-1) - values.flip(-1)  # variance of the larger ones
+    kept = (above < share * values.sum(-1, keepdim=True)).flip(-1)
+    return (vectors * kept[..., None, :]) @ vectors.mT
 
 
 def apart(latents: list[Tensor]) -> tuple[Tensor, Tensor]:

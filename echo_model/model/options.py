@@ -95,11 +95,13 @@ class SamplingOptions:
     """How videos are made."""
 
     steps: int = 6
-    solver: str = "euler"
+    solver: str = "euler"  # or angular, midpoint, heun
     shift: float = 1.0  # above 1: more of the steps where there is noise, as pretrained video models are sampled
     guide_user: float = 3.0  # guidance scale on user context and emotion together; 1 = off
     guide_emotion: float = 1.0  # on c_emo alone
     guide_audio: float = 2.0  # on the avatar's voice
     decoupled: bool = False  # the voice guides by M_lip, user and emotion by M_face; off: all tokens; small alone
     lip_noise: float = 1.0  # share of x_0 left where M_lip is 1, lips are told by the voice; 1: all of it; small alone
+    span: float = 1.0  # share of the true latents' variance, over the face, whose directions a clip keeps; 1: all
+    span_time: float = 1.0  # the same of each component's variance over a clip's frames; small alone, as is span
     lead: int = 0  # frames over which a clip is led on from the frame before it, lips apart; 0: none; small alone

@@ -58,12 +58,31 @@ def test_a_silent_network_is_the_optimum_of_gaussian_data():
     torch.testing.assert_close(preconditioning(t, s, n).skip, slope, rtol=0.01, atol=0.005)
 
 
+@pytest.mark.parametrize("steps", [2, 3, 6])
+def test_what_is_not_known_keeps_its_variance_in_an_angular_step(steps):
+    """Of N(0, 1) nothing is known but its scale: an angular step leaves x as it is, Euler's shrink it."""
+
+    def predict(x, t):
+        return x * t / (t**2 + (1 - t) ** 2)
+
+    x_0 = torch.linspace(-2, 2, 41, dtype=torch.float64)
+    torch.testing.assert_close(integrate(predict, x_0, steps, "angular"), x_0)
+    left = {2: 0.5, 3: 0.64, 6: 0.806}[steps]
+    torch.testing.assert_close(integrate(predict, x_0, steps), left * x_0, rtol=0, atol=0.005)
+
+
 @pytest.mark.parametrize("solver", ["euler", "midpoint", "heun"])
 @pytest.mark.parametrize("steps", [1, 4, 9])
 def test_solvers_land_on_a_single_point(solver, steps):
     """With one data point x_hat is that point at every time, and the path is a straight line."""
     point = torch.randn(3, 4)
     torch.testing.assert_close(integrate(lambda x, t: point, torch.randn(3, 4), steps, solver), point)
+
+
+def test_an_angular_step_nears_a_single_point_with_the_square_of_its_length():
+    point, x_0 = torch.ones(3, 4, dtype=torch.float64), torch.zeros(3, 4, dtype=torch.float64)
+    off = [float((integrate(lambda x, t: point, x_0, n, "angular") - 1).abs().max()) for n in (3, 6, 12)]
+    assert off[0] < 0.12 and off[1] < off[0] / 3 and off[2] < off[1] / 3
 
 
 def test_gaussian_data_is_sampled_with_its_variance_and_second_order_solvers_are_closer():
@@ -84,5 +103,5 @@ def test_times_are_inside_the_unit_interval_and_follow_the_generator():
 
 
 def test_unknown_solver_is_refused():
-    with pytest.raises(ValueError, match="euler, midpoint or heun"):
+    with pytest.raises(ValueError, match="euler, angular, midpoint, heun"):
         integrate(lambda x, t: x, torch.zeros(1), 1, "rk4")

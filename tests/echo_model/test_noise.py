@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from dyads.errors import ConfigError
 from echo_model.model.flow import integrate
 from echo_model.model.generator import EchoGenerator
-from echo_model.model.noise import LEAST, MotionNoise, apart, likeness
+from echo_model.model.noise import LEAST, MotionNoise, apart, likeness, principal
 
 CLIP = 8
 
@@ -113,3 +116,45 @@ def test_the_generator_colours_each_frame_of_a_step_and_not_without_the_option(m
     torch.testing.assert_close(made.reshape(frames.shape), generator.colour(frames))
     plain = EchoGenerator(replace(options, colour=False), *masks)
     assert plain.coloured(steps) is steps and not any(name.startswith("colour") for name in plain.state_dict())
+
+
+@given(share=st.floats(0.0, 1.0), seed=st.integers(0, 99))
+def test_the_fewest_directions_that_hold_a_share_of_the_variance(share, seed):
+    """A projection: it repeats itself, is symmetric, and one direction less would hold less than the share."""
+    g = torch.Generator().manual_seed(seed)
+    root = torch.randn(5, 5, generator=g, dtype=torch.float64)
+    covariance = root @ root.T
+    made = principal(covariance, share)
+    torch.testing.assert_close(made @ made, made)
+    torch.testing.assert_close(made, made.mT)
+    values = torch.linalg.eigvalsh(covariance).flip(0)
+    kept = round(float(made.trace()))
+    assert values[:kept].sum() >= share * values.sum() * (1 - 1e-9)
+    assert kept == 0 or values[: kept - 1].sum() < share * values.sum()
+
+
+@pytest.mark.parametrize("face, time, most", [(0.9, 1.0, 0.1), (1.0, 0.9, 0.1), (0.8, 0.8, 0.4)])
+def test_true_clips_lie_in_their_own_span_and_white_noise_does_not(fitted, face, time, most):
+    """Of true clips at most the share that was given up is lost, of what is no motion at all much more."""
+    noise, _ = fitted
+    torch.manual_seed(5)
+    span = noise.span(face, time)
+
+    def lost(clips):
+        return float(sum((span(x) - x).square().sum() for x in clips) / clips.square().sum())
+
+    true = lost(noise(torch.randn(2000, CLIP, 3, 2)))
+    assert 0 < true < 1.05 * most and lost(torch.randn(2000, CLIP, 3, 2)) > 1.5 * true
+
+
+def test_the_whole_span_changes_nothing(fitted):
+    noise, _ = fitted
+    clip = torch.randn(CLIP, 3, 2)
+    torch.testing.assert_close(noise.span(1.0, 1.0)(clip), clip, rtol=1e-3, atol=1e-3)
+
+
+def test_a_generator_without_colour_has_no_span(masks, options):
+    plain = EchoGenerator(replace(options, colour=False), *masks)
+    assert plain.span(1.0, 1.0) is None
+    with pytest.raises(ConfigError, match="model.colour.*set both to 1"):
+        plain.span(0.95, 1.0)
