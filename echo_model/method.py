@@ -21,7 +21,7 @@ from echo_model.commands.understand import READERS, check_context, load_context
 from echo_model.model.generator import EchoGenerator
 from echo_model.model.lcu import LCU
 from echo_model.model.lora import merge_lora
-from echo_model.model.options import ModelOptions, SamplingOptions, StageOptions
+from echo_model.model.options import ModelOptions, SamplingOptions, StageOptions, check_span
 from echo_model.sampling import sample_dialogue
 from echo_model.stages import InteractiveTask, TalkingTask
 from training.engine.checkpoint import fingerprint
@@ -46,6 +46,7 @@ class Talking(Method):
         self.stage = from_dict(StageOptions, known["stage"], "stage")
         self.schedule = from_dict(TrainOptions, known["train"], "train") if known["train"] else None
         self.sampling = from_dict(SamplingOptions, known["sampling"], "sampling")
+        check_span(self.model, self.sampling)
         self.vae = load_vae(resources.backbone("vae"))
         self.clip_frames = self.model.clip
         self.lcu: LCU | None = None

@@ -134,7 +134,7 @@ def sample_dialogue(
     """The whole dialogue's latents (T, 17, 8)."""
     device = next(generator.parameters()).device
     previous = before_the_first(model, generator.layout).to(device)
-    span = generator.span(options.span, options.span_time)
+    span = generator.span(options)
     everything = perceive(lcu, dialogue, model) if lcu is not None and model.carry else None
     clips = []
     for start in range(0, dialogue.frames, model.clip):

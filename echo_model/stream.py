@@ -101,7 +101,7 @@ class EchoStream:
         self.shown = (np.zeros((0, *reference.shape), np.uint8), np.zeros(0, np.float32))  # the same, of a ClipPhi
         self.turns: list[Turn] = []
         self.previous = before_the_first(model, networks.generator.layout).to(self.device)
-        self.span = networks.generator.span(sampling.span, sampling.span_time)
+        self.span = networks.generator.span(sampling)
         self.perceived, self.state = Perceived(), PerceptionState()
         if model.carry and model.context > model.clip:  # as in training, silence came before the dialogue
             self._look(user_steps(self.user, 0, model.context - model.clip, model))

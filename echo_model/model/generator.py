@@ -5,13 +5,12 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from dyads.errors import ConfigError
 from echo_model.backbones.audio import AUDIO_DIM
 from echo_model.backbones.vae import CHANNELS, TOKENS, small_layout
 from echo_model.model.flow import Preconditioning, preconditioning
 from echo_model.model.layers import FFN, Attention, TemporalMixing, modulate, position_embedding, time_embedding
 from echo_model.model.noise import MotionNoise, Span
-from echo_model.model.options import ModelOptions
+from echo_model.model.options import ModelOptions, SamplingOptions, check_span
 from echo_model.model.sdcm import SDCM, EntangledFusion
 
 REFERENCE_DIM = 32  # width of the reference tokens the VAE gives
@@ -132,16 +131,11 @@ class EchoGenerator(nn.Module):
         frames = self.colour(rearrange(noise, "... f n (k c) -> ... (f k) n c", c=CHANNELS))
         return rearrange(frames, "... (f k) n c -> ... f n (k c)", k=self.options.patch)
 
-    def span(self, face: float, time: float) -> Span | None:
-        """`MotionNoise.span`; None where both shares are 1, ConfigError where nothing was measured."""
-        if face >= 1 and time >= 1:
-            return None
-        if self.colour is None:
-            raise ConfigError(
-                "sampling.span and span_time need what model.colour measures of true latents, and this model has it "
-                "not; set both to 1, or model.colour to true before training."
-            )
-        return self.colour.span(face, time)
+    def span(self, sampling: SamplingOptions) -> Span | None:
+        """`MotionNoise.span` of the options' shares; None where both are 1, ConfigError where nothing was measured."""
+        check_span(self.options, sampling)
+        whole = sampling.span == sampling.span_time == 1
+        return None if whole else self.colour.span(sampling.span, sampling.span_time)
 
     def hidden(
         self,

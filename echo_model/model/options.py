@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from dyads.errors import ConfigError
+from echo_model.model.flow import SOLVERS
 
 
 @dataclass(frozen=True)
@@ -105,3 +106,23 @@ class SamplingOptions:
     span: float = 1.0  # share of the true latents' variance, over the face, whose directions a clip keeps; 1: all
     span_time: float = 1.0  # the same of each component's variance over a clip's frames; small alone, as is span
     lead: int = 0  # frames over which a clip is led on from the frame before it, lips apart; 0: none; small alone
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.solver not in SOLVERS:
+            raise ConfigError(
+                f"sampling.steps is {self.steps} and solver {self.solver!r}; give at least 1 and one of "
+                f"{', '.join(SOLVERS)}."
+            )
+        if not (0 < self.span <= 1 and 0 < self.span_time <= 1):
+            raise ConfigError(
+                f"sampling.span is {self.span:g} and span_time {self.span_time:g}; give shares above 0, to 1 (all)."
+            )
+
+
+def check_span(model: ModelOptions, sampling: SamplingOptions) -> None:
+    """ConfigError where clips are to keep to a span that the model does not measure."""
+    if not model.colour and min(sampling.span, sampling.span_time) < 1:
+        raise ConfigError(
+            "sampling.span and span_time need what model.colour measures of true latents, which is off; set both to 1, "
+            "or model.colour to true and train anew."
+        )

@@ -11,6 +11,7 @@ from dyads.errors import ConfigError
 from echo_model.model.flow import integrate
 from echo_model.model.generator import EchoGenerator
 from echo_model.model.noise import LEAST, MotionNoise, apart, likeness, principal
+from echo_model.model.options import SamplingOptions
 
 CLIP = 8
 
@@ -153,8 +154,18 @@ def test_the_whole_span_changes_nothing(fitted):
     torch.testing.assert_close(noise.span(1.0, 1.0)(clip), clip, rtol=1e-3, atol=1e-3)
 
 
-def test_a_generator_without_colour_has_no_span(masks, options):
+def test_a_model_without_colour_has_no_span_and_says_so(masks, options):
     plain = EchoGenerator(replace(options, colour=False), *masks)
-    assert plain.span(1.0, 1.0) is None
-    with pytest.raises(ConfigError, match="model.colour.*set both to 1"):
-        plain.span(0.95, 1.0)
+    assert plain.span(SamplingOptions()) is None
+    for share in ({"span": 0.95}, {"span_time": 0.95}):
+        with pytest.raises(ConfigError, match="model.colour.*set both to 1"):
+            plain.span(SamplingOptions(**share))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"steps": 0}, {"solver": "rk4"}, {"span": 0.0}, {"span": 1.5}, {"span_time": -1.0}, {"span": float("nan")}],
+)
+def test_sampling_that_cannot_be_is_refused(wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        SamplingOptions(**wrong)

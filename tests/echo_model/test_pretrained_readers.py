@@ -30,7 +30,7 @@ from echo_model.sampling import sample_dialogue
 from tests import tiny_checkpoints
 from training.options import from_dict
 
-MODEL = ModelOptions(d=32, blocks=2, context=96, phi_width=64, text_width=24, words=6)
+MODEL = ModelOptions(d=32, blocks=2, context=96, phi_width=64, text_width=24, words=6, precondition=True, colour=True)
 ROOT = Path(__file__).resolve().parents[2]
 
 
