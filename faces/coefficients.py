@@ -21,7 +21,7 @@ EYES = ("eye_open", "blink")
 POSE = ("yaw", "pitch", "roll", "shift_x", "shift_y", "size")
 BASIS = tuple(f"basis_{axis}{number:02d}" for axis in "xy" for number in range(HARMONICS))
 NAMES = (*LIPS, *EXPRESSION, *EYES, *POSE, *BASIS)
-EXTRACTOR = "mesh468-v1"
+EXTRACTOR = "mesh468-v2"  # v1: brow_furrow was inner against outer brows alone, brow_inner once more
 BASIS_GAIN = 5.0  # makes a strong movement about 1, as of the named ones
 BLOCK = 1024  # frames at once
 
@@ -71,6 +71,7 @@ def features(mesh: np.ndarray) -> dict[str, np.ndarray]:
         "brows": corners - _height(mesh, brows),
         "brows_outer": corners - _height(mesh, (46, 70, 276, 300)),
         "brows_inner": corners - _height(mesh, (55, 107, 285, 336)),
+        "glabella": _height(mesh, (33, 263)) - _height(mesh, (8, 9)),  # between the brows: a frown draws it down
         "lids": (lids[0] + lids[1]) / 2,
     }
 
@@ -83,7 +84,7 @@ FORMULAS = {
     "lip_press": {"lips": -4.0, "gap": 4.0},
     "smile": {"corners_up": 7.0, "cheeks_back": 13.0},
     "brow_raise": {"brows": 3.0, "brows_outer": 5.5},
-    "brow_furrow": {"brows_inner": -11.0, "brows_outer": 12.5},
+    "brow_furrow": {"brows_inner": -4.5, "brows_outer": 6.5, "glabella": -7.5},
     "brow_inner": {"brows_inner": 9.0, "brows_outer": -12.0},
     "cheek": {"cheeks_back": 10.0, "width": 1.3},
     "eye_open": {"lids": 3.5},

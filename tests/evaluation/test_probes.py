@@ -262,7 +262,7 @@ def test_recorded_data_is_read_by_the_mesh_and_by_pca_where_asked(recorded, tmp_
     train(recorded, tmp_path)
     train(recorded, tmp_path, probe="image")
     probe, meta = load_probe(tmp_path / "motion.safetensors", PROBES["motion"])
-    assert meta["kind"] == "mesh" and meta["extractor"] == "mesh468-v1" and "test_r2" not in meta
+    assert meta["kind"] == "mesh" and meta["extractor"] == "mesh468-v2" and "test_r2" not in meta
     assert "jaw_open" in probe.names and max(probe.groups["all"]) == len(probe.names) - 1
     (tmp_path / "pca").mkdir()
     train(recorded, tmp_path / "pca", {"motion": {**TINY["motion"], "kind": "pca"}})
