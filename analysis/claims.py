@@ -8,6 +8,7 @@ generalises. Folders given as `--replicates` are studies that trained everything
 import argparse
 import math
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,7 @@ import yaml
 
 from analysis import bootstrap, stats, swap_table
 from analysis.controls_check import control_name, out_of_order
-from analysis.pairing import Compared, compare, compare_swaps
+from analysis.pairing import Compared, are_level, compare, compare_swaps
 from analysis.summary import seed_values, summarise
 from dyads.errors import ConfigError, DataError, run_cli
 from dyads.files import write_text
@@ -173,7 +174,7 @@ def judge(rows: pd.DataFrame, claims: list[Claim], readings: Readings | None = N
         {claim.metric for claim in claims if not claim.of},
         summarise(seed_values(rows[rows["metric"].isin({claim.metric for claim in claims})])),
         {method: control_name(method) for method in rows["method"].unique()},
-        lambda metric, part, pair: _level(rows, readings, metric, part, pair),
+        partial(are_level, rows, readings),
     )
     known = {state: _of_state(rows, claims, readings, state) for state in {claim.state for claim in claims}}
     compared = []
@@ -191,16 +192,6 @@ def judge(rows: pd.DataFrame, claims: list[Claim], readings: Readings | None = N
         compared.append(found)
     decided = decide(claims, [found.mean for found in compared])
     return [_finding(*each) for each in zip(claims, compared, decided, strict=True)]
-
-
-def _level(rows: pd.DataFrame, readings: Readings, metric: str, part: str, pair: tuple[str, str]) -> bool:
-    """Whether people cannot tell two controls apart: 0 lies in the interval of their difference. Too few never do."""
-    given = replace(readings, given=readings.given | set(pair))
-    found = compare(rows, metric, part, pair, given, resample=False)
-    if found.status != OK or found.mean.status != OK:
-        return False
-    low, high = stats.limits(found.mean, 1 - ALPHA)
-    return low <= 0 <= high
 
 
 def _of_state(

@@ -11,7 +11,8 @@ import pandas as pd
 from evaluation.cards import MetricCard, truth_part
 from evaluation.registry import cards
 
-HOLDS, VIOLATED, UNDEFINED = "holds", "violated", "undefined"
+HOLDS, LEVEL, VIOLATED, UNDEFINED = "holds", "level", "violated", "undefined"
+Level = Callable[[str, str, tuple[str, str]], bool]  # whether (metric, part) is known not to tell two rows apart
 FLOOR = "frozen_reference"  # what a blind pair's gap is measured by
 NEAREST = ("ground_truth", "vae_round_trip")  # a good autoencoder keeps what a metric sees: these two may be level
 COLUMNS = (
@@ -41,25 +42,33 @@ def control_name(method: str, implementation: str = "") -> str:
     return ALIASES.get(method, method)
 
 
-def check_controls(summary: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
-    """One line per promise: `verdict` holds, violated or undefined, with both values (means over seeds).
+def never(metric: str, part: str, rows: tuple[str, str]) -> bool:
+    """A `Level` of whom nobody asked."""
+    return False
+
+
+def check_controls(summary: pd.DataFrame, names: dict[str, str], level: Level = never) -> pd.DataFrame:
+    """One line per promise: `verdict` holds, level, violated or undefined, with both values (means over seeds).
 
     Args:
         summary: of `analysis.summary.summarise`.
         names: row name -> the cards' name of that control.
+        level: asked of the rows of `NEAREST` where their order is the other one: then that is no violation.
     """
     methods = {control: method for method, control in reversed(names.items())}
     lines = []
     for card in cards().values():
         for part in card.separates_parts or card.parts:
             for better, worse in card.separates:
-                lines.append(_line(card, part, better, worse, summary, methods))
+                lines.append(_line(card, part, better, worse, summary, methods, level))
             for right, wrong in card.blind:
                 lines.append(_blind_line(card, part, right, wrong, summary, methods))
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
-def _line(card: MetricCard, part: str, better: str, worse: str | float, summary, methods: dict[str, str]) -> tuple:
+def _line(
+    card: MetricCard, part: str, better: str, worse: str | float, summary, methods: dict[str, str], level: Level
+) -> tuple:
     first, missing = _value(card, part, better, summary, methods)
     second, also = (float(worse), "") if not isinstance(worse, str) else _value(card, part, worse, summary, methods)
     relation = {"higher": "above", "lower": "below", "truth": "nearer the truth than"}[card.direction]
@@ -77,6 +86,8 @@ def _line(card: MetricCard, part: str, better: str, worse: str | float, summary,
     elif card.direction == "lower":
         ahead, behind = -first, -second
     good = ahead > behind if isinstance(worse, str) else ahead >= behind
+    if not good and (better, worse) == NEAREST and level(card.name, part, (methods[better], methods[worse])):
+        return (*head, LEVEL, "people do not tell the two apart")
     tie = "the values are equal" if ahead == behind and not good else ""
     return (*head, HOLDS if good else VIOLATED, tie)
 
@@ -107,30 +118,27 @@ def _value(card: MetricCard, part: str, control: str, summary, methods: dict[str
 
 
 def out_of_order(
-    metrics: set[str],
-    summary: pd.DataFrame,
-    names: dict[str, str],
-    level: Callable[[str, str, tuple[str, str]], bool] = lambda metric, part, rows: False,
+    metrics: set[str], summary: pd.DataFrame, names: dict[str, str], level: Level = never
 ) -> dict[str, str]:
     """Metric -> the first order that its card promises or needs and this study violates; absent where none is.
 
-    An order of which a control is absent is not asked for. Arguments as in `check_controls`, and `level`: whether
-    (metric, part) is known not to tell the rows of `NEAREST` apart, in which case their order is not violated.
+    An order of which a control is absent is not asked for. Arguments as in `check_controls`.
     """
     methods = {control: method for method, control in reversed(names.items())}
     found = {}
     for card in (cards()[metric] for metric in sorted(metrics)):
         for part in card.separates_parts or card.parts:
             for better, worse in card.separates + card.needs:
-                line = dict(zip(COLUMNS, _line(card, part, better, worse, summary, methods), strict=True))
-                if line["verdict"] != VIOLATED:
-                    continue
-                if (better, worse) != NEAREST or not level(card.name, part, (methods[better], methods[worse])):
+                line = dict(zip(COLUMNS, _line(card, part, better, worse, summary, methods, level), strict=True))
+                if line["verdict"] == VIOLATED:
                     found.setdefault(card.name, f"{better} {line['relation']} {worse}, {part}")
     return found
 
 
 def counts(checked: pd.DataFrame) -> str:
-    """'31 hold, 2 violated, 5 undefined'."""
+    """'31 hold, 1 level, 2 violated, 5 undefined'; none that are level are not named."""
     number = checked["verdict"].value_counts()
-    return f"{number.get(HOLDS, 0)} hold, {number.get(VIOLATED, 0)} violated, {number.get(UNDEFINED, 0)} undefined"
+    level = f"{number[LEVEL]} level, " if LEVEL in number else ""
+    return (
+        f"{number.get(HOLDS, 0)} hold, {level}{number.get(VIOLATED, 0)} violated, {number.get(UNDEFINED, 0)} undefined"
+    )

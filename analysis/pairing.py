@@ -1,7 +1,7 @@
 """Two methods on one metric, paired by dialogue and seed: from result rows, and for set metrics from probe readings."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -120,6 +120,18 @@ def _by_clip(
     rank = stats.compare(stats.nested(people.means(cells, who), trainings).mean(axis=0), flips=flips)
     boot = hierarchical_bootstrap(stats.nested(cells, trainings), who, given=given) if resample else boot
     return Compared(OK, "clips", mean, rank, boot, **known)
+
+
+def are_level(
+    rows: pd.DataFrame, readings: Readings, metric: str, part: str, pair: tuple[str, str], alpha: float = 0.05
+) -> bool:
+    """Whether people cannot tell two controls apart: 0 lies in the interval of their difference. Too few never do."""
+    given = replace(readings, given=readings.given | set(pair))
+    found = compare(rows, metric, part, pair, given, resample=False)
+    if found.status != OK or found.mean.status != OK:
+        return False
+    low, high = stats.limits(found.mean, 1 - alpha)
+    return low <= 0 <= high
 
 
 def compare_swaps(

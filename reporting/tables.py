@@ -20,6 +20,7 @@ from typing import TypeVar
 import pandas as pd
 
 from analysis.controls_check import VIOLATED, check_controls, control_name, counts
+from analysis.pairing import are_level
 from analysis.study_rows import study_rows
 from analysis.summary import seed_values, summarise
 from dyads.errors import ConfigError, DataError, run_cli
@@ -84,7 +85,7 @@ def write_tables(
     write_efficiency(study, results, out)
     write_full_table(found, summary, out)
     names = {row.method: control_name(row.method, given.get(row.method, {}).get("class", "")) for row in found}
-    write_controls(check_controls(summary, names), out)
+    write_controls(check_controls(summary, names, partial(are_level, rows, readings)), out)
 
 
 def checked_rows(given: dict) -> dict:
@@ -140,7 +141,8 @@ def write_controls(checked: pd.DataFrame, out: Path) -> None:
     lines = [
         f"{counts(checked)}.",
         "Each line is an order that the metric's card promises on controls; a metric that violates one is no "
-        "evidence on this run. Equal values are a violation, because the metric does not tell the two apart.",
+        "evidence on this run. Equal values are a violation, because the metric does not tell the two apart; level is "
+        "the one order that may be so: the autoencoder's round trip, where people do not tell it from the truth.",
         "'Not told from' is what the metric cannot see: the wrong control lies nearer to the right one than to a still "
         "face. Where it does not, the metric sees more than its card says.",
     ]

@@ -14,7 +14,7 @@ from reporting.page.study_files import Study
 
 # Columns that name a row of the study.
 PARTIES = ("method", "reference", "better", "worse", "first", "second", "row", "of", "own")
-CHIPS = ("supported", "contradicted", "inconclusive", "not_measured", "holds", "violated", "undefined")
+CHIPS = ("supported", "contradicted", "inconclusive", "not_measured", "holds", "level", "violated", "undefined")
 NUMBER = re.compile(r"-?\d[\d.]*(e[+-]\d+)?")
 
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,12 @@ from study_rows import constant, write_result
 
 from analysis.claims import Claim, as_table, chances, decide, judge, read_claims
 from analysis.comparisons import compare_rows, note
-from analysis.pairing import values_of
+from analysis.controls_check import NEAREST, check_controls, control_name, counts
+from analysis.pairing import are_level, values_of
 from analysis.stats import Mean
+from analysis.summary import seed_values, summarise
 from dyads.errors import ConfigError, DataError
-from evaluation.readings.by_row import readings_of
+from evaluation.readings.by_row import Readings, readings_of
 from evaluation.registry import cards
 from evaluation.rows import read_rows, result_files
 from reporting.claims import main, shown, shown_tex
@@ -220,7 +223,7 @@ def test_an_autoencoder_may_be_level_with_the_truth(shift, spread, people, judge
         "a": 0.5,
         "b": 0.55,
     }
-    for method, level in levels.items():
+    for method, value in levels.items():
         for seed in range(3 if method in "ab" else 1):
             for clip, noise in enumerate(rng.permutation(np.linspace(-spread, spread, people))):
                 lines.append(
@@ -230,7 +233,7 @@ def test_an_autoencoder_may_be_level_with_the_truth(shift, spread, people, judge
                         f"c{clip}",
                         "lse_d_small",
                         "speech",
-                        level + noise + 1e-3 * seed * (method == "a"),
+                        value + noise + 1e-3 * seed * (method == "a"),
                         "ok",
                     )
                 )
@@ -238,6 +241,11 @@ def test_an_autoencoder_may_be_level_with_the_truth(shift, spread, people, judge
     one = judge(rows, [replace(GREATER, metric="lse_d_small", part="speech", kind="less")])[0]
     broken = "controls: ground_truth below vae_round_trip, speech"
     assert (one.verdict, one.status) == (("supported", "ok") if judged else ("not_measured", broken))
+    names = {method: control_name(method) for method in levels}
+    table = check_controls(summarise(seed_values(rows)), names, partial(are_level, rows, Readings()))
+    line = table.set_index(["metric", "part", "better", "worse"]).loc[("lse_d_small", "speech", *NEAREST)]
+    assert line["verdict"] == ("level" if judged else "violated")
+    assert ("1 level, 0 violated" if judged else "1 violated") in counts(table)
     worse = rows.assign(value=rows["value"].where(rows["method"] != "frozen", 0.45))  # another order stays asked for
     one = judge(worse, [replace(GREATER, metric="lse_d_small", part="speech", kind="less")])[0]
     assert one.status == ("controls: vae_round_trip below frozen_reference, speech" if judged else broken)
